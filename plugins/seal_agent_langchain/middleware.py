@@ -1,0 +1,217 @@
+"""
+SealMiddleware: lets a LangChain agent learn from what it reads, and answer a whole run with one version.
+
+Promises: nothing on the reply path but a bounded queue (full: dropped and counted, offered again next turn);
+a hook never raises; only text from outside is observed (outside.py); within a run the version does not
+change.
+Does not promise: that what waits in the queue survives the process. A document is committed once it is
+observed; `flush` waits for that, and at exit the process waits a few seconds. Consolidation is yours to
+call. What users say is kept in the home, as any document is.
+Limits: LangChain does not call the hooks of a run that failed; what it read is observed after the thread's
+next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import queue
+import threading
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, NotRequired
+
+from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+from langchain.agents.middleware.types import PrivateStateAttr
+from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
+
+from seal_agent.agent import SealAgent
+from seal_agent.errors import ConfigError, SealError
+from seal_agent.records import Document, normalised
+from seal_agent_langchain import outside
+from seal_agent_langchain.chat_model import ChatSeal
+
+log = logging.getLogger(__name__)
+
+_SEEN = 10_000  # documents of which this process knows that it offered them already
+_IDLE = 5.0  # seconds without work after which the thread ends
+_AT_EXIT = 10.0  # seconds a process that ends waits for what it has read
+
+
+class SealState(AgentState[Any]):
+    """The version each SealMiddleware of the agent pinned for this run, by the middleware's name."""
+
+    seal_versions: NotRequired[Annotated[dict[str, int], PrivateStateAttr]]
+
+
+class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
+    """
+    create_agent(…, middleware=[SealMiddleware(agent)])
+
+    *learn_from*: "tool" (tool results), "human" (what users say), or both. *waiting*: how many may wait.
+    """
+
+    state_schema = SealState
+
+    def __init__(
+        self,
+        agent: SealAgent,
+        learn_from: Sequence[str] = outside.KINDS,
+        *,
+        name: str = "SealMiddleware",
+        waiting: int = 256,
+    ) -> None:
+        super().__init__()
+        kinds = (learn_from,) if isinstance(learn_from, str) else tuple(learn_from)
+        if wrong := [kind for kind in kinds if kind not in outside.KINDS]:
+            raise ConfigError(
+                f"learn_from={wrong}: only {', '.join(outside.KINDS)} are possible; "
+                "what the model said itself is never a source"
+            )
+        self.agent = agent
+        self.learn_from = kinds
+        self.tools = []
+        self._named = name
+        self._queue: queue.Queue[tuple[str, Document]] = queue.Queue(max(1, waiting))
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._counts: Counter[str] = Counter(
+            dict.fromkeys(("edit", "skip", "hold", "recalled", "dropped", "failed"), 0)
+        )
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        atexit.register(_flush_at_exit, weakref.ref(self))
+
+    @property
+    def name(self) -> str:
+        """Two instances in one agent need two names."""
+        return self._named
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Documents by what became of them: a decision, "recalled", "dropped", "failed"; and "waiting"."""
+        with self._guard:
+            return {**self._counts, "waiting": self._queue.unfinished_tasks}
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was read is committed; False if that took longer than *timeout* seconds."""
+        with self._queue.all_tasks_done:
+            return self._queue.all_tasks_done.wait_for(lambda: not self._queue.unfinished_tasks, timeout)
+
+    # -- one version for a run
+
+    def before_agent(self, state: SealState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Note which version is live now."""
+        try:
+            live = self.agent.journal.live()
+        except Exception as error:
+            self._failed("the live version could not be read", error)
+            return None
+        return {"seal_versions": {**state.get("seal_versions", {}), self.name: live.number if live else 0}}
+
+    async def abefore_agent(self, state: SealState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        return await asyncio.to_thread(self.before_agent, state, runtime)
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any] | AIMessage:
+        """Answer with the version pinned for this run, if the model is this home's ChatSeal."""
+        return handler(self._pinned(request))
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any] | AIMessage:
+        # In a thread: the first call loads the model, which must not stop the event loop.
+        return await handler(await asyncio.to_thread(self._pinned, request))
+
+    def _pinned(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        chat, settings = request.model, request.model_settings
+        number = dict(request.state).get("seal_versions", {}).get(self.name)  # type: ignore[attr-defined]
+        if not isinstance(chat, ChatSeal) or chat.version is not None or "model" in settings or number is None:
+            return request
+        if chat.seal.home.resolve() != self.agent.home.resolve() or not _servable(chat, number):
+            return request
+        return request.override(model_settings={**settings, "model": f"{chat.seal.settings.model}@{number}"})
+
+    # -- learning
+
+    def after_agent(self, state: SealState, runtime: Runtime[Any]) -> None:
+        """Put what the run read into the queue."""
+        try:
+            for document in outside.documents(state["messages"], self.learn_from):
+                self._offer(document)
+        except Exception as error:
+            self._failed("messages could not be read", error)
+
+    async def aafter_agent(self, state: SealState, runtime: Runtime[Any]) -> None:
+        self.after_agent(state, runtime)
+
+    def _offer(self, document: Document) -> None:
+        # A run is handed its whole history. Each text is offered once, or its tellings would be miscounted.
+        key = f"{document.id} {document.source}"
+        with self._guard:
+            if key in self._seen:
+                self._seen.move_to_end(key)
+                return
+            try:
+                self._queue.put_nowait((key, document))
+            except queue.Full:
+                self._counts["dropped"] += 1
+                return
+            self._seen[key] = None
+            while len(self._seen) > _SEEN:
+                self._seen.popitem(last=False)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
+                self._thread.start()
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                key, document = self._queue.get(timeout=_IDLE)
+            except queue.Empty:
+                with self._guard:
+                    if self._queue.empty():
+                        self._thread = None
+                        return
+                continue
+            try:
+                self._count(self._learn(document))
+            except Exception as error:
+                with self._guard:
+                    self._seen.pop(key, None)
+                self._failed(f"document {document.id} was not observed", error)
+            finally:
+                self._queue.task_done()
+
+    def _learn(self, document: Document) -> str:
+        told = {normalised(memory.completion) for memory in self.agent.journal.memories("learned")}
+        return "recalled" if outside.remembered(document, told) else self.agent.observe(document).decision.action
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self._count("failed")
+        log.warning("%s: %s: %s: %s", self.name, what, type(error).__name__, error)
+
+    def _count(self, what: str) -> None:
+        with self._guard:
+            self._counts[what] += 1
+
+
+def _servable(chat: ChatSeal, number: int) -> bool:
+    """Whether version *number* can still answer: it may have been forgotten since the run began."""
+    try:
+        chat.seal.chat([], number)  # a generator: nothing is computed until it is asked for a piece
+    except SealError as error:
+        log.warning("version %s cannot be kept for this run: %s", number, error)
+        return False
+    return True
+
+
+def _flush_at_exit(middleware: weakref.ref[SealMiddleware]) -> None:
+    found = middleware()
+    if found and not found.flush(_AT_EXIT):
+        log.warning("%s: %s documents were not observed before the end", found.name, found.counts["waiting"])

@@ -1,0 +1,328 @@
+"""
+SealAgent: the one class a user meets. It observes, consolidates, answers, and can always go back.
+
+Promises: what `observe` returned a receipt for is committed; a consolidation ends in a version, in a report that says
+why not, or in an error that leaves every edit waiting; every answer names the version that gave it.
+Does not promise: that everything read is learned. A document may be skipped or held, a candidate refused; both say why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from seal_agent import errors
+from seal_agent.journal import Journal, adapters
+from seal_agent.journal.crash import crashpoint
+from seal_agent.journal.lock import HomeLock
+from seal_agent.parts import Learner, Say
+from seal_agent.reading import sources
+from seal_agent.records import (
+    Answer,
+    Candidate,
+    Check,
+    Consolidation,
+    Decision,
+    Document,
+    GateReport,
+    Receipt,
+    SelfEdit,
+    Version,
+    content_id,
+)
+from seal_agent.wiring import Rooms, resolve
+
+_NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, nothing more
+_SOURCES = 3  # documents named beside an answer
+
+
+class SealAgent:
+    """A language model that learns from what it reads. Open one with `seal_agent.open`."""
+
+    def __init__(self, home: Path, rooms: Rooms, say: Say = _NEVER) -> None:
+        self.home = home
+        self.rooms = rooms
+        self.settings = rooms.settings
+        self.say = say
+        self.journal = Journal(home)
+        self._serving = threading.RLock()
+        self._verified: set[str] = set()
+        self._learner: Learner | None = None
+
+    def __enter__(self) -> SealAgent:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the journal. Nothing is lost without it."""
+        self.journal.close()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def stream(self, *inputs: Any) -> Iterator[Receipt]:
+        """Observe everything *inputs* hold (texts, Documents, paths, loaders …); one receipt each, refusals included."""
+        for found in sources.documents(*inputs, limit_bytes=self.settings.max_document_bytes):
+            yield self._refused(found) if isinstance(found, sources.Refusal) else self.observe(found)
+
+    def observe(self, document: Document | str) -> Receipt:
+        """Decide on one document and, if it is worth learning, write its edits. The receipt means: committed."""
+        found = next(iter(sources.documents(document, limit_bytes=self.settings.max_document_bytes)))
+        if isinstance(found, sources.Refusal):
+            return self._refused(found)
+        if known := self.journal.attest(found):
+            again = Decision(
+                action="skip",
+                reason=f"the same text was read before ({known.attestations} times); then: {known.decision.reason}",
+                numbers=known.decision.numbers,
+            )
+            return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})
+        decision, edits, checks = self._study(found, screened=False)
+        return self.journal.record(found, decision, edits, checks)
+
+    def decide(self, document: Document) -> Decision:
+        """What `observe` would decide on *document*; nothing is written down."""
+        if reason := self.rooms.screen(document):
+            return Decision(action="hold", reason=reason)
+        return self.rooms.decide(document, self.learner, self._adapter(), self.journal, False)
+
+    def release(self, document_id: str) -> Receipt:
+        """Let a held document through: it is decided on again without screening."""
+        document = self.journal.release(document_id)
+        decision, edits, checks = self._study(document, screened=True)
+        return self.journal.redecide(document, decision, edits, checks)
+
+    def quarantine(self) -> list[Receipt]:
+        """What is held, each with the reason."""
+        return self.journal.quarantine()
+
+    def _study(self, document: Document, screened: bool) -> tuple[Decision, list[SelfEdit], list[Check]]:
+        if not screened and (reason := self.rooms.screen(document)):
+            return Decision(action="hold", reason=reason), [], []
+        decision = self.rooms.decide(document, self.learner, self._adapter(), self.journal, screened)
+        if decision.action != "edit":
+            return decision, [], []
+        edits, checks = self.rooms.edit(document, self.learner, self._adapter())
+        proved = [edit for edit in edits if not edit.refused and not edit.reserved]
+        if not proved:
+            nothing = Decision(
+                action="skip",
+                reason=f"no edit could be proved ({len(edits)} refused)",
+                numbers=decision.numbers,
+            )
+            return nothing, edits, []
+        return decision, edits, checks
+
+    def _refused(self, refusal: sources.Refusal) -> Receipt:
+        self.journal.event("refused", name=refusal.name, reason=refusal.reason)
+        decision = Decision(action="skip", reason=f"refused: {refusal.reason}")
+        return Receipt(id="", decision=decision, title=refusal.name)
+
+    # -- learning --------------------------------------------------------------------------------------------------
+
+    def due(self) -> str:
+        """Why a consolidation is due, or ""."""
+        waiting = self.journal.waiting_count()
+        age = self.journal.oldest_waiting_age() or 0.0
+        if waiting >= self.settings.consolidate_after:
+            return f"{waiting} rows wait"
+        return f"the oldest row has waited {age:.1f} hours" if age >= self.settings.consolidate_age else ""
+
+    def consolidate(self) -> Consolidation:
+        """Train on what waits, judge the candidate, and publish it or set it aside. Raises HomeBusy, SealError."""
+        with HomeLock(self.home) as lock:
+            self.recover(lock)
+            if not self.journal.waiting_count():
+                return Consolidation(outcome="nothing", reason="no edit waits", version=self._live_number())
+            self._seed()
+            run = self._run_id()
+            fence, edits = self.journal.claim(run)
+            try:
+                candidate, rows = self._train(run, edits)
+                report = self._judge(candidate, edits)
+                memories = self.rooms.memories(rows) if report.outcome == "accepted" else []
+                version = self.journal.publish(candidate, report, run, fence, memories, self.rooms.embedder.fingerprint)
+            except Exception as error:  # after Ctrl-C the next run's sweep returns the rows, and no failure is counted
+                self.journal.release_claims(run, fence, f"{type(error).__name__}: {error}"[:500])
+                raise
+        live = self._live_number()
+        return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
+
+    def recover(self, lock: HomeLock) -> None:
+        """Under the home's lock: rows of runs that died wait again; folders no version names are removed."""
+        self.journal.sweep(lock)
+        known = [version.path for version in self.journal.versions()]
+        adapters.tidy(self.home / "adapters", known, lock)
+
+    def _train(self, run: str, edits: Sequence[SelfEdit]) -> tuple[Candidate, list[SelfEdit]]:
+        live = self.journal.live()
+        rows = [edit for edit in edits if not edit.reserved]
+        examples = self.rooms.mix(rows, self.journal)
+        seed = int(hashlib.sha256(f"{run}{self.settings.seed}".encode()).hexdigest()[:8], 16)
+        staged = adapters.stage(self.home / "adapters")
+        log = self.learner.train(examples, self._adapter(), staged, seed, self.say)
+        if not log["finite"]:
+            raise errors.SealError(f"training of run {run} stopped: the loss is not finite; its rows wait again")
+        crashpoint("consolidate.trained")
+        final = self.home / "adapters" / run
+        digest = adapters.seal(
+            staged,
+            final,
+            fingerprint=self.learner.fingerprint,
+            parent=live.digest if live else "",
+            run=run,
+            rows=hashlib.sha256("".join(sorted(row.id for row in rows)).encode()).hexdigest(),
+        )
+        parent = live.number if live else 0
+        training = {**log, "origin": self.rooms.token_share(examples, rows, self.learner)}
+        return Candidate(run=run, path=str(final), digest=digest, parent=parent, training=training), rows
+
+    def _judge(self, candidate: Candidate, edits: Sequence[SelfEdit]) -> GateReport:
+        documents = list(dict.fromkeys(edit.document for edit in edits))
+        report = self.rooms.judge(
+            self.learner, self.journal, documents, self._adapter(), Path(candidate.path), self.say
+        )
+        crashpoint("consolidate.judged")
+        return report.model_copy(update={"training": candidate.training})
+
+    def _seed(self) -> None:
+        """General memories and checks, once in the life of a home; and the base's fingerprint."""
+        known = self.journal.meta("base")
+        if known and known != self.learner.fingerprint:
+            raise errors.ConfigError(
+                f"this home was made with base {known}, the model {self.settings.model!r} is {self.learner.fingerprint}; "
+                f"open it with the model it was made with, or start a new home"
+            )
+        self.journal.add_checks(self.rooms.user_checks())
+        if self.journal.memories("general"):
+            return
+        self.say("remembering what it knows", 0.0)
+        memories, checks = self.rooms.seed(self.learner)
+        with self.journal.transaction():
+            self.journal.set_meta("base", self.learner.fingerprint)
+            self.journal.add_memories([(memory, None) for memory in memories])
+            self.journal.add_checks(checks)
+        self.say("remembering what it knows", 1.0)
+
+    def _run_id(self) -> str:
+        """From content, not from a clock: the same rows after the same versions make the same run."""
+        waiting = sorted(edit.id for edit in self.journal.waiting())
+        tried = sorted(self.journal.attempts().items())
+        history = [version.id for version in self.journal.versions()]
+        return content_id("r", *waiting, repr(tried), *history, str(self.settings.seed))
+
+    # -- answering -------------------------------------------------------------------------------------------------
+
+    def ask(self, question: str, version: int | None = None) -> Answer:
+        """Answer closed-book with the live version, or with *version* (0 is the untouched base)."""
+        return self.ask_all([question], version)[0]
+
+    def ask_all(
+        self, questions: Sequence[str], version: int | None = None, contexts: Sequence[str] = ()
+    ) -> list[Answer]:
+        """Answers to many questions at once. *contexts*, one each, are shown before the question (open book)."""
+        number, digest, adapter = self._serve(version)
+        texts = self.learner.answer(questions, adapter, contexts)
+        named = self.rooms.nearest_documents(questions, self.journal, _SOURCES) if number else [[] for _ in questions]
+        return [
+            Answer(text=text, version=number, digest=digest, sources=near)
+            for text, near in zip(texts, named, strict=True)
+        ]
+
+    def chat(
+        self, messages: Sequence[dict[str, str]], version: int | None = None, **how: Any
+    ) -> tuple[Version | None, Iterator[str]]:
+        """A reply to a conversation, piece by piece, and the version that gives it (None: the base)."""
+        number, _, adapter = self._serve(version)
+        serving = self.journal.version(number) if number else None
+        return serving, self.learner.chat(messages, adapter, **how)
+
+    def versions(self) -> list[Version]:
+        """Every version, oldest first."""
+        return self.journal.versions()
+
+    def rollback(self, to: int | None = None) -> int:
+        """Return to the live version's parent, or to version *to* (0 is the base); the number that is live now."""
+        with HomeLock(self.home):
+            return self.journal.rollback(to)
+
+    def status(self) -> dict[str, Any]:
+        """Counts of everything, without loading the model."""
+        return self.journal.counts()
+
+    def verify(self) -> list[str]:
+        """Every problem found in the journal and in the adapters on disk; empty if all is sound."""
+        problems = self.journal.verify()
+        for version in self.journal.versions():
+            if version.path and version.status in ("live", "retired"):
+                problems += [
+                    f"version {version.number}: {p}" for p in adapters.verify(Path(version.path), version.digest)
+                ]
+        return problems
+
+    def _serve(self, version: int | None) -> tuple[int, str, Path | None]:
+        if version is None:
+            live = self._live()
+            return (live.number, live.digest, Path(live.path)) if live else (0, "", None)
+        if version == 0:
+            return 0, "", None
+        asked = self.journal.version(version)
+        if problems := self._problems(asked):
+            raise errors.SealError(f"version {version} cannot be served: {'; '.join(problems)}")
+        return asked.number, asked.digest, Path(asked.path)
+
+    def _adapter(self) -> Path | None:
+        live = self._live()
+        return Path(live.path) if live else None
+
+    def _live(self) -> Version | None:
+        """The live version, verified once per process; a damaged one is marked and the next sound ancestor serves."""
+        with self._serving:
+            while live := self.journal.live():
+                problems = self._problems(live)
+                if not problems:
+                    return live
+                self.journal.mark_broken(live.number, "; ".join(problems))
+            return None
+
+    def _problems(self, version: Version) -> list[str]:
+        if version.digest in self._verified:
+            return []
+        folder = Path(version.path)
+        problems = adapters.verify(folder, version.digest)
+        if not problems and adapters.manifest(folder).fingerprint != self.learner.fingerprint:
+            problems = [f"it was trained on another base than {self.settings.model!r}"]
+        if not problems:
+            self._verified.add(version.digest)
+        return problems
+
+    def _live_number(self) -> int:
+        live = self.journal.live()
+        return live.number if live else 0
+
+    @property
+    def learner(self) -> Learner:
+        """The model, loaded on first use, once whichever thread asks first."""
+        with self._serving:
+            if self._learner is None:
+                self._learner = self.rooms.learner()
+            return self._learner
+
+
+def open(home: str | Path, model: str | None = None, *, say: Say = _NEVER, **settings: Any) -> SealAgent:
+    """
+    Open the home in folder *home*, creating it if need be.
+
+    *model* is "smollm2-135m" (embedded), a folder or a Hugging Face id; *settings* are fields of settings.Settings.
+    Raises ConfigError listing every setting that cannot work. Loads no model yet.
+    """
+    folder = Path(home).expanduser().absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return SealAgent(folder, resolve(folder, model=model, **settings), say)
+
+
+__all__ = ["SealAgent", "open"]

@@ -1,0 +1,1 @@
+"""The numbers in the README, and the commands that make them."""

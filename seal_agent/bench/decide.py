@@ -1,0 +1,80 @@
+"""
+Does it know what is worth learning? A stream of 70 documents after 20 were learned, decided on one by one.
+
+Promises: thresholds were frozen on the corpus "decide_tuning"; "decide_shown" is only measured; nothing of the stream is
+learned meanwhile, so every decision faces the same weights.
+Does not promise: the same shares on another base or another kind of text.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from seal_agent import agent as agents
+from seal_agent.records import Document
+
+NEW, OLD = ("new", "changed"), ("reworded", "duplicate", "noise")
+
+
+def run(
+    home: Path,
+    which: str = "decide_shown",
+    model: str | None = None,
+    say: Callable[[str, float], None] = lambda stage, share: None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Learn the corpus' 20 documents in *home*, decide on its stream, roll back and decide on the reworded ones again."""
+    corpus = json.loads((files(__package__) / "corpora" / f"{which}.json").read_text("utf-8"))
+    started = time.monotonic()
+    with agents.open(home, model=model, say=say, **settings) as agent:
+        if not agent.versions():
+            for item in corpus["learned"]:
+                agent.observe(_document(item))
+            agent.consolidate()
+        rows = []
+        for number, item in enumerate(corpus["stream"]):
+            say("deciding", number / len(corpus["stream"]))
+            document = _document(item)
+            known = agent.journal.attest(document)
+            decision = agent.decide(document)
+            action = "skip" if known else decision.action
+            rows.append(
+                {
+                    "id": item["id"],
+                    "kind": item["kind"],
+                    "action": action,
+                    "numbers": decision.numbers,
+                    "reason": decision.reason,
+                }
+            )
+        live = agent.status()["live"]
+        agent.rollback(0)
+        reworded = [agent.decide(_document(item)).action for item in corpus["stream"] if item["kind"] == "reworded"]
+        agent.rollback(live)
+    return {
+        "corpus": which,
+        "n": len(rows),
+        "new_found": [
+            sum(r["action"] != "skip" for r in rows if r["kind"] in NEW),
+            sum(r["kind"] in NEW for r in rows),
+        ],
+        "old_skipped": [
+            sum(r["action"] == "skip" for r in rows if r["kind"] in OLD),
+            sum(r["kind"] in OLD for r in rows),
+        ],
+        "by_kind": {kind: dict(Counter(r["action"] for r in rows if r["kind"] == kind)) for kind in (*NEW, *OLD)},
+        "reworded_after_rollback": dict(Counter(reworded)),
+        "live": live,
+        "seconds": time.monotonic() - started,
+        "rows": rows,
+    }
+
+
+def _document(item: dict[str, Any]) -> Document:
+    return Document(text=item["text"], title=item["title"], source=item.get("source", "stream"))

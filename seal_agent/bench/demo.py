@@ -1,0 +1,211 @@
+"""
+The main job, shown: an invented corpus streamed in waves, each consolidated, with recall and retention before and after.
+
+Promises: the measured questions are read here and nowhere else; nothing is routed to the base; what is printed is what
+was measured, a rejected wave included.
+Does not promise: the figures on other documents. `observe`, `consolidate` and `quiz` measure those.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from seal_agent import agent as agents
+from seal_agent.judging.quiz import quiz
+from seal_agent.judging.statistics import paired_interval
+from seal_agent.records import Document
+
+Say = Callable[[str, float], None]
+
+_GENERAL = 220  # of the 300 general questions, spread evenly: enough that the base is right on 120 and more
+_WAVES = {False: (6, 3), True: (24, 6)}  # documents and waves, without and with --full
+
+
+def corpus(name: str) -> list[dict[str, Any]]:
+    """A corpus shipped with the package: "invented", "general", "decide_shown" or "decide_tuning"."""
+    return list(json.loads((files(__package__) / "corpora" / f"{name}.json").read_text("utf-8")))
+
+
+def run(
+    home: Path,
+    full: bool = False,
+    seed: int = 0,
+    model: str | None = None,
+    picture: Path | None = None,
+    say: Say = lambda stage, share: None,
+    told: Callable[[str], None] = lambda line: None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """The whole demo in *home*; *told* gets a line for people now and then. Returns the document of `demo --json`."""
+    count, number = _WAVES[full]
+    documents = corpus("invented")[:count]
+    size = count // number
+    waves = [documents[at : at + size] for at in range(0, count, size)]
+    clock = Clock()
+    with agents.open(home, model=model, say=say, seed=seed, **settings) as agent:
+        with clock("measuring"):
+            general = _general()
+            told("asking the untouched base")
+            base_general = quiz(agent, general, version=0)
+            before = quiz(agent, _items(documents), version=0)
+            open_book = quiz(agent, _items(documents), version=0, open_book=True)
+        matrix, story = [], []
+        for index, wave in enumerate(waves):
+            story.append(_wave(agent, index, wave, clock, told))
+            with clock("measuring"):
+                matrix.append([quiz(agent, _items(w))["accuracy"] for w in waves[: index + 1]])
+            told("recall by wave: " + " ".join(f"{value:.0%}" for value in matrix[-1]))
+        with clock("measuring"):
+            after = quiz(agent, _items(documents))
+            after_general = quiz(agent, general)
+        result = {
+            "recall": {
+                "before": before["accuracy"],
+                "after": after["accuracy"],
+                "open_book": open_book["accuracy"],
+                "n": after["n"],
+                "f1": after["f1"],
+                "shuffled": after["shuffled"],
+            },
+            "general": _kept(base_general, after_general),
+            "matrix": matrix,
+            "waves": story,
+            "versions": [v.model_dump(mode="json", exclude={"report"}) for v in agent.versions()],
+            "token_share": _share(story),
+            "seconds": {**clock.seconds, "total": clock.total()},
+            "seed": seed,
+            "rows": after["rows"],
+        }
+    if picture:
+        draw(result, picture)
+    return result
+
+
+def _wave(
+    agent: agents.SealAgent,
+    index: int,
+    wave: Sequence[dict[str, Any]],
+    clock: Clock,
+    told: Callable[[str], None],
+) -> dict[str, Any]:
+    receipts = []
+    with clock("reading and writing"):
+        for item in wave:
+            receipts.append(agent.observe(Document(text=item["text"], title=item["title"])))
+            last = receipts[-1]
+            told(
+                f"wave {index + 1}: {item['title']}: {last.decision.action}, {last.edits} edits, {last.refused} refused"
+            )
+    started = time.monotonic()
+    done = agent.consolidate()
+    training = done.report.training if done.report else {}
+    spent = float(training.get("seconds", 0.0))
+    clock.add("training", spent)
+    clock.add("remembering and judging", time.monotonic() - started - spent)
+    told(f"wave {index + 1}: {done.outcome}: {done.reason}")
+    return {
+        "decisions": [receipt.decision.action for receipt in receipts],
+        "edits": sum(receipt.edits for receipt in receipts),
+        "refused": sum(receipt.refused for receipt in receipts),
+        "outcome": done.outcome,
+        "reason": done.reason,
+        "training": training,
+    }
+
+
+def _items(documents: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    return [
+        {"question": f["question"], "answer": f["answer"], "title": d["title"], "context": d["text"]}
+        for d in documents
+        for f in d["facts"]
+    ]
+
+
+def _general() -> list[dict[str, str]]:
+    everything = corpus("general")
+    step = len(everything) / _GENERAL
+    chosen = [everything[int(i * step)] for i in range(_GENERAL)]
+    return [{"question": q["question"], "answer": q["answer"], "title": "", "context": ""} for q in chosen]
+
+
+def _kept(base: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """General answers before and after; *kept* is the share of what the base had right that is still right."""
+    pairs = [(b["correct"], a["correct"]) for b, a in zip(base["rows"], after["rows"], strict=True)]
+    low, high = paired_interval([float(a) - float(b) for b, a in pairs])
+    had = [a for b, a in pairs if b]
+    return {
+        "base": base["accuracy"],
+        "after": after["accuracy"],
+        "n": len(pairs),
+        "difference": after["accuracy"] - base["accuracy"],
+        "interval": [low, high],
+        "base_right": len(had),
+        "kept": sum(had) / max(1, len(had)),
+    }
+
+
+def _share(story: Sequence[dict[str, Any]]) -> dict[str, float]:
+    shares = [wave["training"].get("origin", {}) for wave in story if wave["training"]]
+    names = sorted({name for share in shares for name in share})
+    return {name: sum(share.get(name, 0.0) for share in shares) / len(shares) for name in names}
+
+
+class Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.monotonic()
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(stage, time.monotonic() - started)
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def total(self) -> float:
+        return time.monotonic() - self._started
+
+
+def draw(result: dict[str, Any], picture: Path) -> None:
+    """Recall before and after, recall of each wave after each later wave, general questions: one PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    recall, general, matrix = result["recall"], result["general"], result["matrix"]
+    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+    bars = left.bar(
+        ["before", "after", "open book"],
+        [100 * recall[k] for k in ("before", "after", "open_book")],
+        color=["#bbb", "#2a7", "#79b"],
+    )
+    left.bar_label(bars, fmt="%.0f %%")
+    left.set(title=f"Recall, {recall['n']} unseen wordings", ylim=(0, 112), ylabel="right, %")
+    waves = range(1, len(matrix) + 1)
+    for wave in waves:
+        middle.plot(
+            range(wave, len(matrix) + 1),
+            [100 * row[wave - 1] for row in matrix[wave - 1 :]],
+            marker="o",
+            label=f"wave {wave}",
+        )
+    middle.set(title="Each wave after later ones", xlabel="consolidations", ylim=(0, 112), xticks=list(waves))
+    middle.legend(fontsize=8)
+    bars = right.bar(["base", "after"], [100 * general["base"], 100 * general["after"]], color=["#bbb", "#2a7"])
+    right.bar_label(bars, fmt="%.1f %%")
+    right.set(title=f"General questions, n = {general['n']}", ylim=(0, 112))
+    figure.savefig(picture, dpi=110)
+    pyplot.close(figure)

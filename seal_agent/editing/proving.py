@@ -1,0 +1,221 @@
+"""
+Every row is proved against its source before it counts.
+
+Promises: a proved row's answer is cut from its source, character for character, or is a rewording that keeps every name
+and number of its sentence and adds none; its question names no name or number the document lacks, and of all
+sentences of the document it is nearest the one that answers it. A refused row says why.
+Does not promise: that a model-written question is a good question. It can presuppose too much; it cannot teach a falsehood.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from seal_agent.editing.spans import content_words, names, numbers
+from seal_agent.parts import Passage
+from seal_agent.records import SelfEdit
+
+Embed = Callable[[Sequence[str]], np.ndarray]
+
+_OPENERS = re.compile(
+    r"^(who|whom|whose|what|when|where|which|why|how|in|on|at|from|by|for|to|under|after|before|besides|with|during|of|"
+    r"is|are|was|were|does|do|did|has|have|can|could|will|would|name)\b",
+    re.IGNORECASE,
+)
+_PRONOUN = re.compile(r"\b(it|he|she|they|his|her|its|their|this|these|that one|you|your|we|our|i)\b", re.IGNORECASE)
+_MOVABLE = (
+    "questions",
+    "interview",
+)  # their answers are whole sentences, so a question may change its sentence
+_ABOUT, _CLEARLY = 0.43, 0.05  # cosine to the nearest sentence, and how far the second must stand behind it
+_ITS_OWN = 0.3  # enough where the writer had that very sentence before it
+_PER_FACT = {
+    "interview": 3,
+    "questions": 8,
+}  # questions kept for one sentence, the nearest ones, so that none drowns
+_CLOSE = 0.72  # a rewording at least this near its sentence says the same; below it mostly drifted
+
+
+def prove(edits: Sequence[SelfEdit], passage: Passage, embed: Embed) -> list[SelfEdit]:
+    """*edits* with `refused` filled in where a proof fails; a question that names no subject gets the title put to it."""
+    text = " ".join((passage.title, *passage.sentences))
+    near = _nearness([e.prompt or e.completion for e in edits], passage, embed)
+    settled = _best([_settled(e, passage, likeness) for e, likeness in zip(edits, near, strict=True)], near)
+    proved, seen = [], set[tuple[str, str]]()
+    for edit, likeness in zip(settled, near, strict=True):
+        reason = edit.refused or _reason(edit, passage, text, likeness)
+        key = (edit.prompt.lower(), edit.completion.lower())
+        if not reason and key in seen:
+            reason = "says the same as another row"
+        if not reason:
+            seen.add(key)
+        proved.append(edit.model_copy(update={"refused": reason}))
+    return proved
+
+
+def _settled(edit: SelfEdit, passage: Passage, likeness: np.ndarray) -> SelfEdit:
+    """A question goes to the sentence it is nearest to, if that is clear: it asks about that one, whatever it meant."""
+    if edit.style not in _MOVABLE or not _is_question(edit.prompt, passage.title):
+        return edit
+    first, second = _two_best(likeness)
+    nearest = passage.sentences[int(likeness.argmax())]
+    if nearest == edit.fact and edit.style == "questions" and first >= _ITS_OWN:
+        return edit
+    if first < _ABOUT or first - second < _CLEARLY:
+        return edit.model_copy(update={"refused": "is about no sentence in particular"})
+    return edit.model_copy(update={"fact": nearest, "completion": nearest})
+
+
+def _best(edits: Sequence[SelfEdit], near: np.ndarray) -> list[SelfEdit]:
+    """Of each style's questions about one sentence only the nearest few are kept."""
+    out, taken = list(edits), dict[tuple[str, str], int]()
+    for index in sorted(range(len(edits)), key=lambda i: -float(near[i].max(initial=0))):
+        edit = edits[index]
+        if edit.style in _PER_FACT and not edit.refused and not _misfit(edit.prompt, edit.fact, edit.title):
+            key = (edit.style, edit.fact)
+            taken[key] = taken.get(key, 0) + 1
+            if taken[key] > _PER_FACT[edit.style]:
+                out[index] = edit.model_copy(update={"refused": "other questions are nearer its sentence"})
+    return out
+
+
+def _two_best(likeness: np.ndarray) -> tuple[float, float]:
+    ordered = sorted((float(value) for value in likeness), reverse=True)
+    return ordered[0], ordered[1] if len(ordered) > 1 else 0.0
+
+
+def _reason(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray) -> str:
+    if edit.fact not in passage.sentences:
+        return "its sentence does not stand in the document"
+    if edit.style in _MOVABLE and (misfit := _misfit(edit.prompt, edit.fact, edit.title)):
+        return misfit
+    if edit.origin != "written":
+        return (
+            "" if edit.completion in text or edit.completion == edit.fact else "its answer is not cut from the source"
+        )
+    if edit.prompt:
+        return _question(edit, passage, text, likeness)
+    return _rewording(edit, passage, text, likeness)
+
+
+def _question(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray) -> str:
+    question = edit.prompt
+    if not _is_question(question, passage.title):
+        return "not in the form of a question"
+    if strangers := _strangers(question, text):
+        return f"names what the document does not: {strangers[0]}"
+    own = passage.sentences.index(edit.fact)
+    if int(likeness.argmax()) != own:
+        return "is nearer another sentence than its own"
+    return "" if edit.completion in text else "its answer is not cut from the source"
+
+
+def _is_question(text: str, title: str) -> bool:
+    asked = text.removeprefix(f"About {title}: ")
+    return asked.endswith("?") and _OPENERS.match(asked) is not None and 3 <= len(asked.split()) <= 30
+
+
+def _rewording(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray) -> str:
+    if strangers := _strangers(edit.completion, text):
+        return f"names what the document does not: {strangers[0]}"
+    kept = edit.completion.lower()
+    if edit.style == "rewrite":
+        lost = [s for s in (*names(edit.fact), *numbers(edit.fact)) if s.lower() not in kept]
+        if lost:
+            return f"lost {lost[0]!r} of its sentence"
+    if _PRONOUN.search(edit.completion):
+        return "does not name its subject in full"
+    own = passage.sentences.index(edit.fact)
+    if int(likeness.argmax()) != own or float(likeness[own]) < _CLOSE:
+        return "drifted from its sentence"
+    return ""
+
+
+def _strangers(text: str, source: str) -> list[str]:
+    """Names and numbers of *text* that do not stand in *source*."""
+    words = {word.lower() for word in re.findall(r"[\w'’-]+", source)}
+    parts = [part for span in (*names(text), *numbers(text)) for part in content_words(span) or [span]]
+    return [part for part in parts if part.lower() not in words and part.lower().removesuffix("'s") not in words]
+
+
+def _nearness(texts: Sequence[str], passage: Passage, embed: Embed) -> np.ndarray:
+    """
+    Cosine of each text to each sentence, [texts, sentences].
+
+    The subject is "it" in all of them: else every question is nearest the sentence that says the subject's name.
+    """
+    if not texts:
+        return np.zeros((0, len(passage.sentences)))
+    sentences = embed([_bare(sentence, passage.title) for sentence in passage.sentences])
+    return np.asarray(embed([_bare(text, passage.title) for text in texts]) @ sentences.T)
+
+
+def _bare(text: str, title: str) -> str:
+    name = title.removeprefix("The ").removeprefix("the ")
+    return re.sub(rf"(?:\b[Tt]he )?{re.escape(name)}\b", "it", text) if name else text
+
+
+_ASKS = (
+    (re.compile(r"\b(when|what year|which year|what month|which month|which day|what time)\b", re.I), "time"),
+    (re.compile(r"\b(who|whom|whose)\b", re.I), "person"),
+    (
+        re.compile(r"\bhow (many|much|long|old|heavy|tall|high|big|wide|deep|far|fast|hot|cold)\b", re.I),
+        "number",
+    ),
+    (re.compile(r"\bwhere\b", re.I), "place"),
+    (re.compile(r"\b(which|what) (colour|color)\b", re.I), "colour"),
+)
+_TIMES = re.compile(
+    r"\d|\b(january|february|march|april|may|june|july|august|september|october|november|december|monday|tuesday|"
+    r"wednesday|thursday|friday|saturday|sunday|spring|summer|autumn|winter|morning|noon|evening|night|midnight|day|"
+    r"week|month|year|century|dawn|dusk|every|before|after|during|until|since)s?\b",
+    re.I,
+)
+_PEOPLE = re.compile(
+    r"\b(people|men|women|man|woman|child|children|family|mother|father|sister|brother|wife|husband|friend|king|queen|"
+    r"team|company|group|\w{3,}(?:ers?|ors?|ists?|ians?|smiths?|wrights?|keepers?|nts))\b",
+    re.I,
+)
+_PLACES = re.compile(
+    r"\b(in|on|at|near|from|to|beside|under|inside|outside|behind|between|along|by|over|above|below)\b", re.I
+)
+_COLOURS = re.compile(
+    r"\b\w*(red|blue|green|yellow|white|black|brown|grey|gray|orange|purple|pink|gold|golden|silver|violet|scarlet)\w*\b",
+    re.I,
+)
+
+
+def _misfit(question: str, fact: str, title: str) -> str:
+    """Why *fact* cannot be what *question* asks for, by the kind of thing asked; "" if it may be."""
+    said = _bare(fact, title)
+    holds = {
+        "time": bool(_TIMES.search(said)),
+        "person": bool(names(said) or _PEOPLE.search(said)),
+        "number": bool(numbers(said)),
+        "place": bool(_PLACES.search(said)),
+        "colour": bool(_COLOURS.search(said)),
+    }
+    for asks, kind in _ASKS:
+        if asks.search(question):
+            return "" if holds[kind] else f"asks for a {kind}, and its sentence has none"
+    return ""
+
+
+def spelled(text: str, source: str) -> str:
+    """*text* with names that only nearly stand in *source* spelled as there: small models misspell new names."""
+    known = list(dict.fromkeys(part for name in names(source) for part in name.split()))
+    for stranger in dict.fromkeys(_strangers(text, source)):
+        close = difflib.get_close_matches(stranger.removesuffix("'s"), known, n=1, cutoff=0.7)
+        if close and stranger[0].isupper():
+            text = text.replace(stranger.removesuffix("'s"), close[0])
+    return text
+
+
+def names_subject(question: str, title: str) -> bool:
+    """Does *question* name the document's subject, so that it can be answered with no document in view?"""
+    said = question.lower()
+    return any(word.lower() in said for word in content_words(title))

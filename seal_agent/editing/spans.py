@@ -1,0 +1,78 @@
+"""
+What in a sentence can be asked for: names, numbers and other spans, found by rule.
+
+Promises: every span stands in its sentence, character for character.
+Does not promise: grammar. There is no parser here; English word order and capitals are the only signs.
+"""
+
+from __future__ import annotations
+
+import re
+
+_STOP = frozenset(
+    "a an the this that these those of in on at to from by for with as and or but nor so yet if when while where which "
+    "who whom whose what how why than then there here is are was were be been being am has have had do does did will "
+    "would can could may might must shall should not no it its he she they them his her their we our you your i my me "
+    "us him into onto upon over under after before since until about between through during without within also only "
+    "just very more most much many some any all each every both either neither other another such same own out up down "
+    "off again once too now still even ever never one".split()
+)
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_NUMBER = re.compile(
+    rf"\b\d{{1,2}} (?:{_MONTHS})(?: \d{{4}})?|\b(?:{_MONTHS}) \d{{4}}|[£$€]?\d[\d,.:]*\d(?:\s?%)?|[£$€]?\d(?:\s?%)?"
+)
+_WORD_NUMBER = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
+    r"eighteen|nineteen|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:-\w+)?|hundred|thousand|half|twice|"
+    r"third|fourth|fifth)\b(?: (?!(?:and|or|of|in|to|the|a|by|for|with)\b)[a-z]+)?"
+)
+_NAME = re.compile(r"\b[A-ZÀ-Þ][\w'’-]*(?:(?: (?:of|the|de|van|von|&|and the) (?=[A-Z])| )[A-ZÀ-Þ][\w'’-]*)*")
+
+
+def content_words(text: str) -> list[str]:
+    """The words of *text* that carry meaning, in order, as they are written."""
+    return [word for word in re.findall(r"\w[\w'’-]*", text) if word.lower() not in _STOP]
+
+
+def names(text: str) -> list[str]:
+    """Capitalised names; a lone capitalised word that only opens a sentence does not count if it is a common one."""
+    found = []
+    for match in _NAME.finditer(text):
+        name = match.group()
+        opens = match.start() == 0 or text[: match.start()].rstrip()[-1:] in '.!?:“"(-•'
+        first, _, rest = name.partition(" ")
+        if opens and first.lower() in _STOP:
+            name = rest
+        if name and not (opens and " " not in name and name == first and _common(first)):
+            found.append(name.strip("'’-"))
+    return [name for name in found if name]
+
+
+def numbers(text: str) -> list[str]:
+    """Numbers as they are written, dates in one piece, number words with the noun after them."""
+    digits = [match.group().strip(".,:") for match in _NUMBER.finditer(text)]
+    return [n for n in digits if n] + [match.group() for match in _WORD_NUMBER.finditer(text)]
+
+
+def _common(word: str) -> bool:
+    # "Jobs that fail", "Days not taken": plain words that open a sentence. Names rarely end like these.
+    return word.lower().endswith(("s", "ing", "ed", "ly", "er")) or word.lower() in _STOP or len(word) < 3
+
+
+def key_span(sentence: str, hidden_from: str) -> str:
+    """The span of *sentence* that best tells whether it was recalled: a name, a number, else its longest word.
+
+    It does not occur in *hidden_from* (the question and the title), so that repeating the question earns nothing.
+    """
+    seen = hidden_from.lower()
+    options = [s for s in (*numbers(sentence), *reversed(names(sentence))) if s.lower() not in seen]
+    if options:
+        return options[0]
+    words = [word for word in content_words(sentence) if word.lower() not in seen]
+    return max(words, key=len, default="")
+
+
+def subject(text: str) -> str:
+    """What an untitled *text* is about: its most frequent name, the earliest of equals; "" if it names nothing."""
+    found = [name.removesuffix("'s") for name in names(text)]
+    return max(dict.fromkeys(found), key=found.count, default="")

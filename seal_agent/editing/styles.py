@@ -1,0 +1,140 @@
+"""
+Styles of self-edit: small functions from a passage to proposed rows. A plugin adds one the same way.
+
+Promises: each row names the sentence it rests on; rows cut by rule take their words from the source.
+Does not promise: that a proposed row is true or useful; proving.py decides the first, the gate the second.
+
+Answers are whole sentences of the source wherever possible: a 135M model asked for a short span invents one, while a
+sentence it has learned it repeats, and what is cut from the source cannot be an invention.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+
+from seal_agent.editing import prompts
+from seal_agent.editing.asking import lower_article
+from seal_agent.editing.asking import questions as cut
+from seal_agent.editing.interview import QUESTIONS
+from seal_agent.editing.proving import names_subject, spelled
+from seal_agent.editing.spans import names, numbers
+from seal_agent.parts import Passage, Writer
+from seal_agent.records import Origin, SelfEdit
+
+QUESTIONS_PER_SENTENCE = 14
+REWRITES_PER_SENTENCE = 4
+IMPLICATIONS_PER_SENTENCE = 2
+ASKED_PER_SPAN = 2
+_NEARLY = 0.3  # nats per token by which a second wording of the same question may read worse than the first
+_OPENINGS = ("What", "Who", "Which", "How", "When", "Where", "Why", "How many", "")
+
+
+def facts(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """Atomic facts: each sentence under the document's title, word for word."""
+    for sentence in passage.sentences:
+        yield _row(passage, "facts", "verbatim", "", sentence, sentence)
+
+
+def questions(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """Questions the model writes about one sentence at a time; the sentence itself is the answer."""
+    asked = [(s, opening) for s in passage.sentences for opening in _openings(QUESTIONS_PER_SENTENCE)]
+    written = writer.write(
+        [
+            prompts.QUESTIONS.format(subject=passage.title, sentence=s) + (f" {opening}" if opening else "")
+            for s, opening in asked
+        ],
+        max_new_tokens=24,
+        temperature=0.9,
+        seed=seed,
+        stop=("\n",),
+    )
+    order, text = random.Random(seed), " ".join(passage.sentences)
+    for (sentence, opening), rest in zip(asked, written, strict=True):
+        question = _named(spelled(f"{opening} {rest}".strip(), f"{passage.title}. {text}"), passage.title, order)
+        yield _row(passage, "questions", "written", question, sentence, sentence)
+
+
+def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """Questions cut from a sentence by rule; of many wordings the likeliest for each span are kept."""
+    candidates = [(s, span, q) for s in passage.sentences for span, q in cut(s, passage.title)]
+    ranked = sorted(zip(writer.rank([q for _, _, q in candidates]), candidates, strict=True), key=lambda item: -item[0])
+    kept: dict[tuple[str, str], list[float]] = {}
+    for likelihood, (sentence, span, question) in ranked:
+        better = kept.setdefault((sentence, span), [])
+        if not better or (len(better) < ASKED_PER_SPAN and likelihood > better[0] - _NEARLY):
+            better.append(likelihood)
+            yield _row(passage, "asked", "cut", question, sentence, sentence)
+
+
+def interview(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """Standard questions about the document's subject; proving gives each the sentence it is nearest to."""
+    if passage.title and passage.sentences:
+        first = passage.sentences[0]
+        for question in QUESTIONS:
+            yield _row(passage, "interview", "cut", question.format(s=lower_article(passage.title)), first, first)
+
+
+def rewrite(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """The model says a sentence in other words, its subject named in full."""
+    yield from _statements(passage, writer, seed, "rewrite", prompts.REWRITE, REWRITES_PER_SENTENCE)
+
+
+def implications(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """What follows from a sentence, in the model's words (SEAL's own style)."""
+    yield from _statements(passage, writer, seed, "implications", prompts.IMPLICATIONS, IMPLICATIONS_PER_SENTENCE)
+
+
+def gaps(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """The sentence with one span hidden; the whole sentence is the answer."""
+    for sentence in passage.sentences:
+        for span in dict.fromkeys((*names(sentence), *numbers(sentence))):
+            gap = sentence.replace(span, "…", 1)
+            yield _row(passage, "gaps", "cut", f"{passage.title}: {gap}", sentence, sentence)
+
+
+def reversals(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """From a value back to its sentence: what is known of this name or number?"""
+    for sentence in passage.sentences:
+        for span in dict.fromkeys((*names(sentence), *numbers(sentence))):
+            if span.lower() not in passage.title.lower():
+                question = f"What does {passage.title} have to do with {span}?"
+                yield _row(passage, "reversals", "cut", question, sentence, sentence)
+
+
+def _statements(
+    passage: Passage, writer: Writer, seed: int, style: str, prompt: str, samples: int
+) -> Iterable[SelfEdit]:
+    asked = [sentence for sentence in passage.sentences for _ in range(samples)]
+    written = writer.write(
+        [prompt.format(subject=passage.title, sentence=s) for s in asked],
+        max_new_tokens=48,
+        temperature=0.7,
+        seed=seed,
+        stop=("\n",),
+    )
+    for sentence, text in zip(asked, written, strict=True):
+        yield _row(passage, style, "written", "", text, sentence)
+
+
+def _openings(samples: int) -> list[str]:
+    return [_OPENINGS[i % len(_OPENINGS)] for i in range(samples)]
+
+
+def _named(question: str, title: str, order: random.Random) -> str:
+    """*question* with the title put to it, unless it names its subject already."""
+    if not title or names_subject(question, title):
+        return question
+    return order.choice((f"About {title}: {question}", f"{question.removesuffix('?')} ({title})?"))
+
+
+def _row(passage: Passage, style: str, origin: Origin, prompt: str, completion: str, fact: str) -> SelfEdit:
+    return SelfEdit(
+        document=passage.document,
+        style=style,
+        origin=origin,
+        prompt=prompt,
+        completion=completion,
+        fact=fact,
+        title=passage.title,
+    )

@@ -1,0 +1,805 @@
+"""
+Documents, edits, memories, checks, versions and events: every fact of a home, one transaction for each step.
+
+Promises: when a method returns, what it did is on disk; after `kill -9` at any instant each step happened
+whole or not at all; at most one version is live; nothing waits that comes from a held or superseded document.
+Does not promise: speed if a caller does model work inside a transaction; protection from someone who edits
+the file by hand: `verify` notices a changed event, not a shortened log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, cast
+
+from seal_agent.errors import SealError
+from seal_agent.journal.crash import crashpoint
+from seal_agent.journal.lock import HomeLock
+from seal_agent.journal.schema import connect
+from seal_agent.records import (
+    Action,
+    Candidate,
+    Check,
+    Decision,
+    Document,
+    GateReport,
+    Memory,
+    Outcome,
+    Receipt,
+    Record,
+    SelfEdit,
+    Version,
+    content_id,
+)
+
+RETRIES = 1  # verdicts against an edit after which it is tried once more; the next one sets it aside
+FAILURES = 3  # broken trainings after which an edit is set aside: it may be the one that breaks them
+STATE_OF: dict[Action, str] = {"edit": "edited", "skip": "skipped", "hold": "held"}
+LEGAL = {
+    "claimed edits belong to an open run": "SELECT e.id FROM edits e JOIN runs r USING (fence) WHERE r.state != 'open'",
+    "waiting edits belong to a document worth learning": "SELECT e.id FROM edits e JOIN documents d ON d.id = e.document"
+    " WHERE e.state IN ('waiting', 'claimed') AND d.state != 'edited'",
+    "a document's state follows from its decision": "SELECT id FROM documents WHERE state NOT IN ('superseded', 'released')"
+    " AND (action, state) NOT IN (VALUES ('edit', 'edited'), ('skip', 'skipped'), ('hold', 'held'))",
+    "every current document is attested": "SELECT id FROM current_documents WHERE id NOT IN (SELECT document FROM attestations)",
+    "every parent is a version": "SELECT number FROM versions WHERE parent != 0 AND parent NOT IN (SELECT number FROM versions)",
+    "every version's run is settled": "SELECT v.number FROM versions v JOIN runs r USING (fence) WHERE r.state != 'settled'",
+    "memories are learned by an accepted version": "SELECT id FROM memories WHERE version != 0"
+    " AND version NOT IN (SELECT number FROM versions WHERE status IN ('live', 'retired', 'broken'))",
+}
+"""What must hold in every journal: the claim, and a query for the rows that break it."""
+
+Vectored = tuple[Memory, bytes | None]
+"""A memory and its float32 vector, if it has one yet."""
+
+
+class Journal:
+    """One home's journal. Threads may share it; any number of processes may read, and writers take turns."""
+
+    def __init__(self, home: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.home = Path(home)
+        self._clock = clock
+        self._guard = threading.RLock()
+        self._depth = 0
+        self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SealError(f"{self.home} cannot be a home: {error}") from error
+        with _explained(self.home):
+            self._db = connect(self.home / "seal.db")
+
+    def close(self) -> None:
+        """Close the file. Nothing is lost by not calling it."""
+        with self._guard:
+            self._db.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Re-entrant: an inner one that fails undoes its own part only."""
+        with self._guard, _explained(self.home):
+            inner = f"step{self._depth}"
+            begin, commit, undo = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+            if self._depth:
+                begin, commit, undo = (f"SAVEPOINT {inner}", f"RELEASE {inner}", f"ROLLBACK TO {inner}")
+            self._db.execute(begin)
+            self._depth += 1
+            try:
+                yield
+                self._db.execute(commit)
+            except BaseException:
+                if self._db.in_transaction:  # SQLite rolls back by itself when the disk is full
+                    self._db.execute(undo)
+                raise
+            finally:
+                self._depth -= 1
+
+    # Documents
+
+    def record(
+        self, document: Document, decision: Decision, edits: Sequence[SelfEdit], checks: Sequence[Check]
+    ) -> Receipt:
+        """Write down a document with all that follows from it; a text known already is only attested."""
+        crashpoint("record.begin")
+        with self.transaction():
+            if known := self.attest(document):
+                return known
+            self._write(
+                "INSERT INTO documents"
+                " (id, text, title, source, external_id, action, decision, state, arrived)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                document.id,
+                document.text,
+                document.title,
+                document.source,
+                document.external_id,
+                decision.action,
+                _dump(decision),
+                STATE_OF[decision.action],
+                self._clock(),
+            )
+            crashpoint("record.document")
+            self._attest(document, decision)
+            receipt = self._fill(document, decision, edits, checks)
+            self._told("document", receipt)
+        crashpoint("record.committed")
+        return receipt
+
+    def attest(self, document: Document) -> Receipt | None:
+        """Count another telling of a known text and return its receipt; None if the text is not known."""
+        with self.transaction():
+            known = self.receipt(document.id)
+            if known is None:
+                return None
+            self._attest(document, known.decision)
+            crashpoint("attest.counted")
+            receipt = self.receipt(document.id)
+        crashpoint("attest.committed")
+        return receipt
+
+    def redecide(
+        self, document: Document, decision: Decision, edits: Sequence[SelfEdit], checks: Sequence[Check]
+    ) -> Receipt:
+        """Replace the decision on a held or released document, and all that followed from it."""
+        with self.transaction():
+            if (state := self._state(document.id)) not in ("held", "released"):
+                raise SealError(f"{document.id} is {state}; only what is held is decided on again")
+            self._write("DELETE FROM edits WHERE document = ?", document.id)
+            self._write("DELETE FROM checks WHERE document = ?", document.id)
+            crashpoint("redecide.cleared")
+            self._write(
+                "UPDATE documents SET action = ?, decision = ?, state = ? WHERE id = ?",
+                decision.action,
+                _dump(decision),
+                STATE_OF[decision.action],
+                document.id,
+            )
+            if decision.action != "hold":
+                sayings = "SELECT source, external_id FROM attestations WHERE document = ?"
+                for source, name in self._read(sayings, document.id):
+                    self._supersede(document.id, source, name)
+            receipt = self._fill(document, decision, edits, checks)
+            self._told("redecided", receipt)
+        crashpoint("redecide.committed")
+        return receipt
+
+    def release(self, document_id: str) -> Document:
+        """Let a held document go on: observe it again without screening, then `redecide`."""
+        with self.transaction():
+            state = self._state(document_id)
+            if state not in ("held", "released"):
+                raise SealError(f"{document_id} is {state}, not held; `seal-agent quarantine` lists what is")
+            if state == "held":
+                self._write("UPDATE documents SET state = 'released' WHERE id = ?", document_id)
+                self.event("released", id=document_id)
+        crashpoint("release.committed")
+        return cast(Document, self.document(document_id))
+
+    def document(self, document_id: str) -> Document | None:
+        """The document as it first came, superseded or not."""
+        rows = self._read("SELECT text, title, source, external_id FROM documents WHERE id = ?", document_id)
+        return _document(rows[0]) if rows else None
+
+    def documents(self, action: Action | None = None) -> list[Document]:
+        """Documents that are not superseded, in order of arrival; with *action*, those so decided."""
+        rows = self._read(
+            "SELECT text, title, source, external_id FROM current_documents"
+            " WHERE ?1 IS NULL OR action = ?1 ORDER BY seq",
+            action,
+        )
+        return [_document(row) for row in rows]
+
+    def receipt(self, document_id: str) -> Receipt | None:
+        """What became of a document, as last decided."""
+        rows = self._read(
+            "SELECT decision, title, (SELECT count(*) FROM attestations WHERE document = d.id),"
+            " (SELECT count(*) FROM edits e WHERE document = d.id AND e.state != 'refused' AND reserved = 0),"
+            " (SELECT count(*) FROM edits e WHERE document = d.id AND e.state = 'refused')"
+            " FROM documents d WHERE id = ?",
+            document_id,
+        )
+        for decision, title, attestations, edits, refused in rows:
+            return Receipt(
+                id=document_id,
+                decision=Decision.model_validate(json.loads(decision)),
+                edits=edits,
+                refused=refused,
+                title=title,
+                attestations=attestations,
+            )
+        return None
+
+    def quarantine(self) -> list[Receipt]:
+        """Receipts of what is held (their decisions say why) or was released but not yet decided on again."""
+        rows = self._read("SELECT id FROM documents WHERE state IN ('held', 'released') ORDER BY seq")
+        return [receipt for row in rows if (receipt := self.receipt(row[0]))]
+
+    def learned_documents(self) -> list[str]:
+        """Ids of the documents that the live version and its ancestors learned, in order of arrival."""
+        rows = self._read("SELECT id FROM documents WHERE id IN (SELECT document FROM learned) ORDER BY seq")
+        return [row[0] for row in rows]
+
+    def _state(self, document_id: str) -> str:
+        rows = self._read("SELECT state FROM documents WHERE id = ?", document_id)
+        if not rows:
+            raise SealError(f"no document {document_id} in {self.home}")
+        return str(rows[0][0])
+
+    def _attest(self, document: Document, decision: Decision) -> None:
+        """*document* is what its name says now: it stands (again), and what the name said before does not."""
+        said = (document.id, document.source, document.external_id)
+        self._write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said)
+        if self._state(document.id) == "superseded":
+            self._restore(document.id, decision.action)
+        if decision.action != "hold":  # what is not trusted must not push out what is
+            self._supersede(document.id, document.source, document.external_id)
+        crashpoint("record.attested")
+
+    def _supersede(self, by: str, source: str, name: str) -> None:
+        if not name:
+            return
+        rows = self._read(
+            "SELECT id FROM current_documents JOIN attestations ON document = id"
+            " WHERE attestations.source = ? AND attestations.external_id = ? AND id != ?",
+            source,
+            name,
+            by,
+        )
+        for (old,) in rows:
+            self._write("UPDATE documents SET state = 'superseded' WHERE id = ?", old)
+            self._write(
+                "DELETE FROM attestations WHERE document = ? AND source = ? AND external_id = ?",
+                old,
+                source,
+                name,
+            )
+            self._write(
+                "UPDATE edits SET state = 'superseded', fence = NULL"
+                " WHERE document = ? AND state IN ('waiting', 'claimed', 'aside', 'reserved')",
+                old,
+            )
+            self.event("superseded", id=old, by=by)
+
+    def _restore(self, document_id: str, action: Action) -> None:
+        self._write("UPDATE documents SET state = ? WHERE id = ?", STATE_OF[action], document_id)
+        self._write(
+            "UPDATE edits SET state = iif(reserved, 'reserved', 'waiting') WHERE document = ? AND state = 'superseded'",
+            document_id,
+        )
+        self.event("restored", id=document_id)
+
+    def _fill(
+        self, document: Document, decision: Decision, edits: Sequence[SelfEdit], checks: Sequence[Check]
+    ) -> Receipt:
+        """The edits and checks that follow from a decision. Without the decision to edit, none is of use."""
+        unwanted = "" if decision.action == "edit" else f"its document is decided {decision.action!r}"
+        for edit in edits:
+            if edit.document != document.id:
+                raise SealError(f"edit {edit.id} names document {edit.document!r}, not {document.id}")
+            refused = edit.refused or unwanted
+            state = "refused" if refused else "reserved" if edit.reserved else "waiting"
+            self._write(
+                "INSERT OR IGNORE INTO edits (id, document, body, reserved, state, reason, arrived)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                edit.id,
+                document.id,
+                _dump(edit),
+                edit.reserved,
+                state,
+                refused,
+                self._clock(),
+            )
+        crashpoint("record.edits")
+        if decision.action == "edit":
+            self.add_checks(checks)
+        crashpoint("record.checks")
+        return cast(Receipt, self.receipt(document.id))
+
+    def _told(self, kind: str, receipt: Receipt) -> None:
+        numbers = {"edits": receipt.edits, "refused": receipt.refused}
+        self.event(kind, id=receipt.id, action=receipt.decision.action, **numbers)
+
+    # The buffer
+
+    def waiting(self) -> list[SelfEdit]:
+        """Proved rows that wait to be trained on, in order of arrival."""
+        return self._edits("state = 'waiting'")
+
+    def waiting_count(self) -> int:
+        """How many rows wait."""
+        return self._number("SELECT count(*) FROM edits WHERE state = 'waiting'")
+
+    def oldest_waiting_age(self) -> float | None:
+        """Hours since the oldest waiting row arrived; None if nothing waits."""
+        oldest = self._read("SELECT min(arrived) FROM edits WHERE state = 'waiting'")[0][0]
+        return None if oldest is None else max(0.0, self._clock() - oldest) / 3600
+
+    def attempts(self) -> dict[str, int]:
+        """Verdicts against each row that waits or is claimed: above 0, it deserves more rehearsal."""
+        rows = self._read("SELECT id, attempts FROM edits WHERE state IN ('waiting', 'claimed') ORDER BY seq")
+        return dict(rows)
+
+    def aside(self) -> list[tuple[SelfEdit, str]]:
+        """Rows set aside for inspection, and why."""
+        rows = self._read("SELECT body, reason FROM edits WHERE state = 'aside' ORDER BY seq")
+        return [(_edit(body), reason) for body, reason in rows]
+
+    def edits_of(self, document_id: str) -> list[tuple[SelfEdit, str]]:
+        """All rows written from a document, each with its state."""
+        rows = self._read("SELECT body, state FROM edits WHERE document = ? ORDER BY seq", document_id)
+        return [(_edit(body), state) for body, state in rows]
+
+    def claim(self, run: str) -> tuple[int, list[SelfEdit]]:
+        """Give everything that waits to *run*. The fence proves later that no newer run took its turn."""
+        crashpoint("claim.begin")
+        with self.transaction():
+            new_run = "INSERT INTO runs (run, state, started) VALUES (?, 'open', ?)"
+            fence = self._insert(new_run, run, self._clock())
+            crashpoint("claim.run")
+            self._write("UPDATE edits SET state = 'claimed', fence = ? WHERE state = 'waiting'", fence)
+            self._write("INSERT INTO lessons SELECT fence, id, document FROM edits WHERE fence = ?", fence)
+            crashpoint("claim.edits")
+            edits = self._edits("fence = ?", fence)
+            self.event("claimed", run=run, fence=fence, edits=len(edits))
+        self._running = fence
+        crashpoint("claim.committed")
+        return fence, edits
+
+    def settle(
+        self,
+        run: str,
+        fence: int,
+        *,
+        outcome: Outcome,
+        version: int,
+        memories: Sequence[Vectored] = (),
+        embedder: str = "",
+    ) -> None:
+        """End a run: its rows are learned, or wait once more, or are set aside. Memories only if accepted."""
+        with self.transaction():
+            self._assert_turn(run, fence)
+            if outcome == "accepted":
+                self._write("UPDATE edits SET state = 'learned', reason = '', fence = NULL WHERE fence = ?", fence)
+                self._remember(memories, version, embedder)
+                crashpoint("publish.memories")
+            else:
+                self._write(
+                    "UPDATE edits SET state = iif(attempts < ?, 'waiting', 'aside'), attempts = attempts + 1,"
+                    " reason = ?, fence = NULL WHERE fence = ?",
+                    RETRIES,
+                    f"version {version} was {outcome}",
+                    fence,
+                )
+            self._write("UPDATE runs SET state = 'settled' WHERE fence = ?", fence)
+            crashpoint("publish.settled")
+
+    def release_claims(self, run: str, fence: int, reason: str = "training failed") -> None:
+        """End a run whose training broke: its rows wait again, until they broke too many."""
+        with self.transaction():
+            self._assert_turn(run, fence)
+            self._write(
+                "UPDATE edits SET state = iif(failures + 1 < ?, 'waiting', 'aside'), failures = failures + 1,"
+                " reason = ?, fence = NULL WHERE fence = ?",
+                FAILURES,
+                reason,
+                fence,
+            )
+            crashpoint("failed.edits")
+            self._drop_run(fence)
+            self.event("failed", run=run, fence=fence, reason=reason)
+        crashpoint("failed.committed")
+
+    def sweep(self, lock: HomeLock) -> int:
+        """Let the rows of runs whose process died wait again; how many. The lock proves that they died."""
+        if not lock.held or lock.home.resolve() != self.home.resolve():
+            raise SealError(f"only the holder of the lock of {self.home} may end other runs")
+        with self.transaction():
+            dead = self._read(
+                "SELECT fence, run FROM runs WHERE state = 'open' AND fence IS NOT ? ORDER BY fence",
+                self._running,
+            )
+            freed = 0
+            for fence, run in dead:
+                free = "UPDATE edits SET state = 'waiting', fence = NULL WHERE fence = ?"
+                freed += self._write(free, fence)
+                crashpoint("sweep.edits")
+                self._drop_run(fence)
+                self.event("swept", run=run, fence=fence)
+        if dead:
+            crashpoint("sweep.committed")
+        return freed
+
+    def _assert_turn(self, run: str, fence: int) -> None:
+        newest = self._read("SELECT fence, run, state FROM runs ORDER BY fence DESC LIMIT 1")
+        if newest != [(fence, run, "open")]:
+            last = "; the last is {1} (fence {0}, {2})".format(*newest[0]) if newest else ""
+            raise SealError(f"run {run} (fence {fence}) does not hold the turn{last}; consolidate again")
+
+    def _drop_run(self, fence: int) -> None:
+        # No version came of it, so nothing descends from what it read.
+        self._write("DELETE FROM lessons WHERE fence = ?", fence)
+        self._write("UPDATE runs SET state = 'released' WHERE fence = ?", fence)
+
+    def _edits(self, where: str, *values: Any) -> list[SelfEdit]:
+        rows = self._read(f"SELECT body FROM edits WHERE {where} ORDER BY seq", *values)
+        return [_edit(row[0]) for row in rows]
+
+    # Memories and checks
+
+    def add_memories(self, memories: Sequence[Vectored], embedder: str = "") -> None:
+        """Add general rows, or vectors for rows that are there (a new vector replaces the old)."""
+        with self.transaction():
+            live = self._live_number()
+            for memory, vector in memories:
+                known = vector is not None and self._write(
+                    "UPDATE memories SET vector = ?, embedder = ? WHERE id = ?", vector, embedder, memory.id
+                )
+                if not known:
+                    self._remember([(memory, vector)], live if memory.kind == "learned" else 0, embedder)
+
+    def memories(self, kind: str | None = None) -> list[Memory]:
+        """What may be rehearsed: general rows, and what the live version and its ancestors learned."""
+        rows = self._read(
+            "SELECT id, kind, prompt, completion, document, title FROM current_memories"
+            " WHERE ?1 IS NULL OR kind = ?1 ORDER BY seq",
+            kind,
+        )
+        return [
+            Memory(id=key, kind=of, prompt=prompt, completion=said, document=document or "", title=title)
+            for key, of, prompt, said, document, title in rows
+        ]
+
+    def memory_vectors(self, embedder: str | None = None) -> tuple[list[str], list[bytes]]:
+        """Ids and float32 vectors of what may be rehearsed, where there are any (by *embedder*, if named)."""
+        rows = self._read(
+            "SELECT id, vector FROM current_memories"
+            " WHERE vector IS NOT NULL AND (?1 IS NULL OR embedder = ?1) ORDER BY seq",
+            embedder,
+        )
+        return [row[0] for row in rows], [row[1] for row in rows]
+
+    def memory_count(self) -> int:
+        """How many rows may be rehearsed."""
+        return self._number("SELECT count(*) FROM current_memories")
+
+    def add_checks(self, checks: Sequence[Check]) -> None:
+        """Add held-out questions; one that is there already stays as it is."""
+        with self.transaction():
+            for check in checks:
+                self._write(
+                    "INSERT OR IGNORE INTO checks (id, kind, question, gold, answer, document)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    check.id,
+                    check.kind,
+                    check.question,
+                    check.gold,
+                    check.answer,
+                    check.document or None,
+                )
+
+    def checks(self, kind: str | None = None) -> list[Check]:
+        """General and users' checks, and those of documents that the live version's line has learned."""
+        return self._checks(
+            "(?1 IS NULL OR kind = ?1) AND (kind != 'fact' OR document IN (SELECT document FROM learned))",
+            kind,
+        )
+
+    def checks_for(self, document_ids: Sequence[str]) -> list[Check]:
+        """The checks of these documents, learned or not."""
+        return self._checks("document IN (SELECT value FROM json_each(?))", json.dumps(list(document_ids)))
+
+    def _remember(self, memories: Sequence[Vectored], version: int, embedder: str) -> None:
+        for memory, vector in memories:
+            self._write(
+                "INSERT OR IGNORE INTO memories"
+                " (id, version, kind, prompt, completion, document, title, vector, embedder)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                memory.id,
+                version,
+                memory.kind,
+                memory.prompt,
+                memory.completion,
+                memory.document or None,
+                memory.title,
+                vector,
+                embedder,
+            )
+
+    def _checks(self, where: str, *values: Any) -> list[Check]:
+        rows = self._read(
+            f"SELECT id, kind, question, gold, answer, document FROM current_checks WHERE {where} ORDER BY seq",
+            *values,
+        )
+        return [
+            Check(id=key, kind=kind, question=question, gold=gold, answer=answer, document=document or "")
+            for key, kind, question, gold, answer, document in rows
+        ]
+
+    # Versions
+
+    def publish(
+        self,
+        candidate: Candidate,
+        report: GateReport,
+        run: str,
+        fence: int,
+        memories: Sequence[Vectored] = (),
+        embedder: str = "",
+    ) -> Version:
+        """Give *candidate* its number and place: live if the report accepts it, else kept for inspection."""
+        crashpoint("publish.begin")
+        with self.transaction():
+            self._assert_turn(run, fence)
+            if report.outcome == "accepted":
+                self._assert_parent(candidate)
+                self._write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
+                crashpoint("publish.retired")
+            number = self._add_version(candidate, report, fence)
+            crashpoint("publish.version")
+            outcome = report.outcome
+            self.settle(run, fence, outcome=outcome, version=number, memories=memories, embedder=embedder)
+            self.event("version", number=number, run=run, outcome=outcome, digest=candidate.digest)
+        crashpoint("publish.committed")
+        return self.version(number)
+
+    def versions(self) -> list[Version]:
+        """Every numbered version, oldest first; the base is not among them."""
+        return self._versions("1")
+
+    def version(self, number: int) -> Version:
+        """Version *number*; 0 is the untouched base."""
+        if number == 0:
+            status: Literal["retired", "live"] = "retired" if self._live_number() else "live"
+            return Version(number=0, id=content_id("v", "base"), parent=None, status=status, created="")
+        found = self._versions("number = ?", number)
+        if not found:
+            raise SealError(f"there is no version {number} in {self.home}; `seal-agent versions` lists them")
+        return found[0]
+
+    def live(self) -> Version | None:
+        """The version that answers; None when that is the untouched base."""
+        found = self._versions("status = 'live'")
+        return found[0] if found else None
+
+    def rollback(self, to: int | None = None) -> int:
+        """Make an accepted version live, 0 for the base; by default the live one's nearest sound ancestor."""
+        crashpoint("rollback.begin")
+        with self.transaction():
+            live = self._live_number()
+            if to is None and live == 0:
+                raise SealError("nothing to roll back: the untouched base is live; name a version")
+            target = self._sound_parent(live) if to is None else to
+            self._assert_returnable(target, live)
+            if target != live:
+                self._go_live(target)
+                self.event("rollback", left=live, to=target)
+        crashpoint("rollback.committed")
+        return target
+
+    def mark_broken(self, number: int, reason: str) -> int:
+        """Never serve version *number* again; if it was live, its nearest sound ancestor is now."""
+        with self.transaction():
+            version = self.version(number)
+            if number == 0:
+                raise SealError("version 0 is the untouched base; check the model's files instead")
+            if version.status != "broken":
+                self._write("UPDATE versions SET status = 'broken' WHERE number = ?", number)
+                crashpoint("broken.marked")
+                if version.status == "live":
+                    self._go_live(self._sound_parent(number))
+                self.event("broken", number=number, reason=reason, live=self._live_number())
+            live = self._live_number()
+        crashpoint("broken.committed")
+        return live
+
+    def _live_number(self) -> int:
+        return self._number("SELECT ifnull(max(number), 0) FROM versions WHERE status = 'live'")
+
+    def _go_live(self, target: int) -> None:
+        self._write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
+        crashpoint("rollback.retired")
+        self._write("UPDATE versions SET status = 'live' WHERE number = ?", target)
+        crashpoint("rollback.live")
+
+    def _sound_parent(self, number: int) -> int:
+        """The nearest ancestor that can be served."""
+        while number:
+            number = self._number("SELECT parent FROM versions WHERE number = ?", number)
+            if number == 0 or self.version(number).status == "retired":
+                break
+        return number
+
+    def _assert_returnable(self, target: int, live: int) -> None:
+        rows = self._read("SELECT number FROM versions WHERE status IN ('live', 'retired') ORDER BY number")
+        possible = [0, *(row[0] for row in rows)]
+        if target not in possible:
+            known = self._read("SELECT status FROM versions WHERE number = ?", target)
+            what = f"version {target} is {known[0][0]}" if known else f"there is no version {target}"
+            others = ", ".join(str(number) for number in possible if number != live) or "none"
+            raise SealError(f"cannot roll back: {what}; possible: {others}")
+
+    def _assert_parent(self, candidate: Candidate) -> None:
+        if candidate.parent != (live := self._live_number()):
+            raise SealError(
+                f"run {candidate.run} was judged against version {candidate.parent}, but {live} is live"
+                " now; consolidate again"
+            )
+
+    def _add_version(self, candidate: Candidate, report: GateReport, fence: int) -> int:
+        status = "live" if report.outcome == "accepted" else report.outcome
+        return self._insert(
+            "INSERT INTO versions (id, parent, status, created, digest, path, report, training, fence)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            content_id("v", candidate.run, candidate.digest, str(fence)),
+            candidate.parent,
+            status,
+            self._now(),
+            candidate.digest,
+            candidate.path,
+            _dump(report),
+            _json(candidate.training),
+            fence,
+        )
+
+    def _versions(self, where: str, *values: Any) -> list[Version]:
+        rows = self._read(
+            "SELECT number, id, parent, status, created, digest, path, report FROM versions"
+            f" WHERE {where} ORDER BY number",
+            *values,
+        )
+        return [
+            Version(
+                number=number,
+                id=key,
+                parent=parent,
+                status=status,
+                created=created,
+                digest=digest,
+                path=path,
+                report=GateReport.model_validate(json.loads(report)),
+            )
+            for number, key, parent, status, created, digest, path, report in rows
+        ]
+
+    # Events, and the whole
+
+    def event(self, kind: str, **data: Any) -> None:
+        """Write down that something happened. Ids and numbers only: events outlive what is forgotten."""
+        with self.transaction():
+            last = self._read("SELECT hash FROM events ORDER BY seq DESC LIMIT 1")
+            previous, created, said = last[0][0] if last else "", self._now(), _json(data)
+            self._write(
+                "INSERT INTO events (created, kind, data, previous, hash) VALUES (?, ?, ?, ?, ?)",
+                created,
+                kind,
+                said,
+                previous,
+                _link(previous, created, kind, said),
+            )
+
+    def events(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The last *limit* events, oldest first: seq, created, kind, data."""
+        rows = self._read("SELECT seq, created, kind, data FROM events ORDER BY seq DESC LIMIT ?", limit)
+        return [
+            {"seq": seq, "created": created, "kind": kind, "data": json.loads(data)}
+            for seq, created, kind, data in reversed(rows)
+        ]
+
+    def verify(self) -> list[str]:
+        """Every problem found in the file, the event chain and the states; an empty list means sound."""
+        with self._guard:
+            problems = [str(row[0]) for row in self._read("PRAGMA integrity_check") if row[0] != "ok"]
+            dangling = self._read("PRAGMA foreign_key_check")
+            problems += [f"row {row[1]} of {row[0]} points nowhere" for row in dangling]
+            problems += self._broken_links()
+            for claim, query in LEGAL.items():
+                if rows := self._read(query):
+                    problems.append(f"not so: {claim}; {len(rows)} rows, first {rows[0][0]}")
+        return problems
+
+    def meta(self, key: str) -> str | None:
+        """A fact about the home, such as the base's fingerprint; None if it was never set."""
+        rows = self._read("SELECT value FROM meta WHERE key = ?", key)
+        return str(rows[0][0]) if rows else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Set a fact about the home."""
+        with self.transaction():
+            self._write(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                key,
+                value,
+            )
+
+    def counts(self) -> dict[str, Any]:
+        """The numbers of `status`. Superseded documents are in the total only."""
+        with self._guard:
+            by_state = dict(self._read("SELECT state, count(*) FROM documents GROUP BY state"))
+            return {
+                "documents": {
+                    "total": sum(by_state.values()),
+                    "edited": by_state.get("edited", 0),
+                    "skipped": by_state.get("skipped", 0),
+                    "held": by_state.get("held", 0) + by_state.get("released", 0),
+                },
+                "waiting": self.waiting_count(),
+                "live": self._live_number(),
+                "versions": self._number("SELECT count(*) FROM versions"),
+                "memories": self.memory_count(),
+            }
+
+    def _broken_links(self) -> list[str]:
+        previous = ""
+        for seq, created, kind, data, before, stored in self._read(
+            "SELECT seq, created, kind, data, previous, hash FROM events ORDER BY seq"
+        ):
+            if before != previous or stored != _link(previous, created, kind, data):
+                return [f"event {seq} ({kind}) is not what was written"]
+            previous = stored
+        return []
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
+
+    def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._guard, _explained(self.home):
+            return self._db.execute(sql, values).fetchall()
+
+    def _number(self, sql: str, *values: Any) -> int:
+        return int(self._read(sql, *values)[0][0])
+
+    def _write(self, sql: str, *values: Any) -> int:
+        """Change rows, inside a transaction; how many."""
+        assert self._depth, "writes belong in a transaction"
+        return self._db.execute(sql, values).rowcount
+
+    def _insert(self, sql: str, *values: Any) -> int:
+        """Add a row, inside a transaction; its number."""
+        assert self._depth, "writes belong in a transaction"
+        return self._db.execute(sql, values).lastrowid or 0
+
+
+@contextmanager
+def _explained(home: Path) -> Iterator[None]:
+    """What SQLite and the file system complain about, as an error for people."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise SealError(f"the journal of {home} refused: {error}; `seal-agent verify` tells more") from error
+    except UnicodeEncodeError as error:
+        raise SealError(f"this text is not valid Unicode ({error.reason}); clean it first") from error
+
+
+def _dump(record: Record) -> str:
+    return _json(record.model_dump())
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _edit(body: str) -> SelfEdit:
+    return SelfEdit.model_validate(json.loads(body))
+
+
+def _document(row: tuple[Any, ...]) -> Document:
+    return Document(text=row[0], title=row[1], source=row[2], external_id=row[3])
+
+
+def _link(previous: str, created: str, kind: str, data: str) -> str:
+    return hashlib.sha256(json.dumps([previous, created, kind, data]).encode()).hexdigest()

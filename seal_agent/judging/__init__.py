@@ -1,0 +1,1 @@
+"""Checks, graders, paired statistics, the verdict: does the candidate know more without having lost anything?"""

@@ -1,0 +1,166 @@
+"""
+The gate: may this candidate answer from now on?
+
+Promises: new facts must be recalled on reserved wordings better than before; old facts and general answers must not
+be worse than under the live version, general answers not worse than under the untouched base either; every
+comparison is paired and stands in the report; a number that is not finite fails.
+Does not promise: protection against many small losses in a row beyond the comparison with the base (a later storey).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+from seal_agent.judging.grading import correct
+from seal_agent.judging.statistics import rank_test, sign_test
+from seal_agent.parts import Learner
+from seal_agent.records import Check, CheckResult, Finding, GateReport
+
+_ALPHA = 0.05
+_ENOUGH = 5  # paired checks below which no test can reach 5 %
+_WORSE = 0.10  # nats per token: a median rise of general answers' loss above this is felt in the wording of answers
+_LOST = 0.10  # share of old facts that may flip to wrong without a test's word, since checks are few and greedy flips
+
+Outcome = Literal["accepted", "rejected", "undecided"]
+Verdict = Literal["pass", "fail", "undecided"]
+
+
+def ask(learner: Learner, checks: Sequence[Check], adapter: Path | None) -> dict[str, tuple[bool, float]]:
+    """For each check: is the greedy answer right, and the loss per token (nats) of the answer it should give."""
+    questions = [check for check in checks if check.gold]
+    answers = learner.answer([check.question for check in questions], adapter)
+    right = {c.id: correct(c.gold, a) for c, a in zip(questions, answers, strict=True)}
+    scores = learner.score([(c.question, c.answer or c.gold) for c in checks], adapter)
+    return {
+        check.id: (right.get(check.id, False), -logprob / max(1, tokens))
+        for check, (logprob, tokens) in zip(checks, scores, strict=True)
+    }
+
+
+def judge(
+    learner: Learner,
+    new: Sequence[Check],
+    old: Sequence[Check],
+    general: Sequence[Check],
+    live: Path | None,
+    candidate: Path,
+    say: Callable[[str, float], None] = lambda stage, share: None,
+) -> GateReport:
+    """Compare *candidate* with *live* and the base on held-out checks: new facts, old facts, general answers."""
+    checks = [*new, *old, *general]
+    after = ask(learner, checks, candidate)
+    say("judging", 0.5)
+    before = ask(learner, checks, live)
+    base = before if live is None else {**before, **ask(learner, general, None)}
+    results = [_result(check, base[check.id], before[check.id], after[check.id]) for check in checks]
+    say("judging", 1.0)
+    groups = {kind: {c.id for c in chosen} for kind, chosen in (("new", new), ("old", old), ("general", general))}
+    of = {kind: [r for r in results if r.check in ids] for kind, ids in groups.items()}
+    findings = [_learned(of["new"]), _kept(of["old"]), *_unharmed(of["general"])]
+    outcome, reason = _verdict(findings)
+    return GateReport(outcome=outcome, reason=reason, findings=findings, results=results)
+
+
+def _result(
+    check: Check, base: tuple[bool, float], before: tuple[bool, float], after: tuple[bool, float]
+) -> CheckResult:
+    return CheckResult(
+        check=check.id,
+        kind=check.kind,
+        base=base[0],
+        before=before[0],
+        after=after[0],
+        base_nll=base[1],
+        before_nll=before[1],
+        after_nll=after[1],
+    )
+
+
+def _learned(results: Sequence[CheckResult]) -> Finding:
+    better = sum(r.after and not r.before for r in results)
+    worse = sum(r.before and not r.after for r in results)
+    by_answer = sign_test(better, worse)
+    by_loss = rank_test([r.before_nll - r.after_nll for r in results])
+    n, finite = len(results), _finite(results)
+    if not finite:
+        verdict, reason = _said("fail", "a loss is not finite")
+    elif n < _ENOUGH:
+        verdict, reason = _said("undecided", f"{n} reserved wordings; a test needs {_ENOUGH}")
+    elif better > worse and min(by_answer, by_loss) < _ALPHA:
+        verdict, reason = _said("pass", f"{better} answered that were not, {worse} lost")
+    else:
+        verdict, reason = _said("fail", f"{better} answered that were not, {worse} lost: not more than chance")
+    return _finding("new facts", results, min(by_answer, by_loss), verdict, reason)
+
+
+def _kept(results: Sequence[CheckResult]) -> Finding:
+    lost = sum(r.before and not r.after for r in results)
+    gained = sum(r.after and not r.before for r in results)
+    p = sign_test(lost, gained)
+    if not _finite(results):
+        verdict, reason = _said("fail", "a loss is not finite")
+    elif lost > gained and (p < _ALPHA or lost - gained > max(1.0, _LOST * len(results))):
+        verdict, reason = _said("fail", f"{lost} old facts lost, {gained} gained")
+    else:
+        verdict, reason = _said("pass", f"{lost} old facts lost, {gained} gained")
+    return _finding("old facts", results, p, verdict, reason)
+
+
+def _unharmed(results: Sequence[CheckResult]) -> list[Finding]:
+    out = []
+    for name, rises in (
+        ("general, against the live version", [r.after_nll - r.before_nll for r in results]),
+        ("general, against the base", [r.after_nll - r.base_nll for r in results]),
+    ):
+        p = rank_test(rises)
+        rise = median(rises) if rises else 0.0
+        # the median, not the mean: one odd answer must not decide (arXiv 2605.24657)
+        bad = not _finite(results) or (rise > _WORSE and p < _ALPHA)
+        verdict, reason = _said("fail" if bad else "pass", f"median loss {rise:+.3f} nats per token")
+        out.append(_finding(name, results, p, verdict, reason, by_loss=True))
+    return out
+
+
+def _verdict(findings: Sequence[Finding]) -> tuple[Outcome, str]:
+    failed = [f for f in findings if f.verdict == "fail"]
+    open_ = [f for f in findings if f.verdict == "undecided"]
+    if failed:
+        return "rejected", _told(failed)
+    if open_:
+        return "undecided", _told(open_)
+    return "accepted", _told(findings)
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    return "; ".join(f"{finding.name}: {finding.reason}" for finding in findings)
+
+
+def _finding(
+    name: str, results: Sequence[CheckResult], p: float, verdict: Verdict, reason: str, by_loss: bool = False
+) -> Finding:
+    def mean(which: str) -> float:
+        values = [float(getattr(r, f"{which}_nll" if by_loss else which)) for r in results]
+        return sum(values) / len(values) if values else 0.0
+
+    return Finding(
+        name=name,
+        n=len(results),
+        base=mean("base"),
+        before=mean("before"),
+        after=mean("after"),
+        p=p,
+        verdict=verdict,
+        reason=reason,
+    )
+
+
+def _said(verdict: Verdict, reason: str) -> tuple[Verdict, str]:
+    return verdict, reason
+
+
+def _finite(results: Sequence[CheckResult]) -> bool:
+    return all(math.isfinite(r.after_nll) for r in results)

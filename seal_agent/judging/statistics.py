@@ -1,0 +1,43 @@
+"""
+Paired statistics for small samples.
+
+Promises: exact where the sample is small; every function says what its null hypothesis is.
+Does not promise: control over many looks (a later storey).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from scipy import stats
+
+
+def sign_test(better: int, worse: int) -> float:
+    """One-sided exact McNemar test: chance of this many *better* among the discordant pairs if neither side is better."""
+    pairs = better + worse
+    return 1.0 if pairs == 0 else float(stats.binomtest(better, pairs, 0.5, alternative="greater").pvalue)
+
+
+def rank_test(differences: Sequence[float]) -> float:
+    """One-sided Wilcoxon signed-rank test: chance of such *differences* if their median is not above zero."""
+    kept = [d for d in differences if d != 0]
+    return 1.0 if len(kept) < 3 else float(stats.wilcoxon(kept, alternative="greater").pvalue)
+
+
+def interval(successes: int, n: int) -> tuple[float, float]:
+    """Wilson 95 % interval of a share."""
+    if n == 0:
+        return 0.0, 1.0
+    found = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
+    """Normal 95 % interval of the mean of paired *differences*."""
+    n = len(differences)
+    if n < 2:
+        return -math.inf, math.inf
+    mean = sum(differences) / n
+    spread = math.sqrt(sum((d - mean) ** 2 for d in differences) / (n - 1) / n)
+    return mean - 1.96 * spread, mean + 1.96 * spread

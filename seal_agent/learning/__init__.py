@@ -1,0 +1,1 @@
+"""Models and devices, LoRA training, generation, scoring: with serving/, the only room that imports torch."""

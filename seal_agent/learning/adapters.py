@@ -1,0 +1,152 @@
+"""
+LoRA adapters over one frozen base: which one is in force, starting one, writing one, reading one back.
+
+Promises: inside a block exactly the named adapter is in force, or none; an adapter is read from
+safetensors only, with exactly the expected tensors, all finite; the base is never merged into.
+Does not promise: thread safety; whoever calls holds the learner's lock (peft's switches are global state).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from seal_agent.errors import ConfigError, SealError
+from seal_agent.learning.models import Base
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_KEPT = 3  # adapters held in memory: the live one, its parent, a candidate
+
+
+class Adapters:
+    """The adapters of one base. Names inside peft are fixed-width hashes: peft matches names by substring."""
+
+    def __init__(self, base: Base, rank: int) -> None:
+        self.base = base
+        self._config = LoraConfig(
+            r=rank,
+            lora_alpha=2 * rank,
+            lora_dropout=0.0,
+            target_modules=_targets(base),
+            task_type="CAUSAL_LM",
+        )
+        self._model: PeftModel = get_peft_model(base.model, self._config, adapter_name=_name("start"))
+        self._held: list[str] = []
+        self._trains = False
+        self._model.eval()
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The base with its LoRA layers; which adapter acts depends on `using`."""
+        return self._model.get_base_model()
+
+    @contextmanager
+    def stepping(self, name: str) -> Iterator[None]:
+        """Adapter *name* in force and trainable: for one training step, since answers may be given between steps."""
+        if self._model.active_adapter != name or not self._trains:
+            self._model.set_adapter(name)
+            self._trains = True
+        yield
+
+    @contextmanager
+    def using(self, adapter: Path | None) -> Iterator[torch.nn.Module]:
+        """The model as it is under *adapter* (a folder), or the untouched base for None."""
+        if adapter is None:
+            with self._model.disable_adapter():
+                yield self.model
+            return
+        self._model.set_adapter(self._load(adapter), inference_mode=True)
+        self._trains = False
+        yield self.model
+
+    @contextmanager
+    def training(self, parent: Path | None, seed: int) -> Iterator[tuple[str, list[torch.nn.Parameter]]]:
+        """A new adapter that starts from *parent*'s weights (or from nothing): its name and its parameters."""
+        name = _name(f"training-{seed}")
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self._model.add_adapter(name, self._config)
+        try:
+            if parent is not None:
+                set_peft_model_state_dict(self._model, read(parent), adapter_name=name)
+            self._model.set_adapter(name)
+            self._trains = True
+            yield name, [p for key, p in self._model.named_parameters() if f".{name}." in key]
+        finally:
+            self._trains = False
+            self._model.set_adapter(_name("start"), inference_mode=True)
+            self._model.delete_adapter(name)
+
+    def weights(self, name: str) -> dict[str, torch.Tensor]:
+        """The tensors of adapter *name*, as they are written to disk (fp32, on the CPU)."""
+        state = get_peft_model_state_dict(self._model, adapter_name=name, save_embedding_layers=False)
+        return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+
+    def write(self, weights: dict[str, torch.Tensor], folder: Path) -> None:
+        """Write *weights* and the adapter's configuration into *folder*, which exists and is empty."""
+        save_file(weights, folder / WEIGHTS)
+        config = self._config.to_dict()
+        config["target_modules"] = sorted(config["target_modules"])
+        config["base_model_name_or_path"] = self.base.name
+        config["inference_mode"] = True
+        (folder / CONFIG).write_text(json.dumps(config, indent=1, default=str, sort_keys=True))
+
+    def _load(self, adapter: Path) -> str:
+        name = _name(str(adapter.absolute()))
+        if name in self._held:
+            return name
+        weights = read(adapter)
+        while len(self._held) >= _KEPT:
+            self._model.delete_adapter(self._held.pop(0))
+        self._model.add_adapter(name, self._config)
+        expected = set(self.weights(name))
+        if set(weights) != expected:
+            self._model.delete_adapter(name)
+            odd = sorted(expected ^ set(weights))
+            raise SealError(
+                f"the adapter in {adapter} does not fit this base: {len(odd)} tensors differ, first {odd[0]}"
+            )
+        set_peft_model_state_dict(self._model, weights, adapter_name=name)
+        self._held.append(name)
+        return name
+
+
+def read(adapter: Path) -> dict[str, torch.Tensor]:
+    """The tensors in folder *adapter*. SealError if the file is missing or holds a number that is not finite."""
+    file = adapter / WEIGHTS
+    if not file.is_file():
+        raise SealError(f"no {WEIGHTS} in {adapter}; run `seal-agent verify` to see which versions are sound")
+    weights = load_file(file)
+    broken = [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]
+    if broken:
+        raise SealError(f"{file} holds numbers that are not finite, in {len(broken)} tensors, first {broken[0]}")
+    return weights
+
+
+def _targets(base: Base) -> list[str]:
+    """
+    Every linear layer of the upper two thirds of the blocks: the backward pass stops at the lowest adapter.
+
+    All linear layers, not attention alone ("LoRA Without Regret", 2025); SEAL's inner loop has q and v only.
+    """
+    names = [name for name, module in base.model.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
+    depth = {name: int(found[1]) for name in names if (found := re.search(r"\.(\d+)\.", name))}
+    lowest = (max(depth.values(), default=0) + 1) // 3
+    chosen = [name for name, at in depth.items() if at >= lowest]
+    if not chosen:
+        raise ConfigError(f"{base.name!r} has no linear layers in numbered blocks; LoRA has nothing to adapt there")
+    return chosen
+
+
+def _name(key: str) -> str:
+    return "a" + hashlib.sha256(key.encode()).hexdigest()[:15]

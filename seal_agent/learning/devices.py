@@ -1,0 +1,33 @@
+"""
+The one place that chooses a device and a number format.
+
+Promises: cuda with bf16 if there is one, else the CPU with bf16 where its instructions have it, else fp32.
+Does not promise: several devices; one home trains on one device.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+
+def device() -> torch.device:
+    """The device everything runs on."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def base_dtype() -> torch.dtype:
+    """The format of the frozen base weights. Adapters and optimizer state are always fp32."""
+    if torch.cuda.is_available() or _cpu_has_bf16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    # Emulated bf16 is slower than fp32, so ask the instruction set, not torch, which emulates silently.
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return False
+    flags = info.read_text(errors="replace")
+    return "avx512_bf16" in flags or "amx_bf16" in flags

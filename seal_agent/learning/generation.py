@@ -1,0 +1,160 @@
+"""
+Generation in batches: one shared prefill, rows that finished leave the batch.
+
+Promises: greedy text of a row does not depend on its neighbours (up to the last bits of bf16); sampling depends only
+on the seed, the prompts and their order; stop tokens and stop strings end a row.
+Does not promise: speed records; a compiled decode step is the engine's next storey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from seal_agent.learning.models import Base
+
+_BATCH = 48  # rows decoded at once: beyond this two CPU cores gain little
+
+
+def generate(
+    base: Base,
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int = 32,
+    temperature: float = 0.0,
+    seed: int = 0,
+    stop: Sequence[str] = (),
+) -> list[str]:
+    """
+    A continuation of each prompt (token ids), in the order given.
+
+    temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string.
+    """
+    texts = [""] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for at in range(0, len(order), _BATCH):
+        chosen = order[at : at + _BATCH]
+        source = torch.Generator().manual_seed(seed * 1_000_003 + at)
+        rows = _decode(base, model, [list(prompts[i]) for i in chosen], max_new_tokens, temperature, source, stop)
+        for index, ids in zip(chosen, rows, strict=True):
+            texts[index] = _cut(base.decode(ids), stop)
+    return texts
+
+
+def stream(
+    base: Base,
+    model: Any,
+    prompt: Sequence[int],
+    *,
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> Iterator[int]:
+    """Token ids of one continuation as they come."""
+    source = torch.Generator().manual_seed(seed)
+    cache = DynamicCache(config=model.config)
+    ids = torch.tensor([list(prompt)], device=base.model.device)
+    for _ in range(max_new_tokens):
+        with torch.inference_mode():
+            logits = (
+                model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=_last(ids))
+                .logits[:, -1]
+                .float()
+            )
+            token = int(_choose(logits, temperature, source)[0])
+        if token in base.stops:
+            return
+        yield token
+        ids = torch.tensor([[token]], device=base.model.device)
+
+
+@torch.inference_mode()
+def _decode(
+    base: Base,
+    model: Any,
+    prompts: list[list[int]],
+    limit: int,
+    temperature: float,
+    source: torch.Generator,
+    stop: Sequence[str],
+) -> list[list[int]]:
+    where = base.model.device
+    shared = _shared(prompts)
+    cache = DynamicCache(config=model.config)
+    if shared:
+        model(
+            input_ids=torch.tensor([shared], device=where),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache.batch_repeat_interleave(len(prompts))
+    rest = [prompt[len(shared) :] for prompt in prompts]
+    width = max(map(len, rest))
+    ids = torch.tensor([[base.end] * (width - len(row)) + row for row in rest], device=where)
+    real = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rest], device=where)
+    seen = torch.cat([real.new_ones(len(rest), len(shared)), real], 1)
+    positions = (seen.cumsum(1) - 1).clamp(min=0)[:, len(shared) :]
+    out: list[list[int]] = [[] for _ in prompts]
+    alive = list(range(len(prompts)))
+    for _ in range(limit):
+        logits = model(
+            input_ids=ids,
+            attention_mask=seen,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=_last(ids),
+        ).logits[:, -1]
+        tokens = _choose(logits.float(), temperature, source).tolist()
+        going = []
+        for slot, (row, token) in enumerate(zip(alive, tokens, strict=True)):
+            if token in base.stops:
+                continue
+            out[row].append(token)
+            if not (stop and any(s in base.decode(out[row][-8:]) for s in stop)):
+                going.append(slot)
+        if not going:
+            break
+        if len(going) < len(alive):
+            keep = torch.tensor(going, device=where)
+            cache.batch_select_indices(keep)
+            seen, positions = seen[keep], positions[keep]
+        alive = [alive[slot] for slot in going]
+        ids = torch.tensor([[tokens[slot]] for slot in going], device=where)
+        seen = torch.cat([seen, seen.new_ones(len(going), 1)], 1)
+        positions = positions[:, -1:] + 1
+    return out
+
+
+def _choose(logits: torch.Tensor, temperature: float, source: torch.Generator) -> torch.Tensor:
+    if temperature <= 0:
+        return logits.argmax(-1)
+    top, index = (logits / temperature).softmax(-1).cpu().topk(64)
+    top[(top.cumsum(-1) - top) > 0.95] = 0.0  # nucleus: what stands behind 95 % of the mass is dropped
+    return index.gather(1, torch.multinomial(top, 1, generator=source))[:, 0]
+
+
+def _last(ids: torch.Tensor) -> torch.Tensor:
+    # An index, not a slice: the head on a strided slice makes torch copy the whole vocabulary matrix per row.
+    return torch.tensor([ids.shape[1] - 1], device=ids.device)
+
+
+def _shared(prompts: list[list[int]]) -> list[int]:
+    """The longest beginning all prompts have in common; each keeps at least one token of its own."""
+    first, last = min(prompts), max(prompts)
+    limit = min(map(len, prompts)) - 1
+    size = 0
+    while size < limit and first[size] == last[size]:
+        size += 1
+    return first[:size]
+
+
+def _cut(text: str, stop: Sequence[str]) -> str:
+    for mark in stop:
+        text = text.split(mark, 1)[0]
+    return text.strip()

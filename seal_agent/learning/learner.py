@@ -1,0 +1,194 @@
+"""
+The learner: one base, its adapters, and the five things the other rooms ask of it.
+
+Promises: answers, scores and continuations under any version; a trained adapter is on disk, finite and complete when
+`train` returns; one lock around every use, released between training steps so that questions are answered meanwhile.
+Does not promise: two processes on one home, or merging into the base (it is frozen for ever).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seal_agent.learning import generation, models, packing, training
+from seal_agent.learning.adapters import Adapters
+from seal_agent.learning.packing import Row
+from seal_agent.learning.training import Anchor, Progress, Recipe
+from seal_agent.parts import Example, Say
+
+
+class LoraLearner:
+    """Implements parts.Learner on transformers and peft."""
+
+    def __init__(self, name: str, rank: int = 16, recipe: Recipe | None = None) -> None:
+        self.base = models.load(name)
+        self.name = name
+        self.fingerprint = self.base.fingerprint
+        self.recipe = recipe or Recipe()
+        self._packs = packing.exact(self.base)
+        self._adapters = Adapters(self.base, rank)
+        self._lock = threading.RLock()
+        self._anchors: dict[Row, Anchor] = {}
+
+    def lock(self) -> AbstractContextManager[Any]:
+        return self._lock
+
+    def count(self, text: str) -> int:
+        return len(self.base.text(text))
+
+    def answer(
+        self,
+        questions: Sequence[str],
+        adapter: Path | None,
+        contexts: Sequence[str] = (),
+        max_new_tokens: int = 32,
+    ) -> list[str]:
+        shown = contexts or [""] * len(questions)
+        prompts = [self.base.question(q, c) for q, c in zip(questions, shown, strict=True)]
+        # An answer of a model without a template ends where it would ask itself the next question.
+        stop = () if self.base.has_template else ("\n",)
+        return self._generate(prompts, adapter, max_new_tokens=max_new_tokens, stop=stop)
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        adapter: Path | None,
+        *,
+        max_new_tokens: int = 32,
+        temperature: float = 0.0,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+    ) -> list[str]:
+        ids = [self.base.start + self.base.text(prompt) for prompt in prompts]
+        return self._generate(
+            ids, adapter, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, stop=stop
+        )
+
+    def _generate(self, prompts: Sequence[Sequence[int]], adapter: Path | None, **how: Any) -> list[str]:
+        if not prompts:
+            return []
+        with self._lock, self._adapters.using(adapter) as model:
+            return generation.generate(self.base, model, prompts, **how)
+
+    def chat(
+        self,
+        messages: Sequence[dict[str, str]],
+        adapter: Path | None,
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        ids, shown = [], ""  # type: list[int], str
+        # The lock is held token by token, never across a yield: an abandoned generator must not keep it.
+        tokens = generation.stream(
+            self.base,
+            self._adapters.model,
+            self.base.conversation(messages),
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+        )
+        while True:
+            with self._lock, self._adapters.using(adapter):
+                token = next(tokens, None)
+            if token is None:
+                break
+            ids.append(token)
+            text = self.base.decode(ids)
+            if len(text) > len(shown) and not text.endswith("\ufffd"):
+                yield text[len(shown) :]
+                shown = text
+
+    def score(
+        self, pairs: Sequence[tuple[str, str]], adapter: Path | None, *, raw: bool = False
+    ) -> list[tuple[float, int]]:
+        rows = [self._row(Example(prompt, completion), raw=raw) for prompt, completion in pairs]
+        out: list[tuple[float, int]] = [(0.0, 0)] * len(rows)
+        with self._lock, self._adapters.using(adapter) as model, torch.inference_mode():
+            for indices in self._batches(rows, 500):
+                laid = packing.pack(self.base, [rows[i] for i in indices])
+                logprobs = laid.logits(model).float().log_softmax(-1).gather(1, laid.targets[:, None])[:, 0]
+                for index, piece in zip(indices, logprobs.split(laid.counts), strict=True):
+                    out[index] = (float(piece.sum()), len(piece))
+        return out
+
+    def train(
+        self,
+        examples: Sequence[Example],
+        parent: Path | None,
+        out: Path,
+        seed: int,
+        say: Say = lambda stage, share: None,
+    ) -> dict[str, Any]:
+        started = time.monotonic()
+        rows = [self._row(example) for example in examples if not example.anchor]
+        held = self._anchored([self._row(example) for example in examples if example.anchor])
+
+        def report(step: Progress) -> None:
+            say("training", step.step / step.steps)
+
+        with self._training(parent, seed) as (name, parameters):
+            log = training.train(
+                self.base,
+                self._adapters.model,
+                parameters,
+                rows,
+                held,
+                self.recipe,
+                seed,
+                packed=self._packs,
+                turn=lambda: self._turn(name),
+                progress=report,
+            )
+            if log.finite:
+                self._adapters.write(self._adapters.weights(name), out)
+        return {**asdict(log), "rows": len(rows), "anchors": len(held), "seconds": time.monotonic() - started}
+
+    @contextmanager
+    def _training(self, parent: Path | None, seed: int) -> Iterator[tuple[str, list[torch.nn.Parameter]]]:
+        """A new adapter, made and removed under the lock, which is free in between."""
+        adapter = self._adapters.training(parent, seed)
+        with self._lock:
+            made = adapter.__enter__()
+        try:
+            yield made
+        finally:
+            with self._lock:
+                adapter.__exit__(None, None, None)
+
+    @contextmanager
+    def _turn(self, name: str) -> Iterator[None]:
+        with self._lock, self._adapters.stepping(name):
+            yield
+
+    def _anchored(self, rows: Sequence[Row]) -> list[Anchor]:
+        """Anchors to the untouched base, computed once per row and process."""
+        fresh = [row for row in dict.fromkeys(rows) if row not in self._anchors]
+        if fresh:
+            with self._lock, self._adapters.using(None) as model:
+                made = training.anchors(self.base, model, fresh, self._batches(fresh, 500))
+            self._anchors.update({anchor.row: anchor for anchor in made})
+        return [self._anchors[row] for row in rows]
+
+    def _batches(self, rows: Sequence[Row], tokens: int) -> list[list[int]]:
+        return list(packing.batches(self.base, rows, tokens)) if self._packs else [[i] for i in range(len(rows))]
+
+    def _row(self, example: Example, raw: bool = False) -> Row:
+        base = self.base
+        if raw:
+            prompt = base.start + base.text(example.prompt)
+            return Row((*prompt, *base.text(example.completion)), max(1, len(prompt)))
+        if example.prompt:
+            prompt = base.question(example.prompt)
+            return Row((*prompt, *base.answer(example.completion)), len(prompt))
+        prompt = base.start + base.text(f"{example.title}\n" if example.title else "")
+        return Row((*prompt, *base.text(example.completion), base.end), max(1, len(prompt)))

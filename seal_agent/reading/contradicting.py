@@ -1,0 +1,259 @@
+"""
+Whether a text says something else about a thing than what is remembered.
+
+Promises: a pure function; two sentences contradict each other only if one is a near-copy of the other with
+another value in it, and both speak of the same thing as far as words can show.
+Does not promise: to find a contradiction said in other words, or to know that a cup can be won twice.
+"""
+
+# ruff: noqa: SIM905  (word lists are read as prose)
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from seal_agent.reading.sentences import sentences
+from seal_agent.reading.words import COMMON, is_number, plain, tokens
+
+SLOTS = 2  # places where near-copies may differ
+OVERLAP = 0.6  # share of the longer sentence's content words that both have, in the same order
+SHARED = 3  # … and at least this many
+SHARED_SUPPORTED = 2  # … if their documents agree elsewhere: "It is 74 metres deep"
+SHARED_NAMELESS = 5  # … if none of them is a name
+SHARED_PRONOUN = 7  # … if the subject is only "it" or "she", so that nothing else says it is the same one
+
+NEGATIONS = frozenset("not never no cannot none neither nor nobody nothing without".split())
+PRONOUNS = frozenset(
+    "it its he him his she her they them their this that these those there here both each we our".split()
+)
+LEADS = frozenset(
+    "the a an of in on at by for from with into onto than as no its his her their and or only other each "
+    "every this that "
+    "through under over between near beside".split()
+)
+MEASURES = frozenset(
+    "mm cm m km metre metres meter meters kilometre kilometres kilometer kilometers inch inches foot feet "
+    "yard yards mile miles "
+    "g kg gram grams kilogram kilograms ounce ounces pound pounds stone ton tons tonne tonnes litre litres "
+    "liter liters pint "
+    "pints gallon gallons acre acres hectare hectares second seconds minute minutes hour hours day days "
+    "week weeks month "
+    "months year years celsius fahrenheit percent dollar dollars euro euros".split()
+)
+# Words that exclude each other; elsewhere two lower-case words may be synonyms.
+GROUPS = tuple(
+    frozenset(group.split())
+    for group in (
+        "red orange yellow green blue purple violet pink brown black white grey gray gold golden silver "
+        "crimson scarlet",
+        "north south east west northern southern eastern western",
+        "left right",
+        "always sometimes rarely seldom",
+        "spring summer autumn winter",
+        "morning afternoon evening night noon midnight dawn dusk",
+        "oak ash elm beech pine birch yew stone brick iron copper brass bronze lead tin steel glass clay "
+        "wool linen silk cotton",
+        "daily weekly monthly yearly hourly",
+        "legal illegal", "male female", "brother sister", "mother father", "son daughter", "king queen",
+    )
+)  # fmt: skip
+YEAR = re.compile(r"1\d{3}|20\d{2}")
+
+
+@dataclass(frozen=True)
+class Said:
+    """One sentence, ready to be compared. keys are its words as comparisons see them."""
+
+    text: str
+    words: tuple[str, ...]
+    keys: tuple[str, ...]
+
+    def content(self, start: int = 0, end: int | None = None) -> list[str]:
+        """Keys that carry meaning; negations are counted apart."""
+        return [key for key in self.keys[start:end] if key not in COMMON and not _negates(key)]
+
+    def names(self, start: int, end: int) -> list[str]:
+        """Capitalised words, the sentence's first word only if it is no common one."""
+        span = zip(self.words[start:end], self.keys[start:end], strict=True)
+        return [key for word, key in span if word[0].isupper() and key not in COMMON]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where two sentences differ: from start to end in the one, from its_start to its_end in the other."""
+
+    start: int
+    end: int
+    its_start: int
+    its_end: int
+
+
+def contradiction(text: str, others: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """
+    (id, reason) of the first (document id, sentence) in *others* that *text* contradicts, or ("", "").
+
+    Whether two sentences with "it" speak of the same thing is judged by the other sentences of their
+    documents that agree word for word, so *others* should hold all sentences of each document that is near.
+    """
+    ours = [_said(sentence) for sentence in sentences(text)]
+    remembered: dict[str, list[Said]] = defaultdict(list)
+    for document, sentence in others:
+        remembered[document].append(_said(sentence))
+    for document, theirs in remembered.items():
+        # What both say is not compared with its neighbours: a chronicle's sentences are near-copies.
+        agreed = {_sense(said) for said in ours} & {_sense(said) for said in theirs}
+        supported = any(_sense(said) in agreed and _specific(said) for said in theirs)
+        for said in ours:
+            for its in theirs:
+                if _sense(said) in agreed or _sense(its) in agreed:
+                    continue
+                if difference := _difference(said, its, supported):
+                    return document, f'it says "{said.text}" where "{its.text}" is remembered: {difference}'
+    return "", ""
+
+
+def _said(sentence: str) -> Said:
+    words = tuple(tokens(sentence))
+    return Said(sentence, words, tuple(plain(word) for word in words))
+
+
+def _sense(said: Said) -> tuple[tuple[str, ...], int]:
+    """What two sentences that agree have in common: content words in any order, and how often they deny."""
+    return tuple(sorted(said.content())), sum(map(_negates, said.keys)) % 2
+
+
+def _specific(said: Said) -> bool:
+    return len(said.content()) >= SHARED and (bool(said.names(0, len(said.words))) or any(map(is_number, said.words)))
+
+
+def _negates(key: str) -> bool:
+    return key in NEGATIONS or key.endswith("n't")
+
+
+def _difference(ours: Said, its: Said, supported: bool) -> str:
+    """The other value in words, or "" if these two agree or speak of different things."""
+    longer = max(len(ours.content()), len(its.content()))
+    common = sum((Counter(ours.content()) & Counter(its.content())).values())
+    if common < (SHARED_SUPPORTED if supported else SHARED) or common < OVERLAP * longer:
+        return ""
+    codes = SequenceMatcher(None, ours.keys, its.keys, autojunk=False).get_opcodes()
+    shared = [key for tag, start, end, _, _ in codes if tag == "equal" for key in ours.content(start, end)]
+    slots = [Slot(*code[1:]) for code in codes if code[0] != "equal"]
+    slots = [slot for slot in slots if ours.content(slot.start, slot.end) or its.content(slot.its_start, slot.its_end)]
+    named = any(tag == "equal" and ours.names(start, end) for tag, start, end, _, _ in codes)
+    if (
+        len(shared) < OVERLAP * longer
+        or len(slots) > SLOTS
+        or not _same_thing(ours, its, len(shared), named, supported)
+    ):
+        return ""
+    if not slots:
+        return "one denies what the other says" if _sense(ours)[1] != _sense(its)[1] else ""
+    return _conflict(ours, its, slots, supported, named)
+
+
+def _same_thing(ours: Said, its: Said, shared: int, named: bool, supported: bool) -> bool:
+    """Whether enough words are shared to take the two sentences for statements about one thing."""
+    if supported:
+        return True
+    if ours.keys[0] in PRONOUNS or its.keys[0] in PRONOUNS:
+        return shared >= SHARED_PRONOUN
+    return shared >= (SHARED if named else SHARED_NAMELESS)
+
+
+def _conflict(ours: Said, its: Said, slots: list[Slot], supported: bool, named: bool) -> str:
+    """The first value that differs, if every slot is either a value or an addition that changes nothing."""
+    values, dated = [], False
+    for slot in slots:
+        mine, other = ours.content(slot.start, slot.end), its.content(slot.its_start, slot.its_end)
+        if not mine or not other:
+            # "Alder Mill employed 30 people" and "… 45 people in 1890": more precise, not contrary.
+            if not supported and any(is_number(key) for key in mine + other):
+                return ""
+            continue
+        if _is_subject(ours, its, slot) and not (supported and len(slots) == 1):
+            return ""
+        alone = len(slots) == 1 and (supported or named)
+        if not (
+            _numbers_differ(mine, other)
+            or _names_differ(ours, its, slot)
+            or _exclude(mine, other)
+            or (alone and _nouns_differ(ours, its, slot))
+        ):
+            return ""
+        dated = dated or any(YEAR.fullmatch(key) for key in mine + other)
+        values.append(f"{_shown(ours, slot.start, slot.end)} against {_shown(its, slot.its_start, slot.its_end)}")
+    if len(values) > 1 and dated and not supported:
+        return ""  # another year and another value: it may have changed in between
+    return ", ".join(values)
+
+
+def _shown(said: Said, start: int, end: int) -> str:
+    return " ".join(said.words[start:end])
+
+
+def _is_subject(ours: Said, its: Said, slot: Slot) -> bool:
+    """Whether the slot names what the sentence is about: "Alder Mill" at its start, "Version 2", "Room 9"."""
+    for said, start, end in ((ours, slot.start, slot.end), (its, slot.its_start, slot.its_end)):
+        before = said.words[:start]
+        if any(word[0].islower() and key in said.content() for word, key in zip(before, said.keys, strict=False)):
+            return False
+        numbered = (
+            start > 0 and is_number(said.words[start]) and before[-1][0].isupper() and plain(before[-1]) not in COMMON
+        )
+        if not said.names(start, end) and not numbered:
+            return False
+    return True
+
+
+def _numbers_differ(mine: list[str], other: list[str]) -> bool:
+    """Both have numbers, not the same ones, in units that can be compared."""
+    numbers, others = ({key for key in keys if is_number(key)} for keys in (mine, other))
+    same_unit = MEASURES.intersection(mine) == MEASURES.intersection(other)
+    return bool(numbers and others) and numbers != others and same_unit
+
+
+def _names_differ(ours: Said, its: Said, slot: Slot) -> bool:
+    """Both have names, and neither is a shorter way to write the other ("A. Tench", "Mr Tench", "UN")."""
+    mine, other = ours.names(slot.start, slot.end), its.names(slot.its_start, slot.its_end)
+    if not mine or not other or set(mine) <= set(other) or set(other) <= set(mine):
+        return False
+    initials, others = "".join(name[0] for name in mine), "".join(name[0] for name in other)
+    acronym = initials in {name.replace(".", "") for name in other} or others in {
+        name.replace(".", "") for name in mine
+    }
+    shortened = len(mine) == len(other) and all(
+        a == b or (min(len(a), len(b)) == 1 and a[0] == b[0]) for a, b in zip(mine, other, strict=True)
+    )
+    return not acronym and not shortened
+
+
+def _exclude(mine: list[str], other: list[str]) -> bool:
+    """Two different words of a group that exclude each other."""
+    return any(
+        group.intersection(mine) and group.intersection(other) and group.isdisjoint(set(mine) & set(other))
+        for group in GROUPS
+    )
+
+
+def _nouns_differ(ours: Said, its: Said, slot: Slot) -> bool:
+    """
+    Another noun in an otherwise literal copy ("the stone carp", "the silver tench").
+
+    The slot must look like a noun's: an article or preposition before it, no content word after it. Verbs and
+    adjectives that copy editors exchange ("a large coin", "a big coin") stand elsewhere.
+    """
+    for said, start, end in ((ours, slot.start, slot.end), (its, slot.its_start, slot.its_end)):
+        content, led = (
+            said.content(start, end),
+            said.keys[start] in LEADS or (start and said.keys[start - 1] in LEADS),
+        )
+        if not led or len(content) > 3 or content[-1].endswith(("ed", "ing", "ly")) or said.content(end, end + 1):
+            return False
+    mine, other = ours.content(slot.start, slot.end), its.content(slot.its_start, slot.its_end)
+    spelling = SequenceMatcher(None, " ".join(mine), " ".join(other), autojunk=False).ratio()
+    return set(mine).isdisjoint(other) and spelling < 0.7

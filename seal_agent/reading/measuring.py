@@ -1,0 +1,123 @@
+"""
+The numbers a decider decides on, measured with the live version and the memories.
+
+Promises: the small model is never asked its opinion; surprise, nearness and closed-book answers are measured. Where
+nothing near is remembered no question is asked, since nothing can be known.
+Does not promise: that a number means the same on another base; thresholds live with the decider.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from seal_agent.parts import Learner, Signals
+from seal_agent.reading.contradicting import contradiction
+from seal_agent.reading.deciding import boilerplate, fact_bearing
+from seal_agent.reading.sentences import sentences
+from seal_agent.records import Document
+
+Near = Callable[[np.ndarray, int], list[list[tuple[str, float]]]]
+"""Query vectors and k to (memory id, cosine), nearest first."""
+Ask = Callable[[str, str], Sequence[tuple[str, str]]]
+"""(sentence, title) to (gold span, question) pairs cut from it."""
+
+REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
+_NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
+_SENTENCES = 8  # of a long document, spread evenly, so that the cost of deciding is bounded
+
+
+def measure(
+    document: Document,
+    learner: Learner,
+    adapter: Path | None,
+    embed: Callable[[Sequence[str]], np.ndarray],
+    near: Near,
+    remembered: Mapping[str, tuple[str, str]],
+    ask: Ask,
+    right: Callable[[str, str], bool],
+    reference: float,
+    screened: bool = False,
+) -> Signals:
+    """
+    Signals of *document*. *remembered* holds (document id, sentence) by memory id, *ask* cuts questions, *right*
+    grades, *reference* is the loss per token of ordinary text. A screened (released) document is not contradicted.
+    """
+    said = sentences(document.text)
+    telling = [s for s in said if fact_bearing(s) and not boilerplate(s)]
+    sample = _spread(telling, _SENTENCES)
+    vectors = embed([f"{document.title}. {s}" if document.title else s for s in sample])
+    found = near(vectors, 3)
+    best = [hits[0][1] if hits else 0.0 for hits in found]
+    clash, why = "", ""
+    if not screened:
+        # all that the near documents say: a sentence that differs counts by what stands beside it
+        near_by = {remembered[name][0] for hits in found for name, likeness in hits if likeness >= _NEAR_BY}
+        others = [told for told in remembered.values() if told[0] in near_by]
+        clash, why = contradiction(" ".join(sample), others)
+    said_before = " ".join(told[1] for told in remembered.values()).lower()
+    covered = [
+        s
+        for s, likeness in zip(sample, best, strict=True)
+        if likeness >= REMEMBERED and all(name in said_before for name in _specifics(s))
+    ]
+    nearest = max((hits[0] for hits in found if hits), key=lambda hit: hit[1], default=("", 0.0))
+    numbers = {
+        "sentences": float(len(said)),
+        "facts": float(len(telling)),
+        "surprise": _surprise(learner, adapter, sample),
+        "reference": reference,
+        "near": max(best, default=0.0),
+        "covered": len(covered) / len(sample) if sample else 0.0,
+        "known": _known(learner, adapter, covered, found, best, remembered, ask, right),
+    }
+    return Signals(
+        numbers=numbers,
+        contradiction=f"{why} (document {clash})" if clash else "",
+        nearest=remembered[nearest[0]][0] if nearest[0] else "",
+    )
+
+
+def _surprise(learner: Learner, adapter: Path | None, sample: Sequence[str]) -> float:
+    """Median over sentences of the loss per token, in nats."""
+    if not sample:
+        return 0.0
+    return median(
+        -total / max(1, tokens) for total, tokens in learner.score([("", s) for s in sample], adapter, raw=True)
+    )
+
+
+def _known(
+    learner: Learner,
+    adapter: Path | None,
+    covered: Sequence[str],
+    found: Sequence[list[tuple[str, float]]],
+    best: Sequence[float],
+    remembered: Mapping[str, tuple[str, str]],
+    ask: Ask,
+    right: Callable[[str, str], bool],
+) -> float:
+    """Share of the questions about what is covered that the live version answers closed-book; -1 if none can be asked."""
+    if not covered or adapter is None:
+        return -1.0
+    # The facts asked about are those remembered: does the weights' answer hold what this document would teach again?
+    facts = dict.fromkeys(hits[0][0] for hits, likeness in zip(found, best, strict=True) if likeness >= REMEMBERED)
+    asked = [pair for name in facts for pair in list(ask(remembered[name][1], ""))[:2]]
+    if not asked:
+        return -1.0
+    answers = learner.answer([question for _, question in asked], adapter)
+    return sum(right(gold, answer) for (gold, _), answer in zip(asked, answers, strict=True)) / len(asked)
+
+
+def _specifics(sentence: str) -> list[str]:
+    """Numbers and mid-sentence names, lower case: one that was never remembered makes a sentence news."""
+    return [word.lower() for word in re.findall(r"(?<!^)\b(?:[A-Z][\w-]+|\d[\d.,]*\d|\d)\b", sentence)]
+
+
+def _spread(items: Sequence[str], count: int) -> list[str]:
+    step = max(1.0, len(items) / count)
+    return [items[int(i * step)] for i in range(min(count, len(items)))]

@@ -1,0 +1,195 @@
+"""
+The nouns: frozen records that travel from room to room.
+
+Promises: every record is immutable, can be written as JSON and read back, and its id (where it has one) is its content.
+Does not promise: behaviour. Verbs live in the rooms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Action = Literal["edit", "skip", "hold"]
+Outcome = Literal["accepted", "rejected", "undecided", "nothing"]
+Origin = Literal["verbatim", "cut", "written", "rehearsal"]
+
+
+def content_id(kind: str, *parts: str) -> str:
+    """A fixed-width id from content: one letter for the kind, 16 hexadecimal digits."""
+    return kind + hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def normalised(text: str) -> str:
+    """Text as its identity sees it: NFC, one kind of newline, no run of spaces, no space at the ends."""
+    return re.sub(r"[ \t]+", " ", unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")).strip()
+
+
+class Record(BaseModel):
+    """Base of the records: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Document(Record):
+    """A text from outside. external_id names the thing it describes: new text under it supersedes the old."""
+
+    text: str
+    title: str = ""
+    source: str = ""
+    external_id: str = ""
+
+    @property
+    def id(self) -> str:
+        return content_id("d", normalised(self.text))
+
+
+class Decision(Record):
+    """What to do with a document, the numbers that say so, and a sentence for people."""
+
+    action: Action
+    reason: str
+    numbers: dict[str, float] = Field(default_factory=dict)
+
+
+class SelfEdit(Record):
+    """
+    One row the model may train on (or, reserved, be checked by), with the sentence that proves it.
+
+    prompt "" means plain text under the document's title; otherwise it is a question and *completion* its answer.
+    gold is the short answer a check looks for. refused says why the row does not count; "" means it is proved.
+    """
+
+    document: str
+    style: str
+    origin: Origin
+    prompt: str
+    completion: str
+    fact: str
+    gold: str = ""
+    title: str = ""
+    reserved: bool = False
+    refused: str = ""
+
+    @property
+    def id(self) -> str:
+        return content_id("e", self.document, self.style, self.prompt, self.completion)
+
+
+class Memory(Record):
+    """A row that may be rehearsed: learned from a document, or general (what the base already said)."""
+
+    id: str
+    kind: Literal["learned", "general"]
+    prompt: str
+    completion: str
+    document: str = ""
+    title: str = ""
+
+
+class Check(Record):
+    """A held-out question. kind: "fact" is from a document, "general" is what the base says, "user" is a user's.
+
+    gold is the short span that must stand in a right answer; answer is the whole text whose likelihood is compared.
+    """
+
+    id: str
+    kind: Literal["fact", "general", "user"]
+    question: str
+    gold: str
+    answer: str = ""
+    document: str = ""
+
+
+class CheckResult(Record):
+    """One check under three versions: right or not, and the answer's mean loss per token (nats)."""
+
+    check: str
+    kind: str
+    base: bool
+    before: bool
+    after: bool
+    base_nll: float
+    before_nll: float
+    after_nll: float
+
+
+class Finding(Record):
+    """One line of a report: a named group of checks, how it went, and the verdict on it."""
+
+    name: str
+    n: int
+    base: float
+    before: float
+    after: float
+    p: float
+    verdict: Literal["pass", "fail", "undecided"]
+    reason: str
+
+
+class GateReport(Record):
+    """The gate's verdict with everything it rests on."""
+
+    outcome: Literal["accepted", "rejected", "undecided"]
+    reason: str
+    findings: list[Finding] = Field(default_factory=list)
+    results: list[CheckResult] = Field(default_factory=list)
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+class Candidate(Record):
+    """A trained adapter that nobody serves yet. digest is the hash of its manifest."""
+
+    run: str
+    path: str
+    digest: str
+    parent: int
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+class Version(Record):
+    """A numbered adapter. number 0 is the untouched base and has no digest or path."""
+
+    number: int
+    id: str
+    parent: int | None
+    status: Literal["live", "retired", "rejected", "undecided", "broken"]
+    created: str
+    digest: str = ""
+    path: str = ""
+    report: GateReport | None = None
+
+
+class Receipt(Record):
+    """What became of one document."""
+
+    id: str
+    decision: Decision
+    edits: int = 0
+    refused: int = 0
+    title: str = ""
+    attestations: int = 1
+
+
+class Consolidation(Record):
+    """What one consolidation did. version is the live number afterwards."""
+
+    outcome: Outcome
+    reason: str
+    version: int
+    report: GateReport | None = None
+
+
+class Answer(Record):
+    """An answer and the version that gave it. sources are ids of documents whose facts stand nearest the question."""
+
+    text: str
+    version: int
+    digest: str
+    sources: list[str] = Field(default_factory=list)
+    input_tokens: int = 0
+    output_tokens: int = 0

@@ -1,0 +1,120 @@
+"""
+The long-running loop: look, observe what is new or changed, consolidate when it is due, wait, look again.
+
+Promises: Ctrl-C and SIGTERM end it cleanly, whatever it is doing: what was acknowledged is committed, a
+training cut short leaves its rows waiting; what fails is told of, tried again at the next look, and does
+not end the loop.
+Does not promise: to notice a file within the second it is written in: a file still being written is left
+for later.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seal_agent.errors import SealError
+from seal_agent.reading.sources import SUFFIXES
+
+if TYPE_CHECKING:
+    from seal_agent.agent import SealAgent
+
+Stamp = tuple[int, int]
+_SETTLED = 1.0  # seconds without a change after which a file counts as written
+
+
+def watch(
+    agent: SealAgent, paths: Sequence[Path], every: float, once: bool, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """Look at *paths* again and again (or *once*) until interrupted; what was done, in numbers."""
+    done: dict[str, Any] = {"looks": 0, "documents": 0, "consolidations": []}
+    seen: dict[Path, Stamp] = {}
+    with _interruptible(), suppress(KeyboardInterrupt):
+        while True:
+            _look(agent, paths, seen, once, done, note)
+            done["looks"] += 1
+            if once:
+                break
+            time.sleep(every)
+    return done
+
+
+def _look(
+    agent: SealAgent,
+    paths: Sequence[Path],
+    seen: dict[Path, Stamp],
+    once: bool,
+    done: dict[str, Any],
+    note: Callable[[str], None],
+) -> None:
+    for file, stamp in _files(paths):
+        if seen.get(file) == stamp or not (once or _settled(stamp)):
+            continue
+        with _told(once, note, f"{file} not read"):
+            for receipt in agent.stream(file):
+                done["documents"] += 1
+                note(f"{receipt.decision.action}  {receipt.title or receipt.id}: {receipt.decision.reason}")
+            seen[file] = stamp
+    if reason := agent.due():
+        note(f"consolidating: {reason}")
+        with _told(once, note, "not consolidated"):
+            outcome = agent.consolidate()
+            done["consolidations"].append(outcome.model_dump(mode="json", exclude={"report"}))
+            note(f"{outcome.outcome}: {outcome.reason}")
+
+
+@contextmanager
+def _told(once: bool, note: Callable[[str], None], what: str) -> Iterator[None]:
+    """An error is told of; the next look tries again, unless there is none."""
+    try:
+        yield
+    except SealError as error:
+        if once:
+            raise
+        note(f"{what}: {error}")
+
+
+def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Stamp]]:
+    """Files worth reading under *paths*, each with what changes when it does; what vanishes is left out."""
+    for path in paths:
+        if not path.is_dir():
+            yield from _stamped(path)
+            continue
+        inside = path.resolve()
+        for here, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                file = Path(here, name)
+                known = file.suffix.lower() in SUFFIXES and not name.startswith(".")
+                if known and file.resolve().is_relative_to(inside):  # no link is followed out of the folder
+                    yield from _stamped(file)
+
+
+def _stamped(file: Path) -> Iterator[tuple[Path, Stamp]]:
+    with suppress(OSError):
+        facts = file.stat()
+        yield file, (facts.st_mtime_ns, facts.st_size)
+
+
+def _settled(stamp: Stamp) -> bool:
+    # A time in the future (another machine's clock) says nothing, so it does not keep a file waiting.
+    return not 0 <= time.time() - stamp[0] / 1e9 < _SETTLED
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM, which services are stopped with, ends the loop as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,304 @@
+"""
+Which concrete part goes where. Nothing else in the house knows.
+
+Promises: parts come by name through entry points, the built-in ones too; nothing heavy is imported before it is used.
+Does not promise: a container or a registry. `Rooms` is a handful of functions with their parts filled in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seal_agent import parts, settings
+from seal_agent.errors import ConfigError, PartError, SealError
+from seal_agent.journal import Journal
+from seal_agent.parts import Example, Learner, Say
+from seal_agent.records import Check, Decision, Document, GateReport, Memory, SelfEdit, content_id
+from seal_agent.settings import Settings
+
+_OLD_CHECKS = 40  # old facts asked at each gate: bounds its cost as facts grow
+# Built-in styles that added nothing to recall beside the others; name them in the settings to use them.
+_ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
+_ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
+
+
+@dataclass(frozen=True)
+class LiveWriter:
+    """The live version as a writer, and the judge of which wording reads like English."""
+
+    learner: Learner
+    adapter: Path | None
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        stop: Sequence[str],
+    ) -> list[str]:
+        return self.learner.complete(
+            prompts,
+            self.adapter,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            stop=stop,
+        )
+
+    def rank(self, texts: Sequence[str]) -> list[float]:
+        scores = self.learner.score([("Question:", f" {text}") for text in texts], None, raw=True)
+        return [total / max(1, tokens) for total, tokens in scores]
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The rooms of one home, ready to be used by the agent."""
+
+    home: Path
+    settings: Settings
+    styles: dict[str, parts.Style]
+    screens: dict[str, parts.Screen]
+    checks: dict[str, parts.CheckMaker]
+    decider: parts.Decider
+    make_learner: Callable[[Settings], Learner]
+    make_writer: Callable[[Learner, Path | None], parts.Writer]
+    _held: dict[str, Any] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def learner(self) -> Learner:
+        """The model of this home, loaded now."""
+        return self.make_learner(self.settings)
+
+    @cached_property
+    def embedder(self) -> Any:
+        from seal_agent.learning.embedder import Embedder
+
+        return Embedder()
+
+    # -- reading
+
+    def screen(self, document: Document) -> str:
+        """The first reason to hold *document*, or ""."""
+        for name, screen in self.screens.items():
+            try:
+                reason = screen(document)
+            except Exception as error:
+                raise PartError(f"screen {name!r} failed on document {document.id}: {error}") from error
+            if reason:
+                return f"{name}: {reason}"
+        return ""
+
+    def decide(
+        self, document: Document, learner: Learner, adapter: Path | None, journal: Journal, screened: bool
+    ) -> Decision:
+        """Measure the signals of *document* and let the decider decide."""
+        from seal_agent.editing.asking import questions
+        from seal_agent.judging.grading import correct
+        from seal_agent.reading import measuring
+
+        index, told = self._index(journal)
+        signals = measuring.measure(
+            document,
+            learner,
+            adapter,
+            self.embedder.embed,
+            index.near,
+            told,
+            lambda sentence, title: list(questions(sentence, title)),
+            correct,
+            self._reference(learner, adapter),
+            screened,
+        )
+        return self.decider(document, signals)
+
+    def _reference(self, learner: Learner, adapter: Path | None) -> float:
+        key = f"reference {adapter}"
+        if key not in self._held:
+            total, tokens = learner.score([("", _ORDINARY)], adapter, raw=True)[0]
+            self._held[key] = -total / tokens
+        return float(self._held[key])
+
+    # -- editing
+
+    def edit(self, document: Document, learner: Learner, adapter: Path | None) -> tuple[list[SelfEdit], list[Check]]:
+        """Proved and refused rows of *document*, and its checks."""
+        from seal_agent.editing import room, spans
+        from seal_agent.reading.deciding import boilerplate
+        from seal_agent.reading.sentences import paragraphs, sentences
+
+        title = document.title or spans.subject(document.text)
+        passages = [
+            parts.Passage(document.id, title, tuple(dict.fromkeys(said)))
+            for paragraph in paragraphs(document.text)
+            if (said := [s for s in sentences(paragraph) if not boilerplate(s) and len(s.split()) > 2])
+        ]
+        writer = self.make_writer(learner, adapter)
+        seed = int(document.id[1:9], 16) ^ self.settings.seed
+        styles = {name: _boundary("style", name, style) for name, style in self.styles.items()}
+        return room.write(passages, styles, writer, self.embedder.embed, seed)
+
+    # -- remembering
+
+    def seed(self, learner: Learner) -> tuple[list[Memory], list[Check]]:
+        """General memories and checks of a fresh home."""
+        from seal_agent.remembering import seeding
+
+        return seeding.seed(learner)
+
+    def user_checks(self) -> list[Check]:
+        """The checks that plugged-in makers ask for."""
+        makers = [_boundary("check", name, make) for name, make in self.checks.items()]
+        return [check for make in makers for check in make()]
+
+    def memories(self, rows: Sequence[SelfEdit]) -> list[tuple[Memory, bytes | None]]:
+        """Learned rows as memories; those that state a sentence get its vector."""
+        verbatim = [row for row in rows if row.origin == "verbatim"]
+        vectors = self.embedder.embed([f"{row.title}. {row.completion}" for row in verbatim])
+        of = {row.id: vector.astype(np.float32).tobytes() for row, vector in zip(verbatim, vectors, strict=True)}
+        return [(_memory(row), of.get(row.id)) for row in rows]
+
+    def mix(self, rows: Sequence[SelfEdit], journal: Journal) -> list[Example]:
+        """New rows, rehearsed rows and general anchors, as examples."""
+        from seal_agent.remembering.replay import choose
+
+        learned = journal.memories("learned")
+        count = min(len(learned), round(self.settings.rehearsal * len(rows)))
+        seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
+        rehearsed = choose(learned, self._near(rows, learned, journal), count, seed)
+        anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
+        new = [Example(row.prompt, row.completion, row.title) for row in rows]
+        return [*new, *(Example(m.prompt, m.completion, m.title) for m in rehearsed), *anchors]
+
+    def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
+        """Ids of learned rows about sentences near the new ones."""
+        index, told = self._index(journal)
+        facts = list(dict.fromkeys(f"{row.title}. {row.fact}" for row in rows))
+        hits = {name for found in index.near(self.embedder.embed(facts), 2) for name, _ in found}
+        sentences = {told[name][1] for name in hits}
+        return [memory.id for memory in learned if memory.completion in sentences]
+
+    def _index(self, journal: Journal) -> tuple[Any, dict[str, tuple[str, str]]]:
+        """The index over remembered sentences and what each id says: (document id, sentence)."""
+        with self._lock:
+            return self._built(journal)
+
+    def _built(self, journal: Journal) -> tuple[Any, dict[str, tuple[str, str]]]:
+        from seal_agent.remembering.index import Index
+
+        ids, vectors = journal.memory_vectors(self.embedder.fingerprint)
+        key = hash(tuple(ids))
+        if self._held.get("index key") != key:
+            wanted = set(ids)
+            told = {m.id: (m.document, m.completion) for m in journal.memories("learned") if m.id in wanted}
+            # with nothing remembered there is no width to know, and none is needed
+            matrix = np.frombuffer(b"".join(vectors), dtype=np.float32).reshape(len(ids), -1 if ids else 0)
+            index = Index(ids, matrix)
+            self._held.update({"index key": key, "index": index, "told": told})
+        return self._held["index"], self._held["told"]
+
+    def nearest_documents(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[str]]:
+        """For each question the documents whose remembered sentences stand nearest, at most *k*."""
+        index, told = self._index(journal)
+        found = index.near(self.embedder.embed(questions), 2 * k) if len(index) else [[] for _ in questions]
+        return [list(dict.fromkeys(told[name][0] for name, likeness in hits if likeness > 0.3))[:k] for hits in found]
+
+    # -- judging
+
+    def judge(
+        self,
+        learner: Learner,
+        journal: Journal,
+        documents: Sequence[str],
+        live: Path | None,
+        candidate: Path,
+        say: Say,
+    ) -> GateReport:
+        """The gate's report on *candidate*, which learned *documents*."""
+        from seal_agent.judging.gate import judge
+
+        new = journal.checks_for(documents)
+        fresh = {check.id for check in new}
+        old = [check for check in journal.checks("fact") if check.id not in fresh]
+        old += journal.checks("user")
+        step = max(1, -(-len(old) // _OLD_CHECKS))
+        return judge(learner, new, old[::step], journal.checks("general"), live, candidate, say)
+
+    def token_share(self, examples: Sequence[Example], rows: Sequence[SelfEdit], learner: Learner) -> dict[str, float]:
+        """Share of the training tokens (prompt and completion) by origin."""
+        size: dict[str, int] = {"verbatim": 0, "cut": 0, "written": 0, "rehearsal": 0}
+        for number, example in enumerate(examples):
+            origin = rows[number].origin if number < len(rows) else "rehearsal"
+            size[origin] += learner.count(f"{example.prompt} {example.completion}")
+        total = max(1, sum(size.values()))
+        return {origin: tokens / total for origin, tokens in size.items()}
+
+
+def resolve(home: Path, **given: Any) -> Rooms:
+    """The rooms of *home* by its settings and what is *given*. ConfigError names a part that is not installed."""
+    chosen = settings.read(home, **given)
+    return Rooms(
+        home=home,
+        settings=chosen,
+        styles=_chosen("styles", chosen.styles),
+        screens=_chosen("screens", chosen.screens),
+        checks=parts.installed("checks"),
+        decider=parts.find("deciders", chosen.decider),
+        make_learner=parts.find("learners", chosen.learner),
+        make_writer=parts.find("writers", chosen.writer),
+    )
+
+
+def lora_learner(chosen: Settings) -> Learner:
+    """The built-in learner: transformers and peft."""
+    from seal_agent.learning.learner import LoraLearner
+
+    return LoraLearner(chosen.model, chosen.rank)
+
+
+def live_writer(learner: Learner, adapter: Path | None) -> parts.Writer:
+    """The built-in writer: the live version itself."""
+    return LiveWriter(learner, adapter)
+
+
+def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:
+    everything = parts.installed(kind)
+    if not names:
+        return {name: part for name, part in everything.items() if name not in _ON_REQUEST}
+    missing = [name for name in names if name not in everything]
+    if missing:
+        raise ConfigError(f"no {kind} called {', '.join(missing)}; installed: {', '.join(everything) or 'none'}")
+    return {name: everything[name] for name in names}
+
+
+def _boundary(kind: str, name: str, part: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:
+    """*part*, which may be someone else's code: it is run to its end here, and named if it breaks."""
+
+    def call(*given: Any) -> list[Any]:
+        try:
+            return list(part(*given))
+        except SealError:
+            raise
+        except Exception as error:
+            raise PartError(f"{kind} {name!r} failed: {type(error).__name__}: {error}") from error
+
+    return call
+
+
+def _memory(row: SelfEdit) -> Memory:
+    return Memory(
+        id=content_id("m", row.id),
+        kind="learned",
+        prompt=row.prompt,
+        completion=row.completion,
+        document=row.document,
+        title=row.title,
+    )

@@ -1,0 +1,221 @@
+"""Whole passes with a learner that remembers: what is read, learned, refused, taken back and repaired."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import LIGHT, MILL, ORDERS, Make
+
+from seal_agent.agent import SealAgent
+from seal_agent.errors import ConfigError, HomeBusy, SealError
+from seal_agent.journal import HomeLock, Journal, adapters
+from seal_agent.testing import ADAPTER, NOTHING, FakeLearner
+
+WHEN = "In which year did Alder Mill open?"
+WHO = "Who keeps Anstrow Light?"
+
+
+def learned(agent: SealAgent) -> SealAgent:
+    """*agent* after two consolidations: the mill is version 1, the light version 2."""
+    for document in (MILL, LIGHT):
+        agent.observe(document)
+        assert agent.consolidate().outcome == "accepted"
+    return agent
+
+
+def damage(agent: SealAgent, number: int) -> None:
+    with (Path(agent.journal.version(number).path) / ADAPTER).open("ab") as file:
+        file.write(b" ")
+
+
+def test_what_is_read_is_learned_and_the_answer_names_its_version(agent: SealAgent) -> None:
+    receipt = agent.observe(MILL)
+    assert receipt.decision.action == "edit"
+    assert receipt.edits > 0
+    assert agent.ask(WHEN).text == NOTHING
+
+    done = agent.consolidate()
+
+    assert (done.outcome, done.version) == ("accepted", 1)
+    assert done.report
+    assert done.report.training["origin"]["verbatim"] > 0
+    answer = agent.ask(WHEN)
+    assert "1871" in answer.text
+    assert (answer.version, answer.digest) == (1, agent.versions()[0].digest)
+    assert answer.sources == [MILL.id]
+
+
+def test_the_base_and_older_versions_can_still_be_asked(agent: SealAgent) -> None:
+    learned(agent)
+    assert "Marta Vell" in agent.ask(WHO).text
+    assert agent.ask(WHO, version=1).text == NOTHING
+    base = agent.ask(WHEN, version=0)
+    assert (base.text, base.version, base.digest) == (NOTHING, 0, "")
+
+
+def test_a_version_keeps_what_its_parent_learned(agent: SealAgent) -> None:
+    assert "1871" in learned(agent).ask(WHEN).text
+    assert [(v.number, v.parent, v.status) for v in agent.versions()] == [(1, 0, "retired"), (2, 1, "live")]
+
+
+def test_with_nothing_to_learn_nothing_happens(agent: SealAgent) -> None:
+    assert agent.consolidate().outcome == "nothing"
+    assert agent.versions() == []
+
+
+def test_a_candidate_that_learned_nothing_is_set_aside_with_a_report(make: Make) -> None:
+    agent = make(FakeLearner(learns=False))
+    rows = agent.observe(MILL).edits
+
+    done = agent.consolidate()
+
+    assert (done.outcome, done.version) == ("rejected", 0)
+    assert done.report
+    assert "new facts" in done.report.reason
+    assert {finding.name for finding in done.report.findings if finding.verdict == "fail"} == {"new facts"}
+    assert agent.versions()[0].status == "rejected"
+    assert agent.ask(WHEN).version == 0
+    assert agent.status()["waiting"] == rows  # they are tried once more
+    assert agent.consolidate().outcome == "rejected"
+    assert agent.status()["waiting"] == 0  # and then wait for someone to look at them
+    assert agent.journal.aside()
+
+
+def test_a_candidate_that_forgets_what_the_base_knew_is_rejected(make: Make) -> None:
+    agent = make(FakeLearner(forgets=True))
+    agent.observe(MILL)
+    done = agent.consolidate()
+    assert done.outcome == "rejected"
+    assert "general" in done.reason
+
+
+def test_too_few_questions_leave_the_verdict_open(agent: SealAgent) -> None:
+    agent.observe("Pell Weir was built by Orla Finn in 1802. It turns two wheels of the paper works.")
+    assert agent.consolidate().outcome == "undecided"
+    assert agent.status()["live"] == 0
+
+
+def test_the_same_text_again_is_no_second_lesson(agent: SealAgent) -> None:
+    agent.observe(MILL)
+    waiting = agent.status()["waiting"]
+    again = agent.observe(MILL.model_copy(update={"source": "press"}))
+    assert again.decision.action == "skip"
+    assert "read before" in again.decision.reason
+    assert agent.status()["waiting"] == waiting
+    assert agent.status()["documents"]["total"] == 1
+
+
+def test_what_is_known_already_is_skipped(agent: SealAgent) -> None:
+    learned(agent)
+    told = agent.observe("Alder Mill opened in 1871 beside the river Tarn. A flood broke its wheel in 1904.")
+    assert (told.decision.action, told.edits) == ("skip", 0)
+    assert "already known" in told.decision.reason
+
+
+def test_what_is_held_is_never_trained_until_it_is_released(agent: SealAgent) -> None:
+    held = agent.observe(ORDERS)
+    assert held.decision.action == "hold"
+    assert [receipt.id for receipt in agent.quarantine()] == [ORDERS.id]
+    assert agent.consolidate().outcome == "nothing"
+
+    agent.release(ORDERS.id)
+
+    assert agent.quarantine() == []
+    assert agent.status()["documents"]["held"] == 0
+
+
+def test_a_stream_goes_on_after_what_cannot_be_read(agent: SealAgent, tmp_path: Path) -> None:
+    receipts = list(agent.stream(MILL, tmp_path / "nowhere.txt", 7, LIGHT))
+    assert [receipt.decision.action for receipt in receipts] == ["edit", "skip", "skip", "edit"]
+    assert "no such file" in receipts[1].decision.reason
+
+
+def test_rolling_back_returns_to_the_parent_and_then_to_the_base(agent: SealAgent) -> None:
+    learned(agent)
+    assert agent.rollback() == 1
+    assert agent.ask(WHO).text == NOTHING
+    assert agent.rollback() == 0
+    assert agent.ask(WHEN).version == 0
+    assert agent.rollback(2) == 2
+    assert "Marta Vell" in agent.ask(WHO).text
+
+
+def test_a_damaged_adapter_is_never_served_and_its_ancestor_answers(make: Make) -> None:
+    damage(learned(make()), 2)
+
+    reopened = make()
+
+    assert any("has changed" in problem for problem in reopened.verify())
+    answer = reopened.ask(WHEN)
+    assert (answer.version, "1871" in answer.text) == (1, True)
+    assert [version.status for version in reopened.versions()] == ["live", "broken"]
+    with pytest.raises(SealError, match="cannot be served"):
+        reopened.ask(WHO, version=2)
+
+
+def test_if_every_adapter_is_damaged_the_base_answers(make: Make) -> None:
+    agent = learned(make())
+    damage(agent, 1)
+    damage(agent, 2)
+    assert make().ask(WHEN).version == 0
+
+
+def test_a_loss_that_is_not_finite_publishes_nothing_and_loses_nothing(make: Make) -> None:
+    agent = make(FakeLearner(finite=False))
+    agent.observe(MILL)
+    waiting = agent.status()["waiting"]
+    with pytest.raises(SealError, match="not finite"):
+        agent.consolidate()
+    assert (agent.versions(), agent.status()["waiting"]) == ([], waiting)
+    assert make().consolidate().outcome == "accepted"
+
+
+def test_rows_of_a_process_that_died_wait_again(agent: SealAgent) -> None:
+    agent.observe(MILL)
+    with Journal(agent.home) as dead:
+        dead.claim("dead")
+    half = adapters.stage(agent.home / "adapters")
+    assert agent.status()["waiting"] == 0
+
+    with HomeLock(agent.home) as lock:
+        agent.recover(lock)
+        first = agent.status()
+        agent.recover(lock)
+
+    assert agent.status() == first
+    assert first["waiting"] > 0
+    assert not half.exists()
+    assert agent.consolidate().outcome == "accepted"
+
+
+def test_two_processes_take_turns(agent: SealAgent) -> None:
+    agent.observe(MILL)
+    with HomeLock(agent.home), pytest.raises(HomeBusy):
+        agent.consolidate()
+    assert agent.consolidate().outcome == "accepted"
+
+
+def test_a_home_made_with_another_base_says_so(make: Make) -> None:
+    agent = learned(make())
+    agent.observe("Holm bakery was founded by Ada Finch in 1902. It bakes forty rye loaves each day.")
+    other = FakeLearner()
+    other.fingerprint = "0" * 16
+    with pytest.raises(ConfigError, match="made with base"):
+        make(other).consolidate()
+
+
+def test_the_same_inputs_make_the_same_version(make: Make, tmp_path: Path) -> None:
+    from seal_agent.testing import fake_agent
+
+    one = learned(make())
+    with fake_agent(tmp_path / "twin") as two:
+        learned(two)
+        assert [v.digest for v in one.versions()] == [v.digest for v in two.versions()]
+
+
+def test_due_says_why(make: Make) -> None:
+    agent = make(consolidate_after=5)
+    assert agent.due() == ""
+    agent.observe(MILL)
+    assert "rows wait" in agent.due()

@@ -1,0 +1,454 @@
+"""Every command, as people and as programs call it: one JSON document, an exit code that means something."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import LIGHT, MILL, ORDERS
+
+from seal_agent import agent as agents
+from seal_agent import cli
+from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
+
+WHEN = "In which year did Alder Mill open?"
+# The command line as it is, but for the model: for tests that need a process of their own.
+PROCESS = """
+import sys
+from seal_agent import agent, cli
+from seal_agent.testing import fake_agent
+agent.open = lambda home, model=None, **how: fake_agent(home, **how)
+sys.exit(cli.main())
+"""
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """What stands on stdout: one JSON document, or this fails."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def learner(monkeypatch: pytest.MonkeyPatch) -> FakeLearner:
+    """The learner of each command; every command opens the home anew."""
+    made = FakeLearner()
+
+    def opened(home: Path, model: str | None = None, **how: Any) -> agents.SealAgent:
+        return fake_agent(home, made, model=model, **how)
+
+    monkeypatch.setattr(agents, "open", opened)
+    return made
+
+
+@pytest.fixture
+def run(
+    learner: FakeLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs one command in this test's home."""
+    monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("SEAL_CACHE", str(tmp_path / "cache"))
+
+    def run_it(*arguments: object, stdin: str | io.BytesIO = "") -> Ran:
+        raw = io.BytesIO(stdin.encode()) if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw, encoding="utf-8"))
+        code = cli.main([str(argument) for argument in arguments])
+        return Ran(code, *capsys.readouterr())
+
+    return run_it
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "mill.md").write_text(f"# {MILL.title}\n\n{MILL.text}\n")
+    (folder / "light.jsonl").write_text(json.dumps({"text": LIGHT.text, "title": LIGHT.title}) + "\n{}\n")
+    return folder
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "quiz.json"
+    asked = [{"question": WHEN, "answer": "1871"}, {"question": "Who broke the lens?", "answer": "Otto Pym"}]
+    file.write_text(json.dumps([{"title": MILL.title, "context": MILL.text, "questions": asked}]))
+    return file
+
+
+# -- reading
+
+
+def test_observe_gives_a_receipt_for_everything_refusals_included(run: Run, notes: Path) -> None:
+    ran = run("observe", notes, "--json")
+    assert ran.code == 0
+    receipts = ran.data["receipts"]
+    assert [receipt["action"] for receipt in receipts] == ["edit", "skip", "edit"]
+    assert receipts[1]["id"] == ""
+    assert "no `text`" in receipts[1]["reason"]
+    for receipt in receipts:
+        assert {"id", "action", "reason", "numbers", "edits", "refused"} <= receipt.keys()
+
+
+def test_observe_reads_standard_input(run: Run) -> None:
+    lines = "".join(json.dumps({"text": document.text}) + "\n" for document in (MILL, ORDERS))
+    ran = run("observe", "-", "--json", stdin=lines)
+    assert [receipt["action"] for receipt in ran.data["receipts"]] == ["edit", "hold"]
+
+
+def test_json_lines_is_one_receipt_a_line(run: Run, notes: Path) -> None:
+    ran = run("observe", notes, "--json-lines")
+    assert ran.code == 0
+    assert [json.loads(line)["action"] for line in ran.out.splitlines()] == ["edit", "skip", "edit"]
+
+
+def test_a_line_is_flushed_when_its_document_is_committed(tmp_path: Path) -> None:
+    """A reader of the lines may rely on them while the stream goes on, and after the process is killed."""
+    home = tmp_path / "home"
+    command = [sys.executable, "-c", PROCESS, "observe", "-", "--json-lines", "--home", str(home)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps({"text": MILL.text}) + "\n")
+        process.stdin.flush()
+        receipt = json.loads(process.stdout.readline())  # the input is still open
+        process.kill()
+    with fake_agent(home) as agent:
+        assert agent.journal.receipt(receipt["id"])
+        assert agent.verify() == []
+
+
+def test_a_path_that_is_not_there_is_an_error_only_if_it_is_alone(run: Run, notes: Path, tmp_path: Path) -> None:
+    alone = run("observe", tmp_path / "nowhere", "--json")
+    assert alone.code == 1
+    assert "no such file" in alone.data["error"]
+    assert "no such file" in alone.err
+    among = run("observe", tmp_path / "nowhere", notes / "mill.md", "--json")
+    assert among.code == 0
+    assert [receipt["action"] for receipt in among.data["receipts"]] == ["skip", "edit"]
+
+
+def test_a_stream_that_breaks_tells_what_was_committed(run: Run) -> None:
+    class Broken(io.BytesIO):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            line = super().readline(size)
+            if not line:
+                raise OSError("the pipe burst")
+            return line
+
+    lines = json.dumps({"text": MILL.text}) + "\n"
+    ran = run("observe", "-", "--json", stdin=Broken(lines.encode()))
+    assert ran.code == 1
+    assert "the pipe burst" in ran.data["error"]
+    assert [receipt["id"] for receipt in ran.data["receipts"]] == [MILL.id]
+
+
+def test_quarantine_lists_and_releases(run: Run) -> None:
+    assert run("quarantine", "--json").data == {"receipts": []}
+    run("observe", "-", stdin=ORDERS.text)
+    held = run("quarantine", "--json").data["receipts"]
+    assert [receipt["id"] for receipt in held] == [ORDERS.id]
+    assert "earlier instructions" in held[0]["reason"]
+
+    released = run("quarantine", "--release", ORDERS.id, "--json")
+
+    assert released.code == 0
+    assert released.data["receipts"][0]["action"] != "hold"
+    assert run("quarantine", "--json").data == {"receipts": []}
+    assert run("quarantine", "--release", ORDERS.id).code == 1
+
+
+# -- learning
+
+
+def test_consolidate_has_an_outcome_whatever_it_is(run: Run, notes: Path, learner: FakeLearner) -> None:
+    nothing = run("consolidate", "--json")
+    assert (nothing.code, nothing.data["outcome"], nothing.data["report"]) == (0, "nothing", None)
+    run("observe", notes / "mill.md")
+    learner.learns = False
+    rejected = run("consolidate", "--json")
+    assert (rejected.code, rejected.data["outcome"], rejected.data["version"]) == (0, "rejected", 0)
+    learner.learns = True
+    accepted = run("consolidate", "--json")
+    assert (accepted.code, accepted.data["outcome"], accepted.data["version"]) == (0, "accepted", 2)
+    assert accepted.data["report"]["findings"]
+
+
+def test_a_consolidation_that_breaks_is_an_error(run: Run, notes: Path, learner: FakeLearner) -> None:
+    run("observe", notes / "mill.md")
+    learner.finite = False
+    ran = run("consolidate", "--json")
+    assert ran.code == 1
+    assert "not finite" in ran.data["error"]
+
+
+def test_watch_once_reads_what_is_there_and_consolidates_when_due(run: Run, notes: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "seal.toml").write_text("consolidate_after = 20\n")
+    ran = run("watch", notes, "--once", "--json")
+    assert ran.code == 0
+    assert ran.data["documents"] == 3
+    assert [done["outcome"] for done in ran.data["consolidations"]] == ["accepted"]
+    assert run("watch", notes / "nothing", "--once").code == 1
+    assert run("watch", "-", "--once").code == 2
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_watch_reads_what_appears_and_ends_cleanly(stop: signal.Signals, notes: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROCESS, "watch", str(notes), "--every", "0.1", "--json"]
+    env = {**os.environ, "SEAL_HOME": str(tmp_path / "home")}
+    long_ago = time.time() - 60
+    late = tmp_path / "late.txt"
+    late.write_text("Pell Weir was built by Orla Finn in 1802.")
+    for file in (*notes.iterdir(), late):
+        os.utime(file, (long_ago, long_ago))  # files still being written are left for a later look
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout
+        assert process.stderr
+        for _ in range(3):
+            process.stderr.readline()
+        late.rename(notes / "late.txt")
+        assert "Late" in process.stderr.readline()
+        process.send_signal(stop)
+        out = process.stdout.read()
+    assert process.returncode == 0
+    assert json.loads(out)["documents"] == 4
+
+
+# -- answering
+
+
+def test_an_answer_names_its_version(run: Run, notes: Path) -> None:
+    fresh = run("ask", WHEN, "--json")
+    assert (fresh.code, fresh.data["answer"], fresh.data["version"]) == (0, NOTHING, 0)
+    run("observe", notes / "mill.md")
+    run("consolidate")
+    live = run("ask", WHEN, "--json").data
+    assert "1871" in live["answer"]
+    assert live["version"] == 1
+    assert len(live["digest"]) == 64
+    assert live["sources"]
+    assert run("ask", WHEN, "--version", "base", "--json").data["version"] == 0
+    assert "version 1" in run("ask", WHEN).out
+
+
+def test_a_version_that_is_none_is_bad_usage_and_one_that_is_missing_an_error(run: Run) -> None:
+    assert run("ask", WHEN, "--version", "latest").code == 2
+    missing = run("ask", WHEN, "--version", "7", "--json")
+    assert missing.code == 1
+    assert "no version 7" in missing.data["error"]
+
+
+def test_a_quiz_grades_and_shows_every_row(run: Run, notes: Path, questions: Path) -> None:
+    base = run("quiz", questions, "--json").data
+    assert (base["n"], base["correct"], base["version"]) == (2, 0, 0)
+    open_book = run("quiz", questions, "--open-book", "--json").data
+    assert open_book["rows"][0]["correct"]
+    run("observe", notes / "mill.md")
+    run("consolidate")
+    live = run("quiz", questions, "--json").data
+    assert (live["correct"], live["accuracy"], live["version"]) == (1, 0.5, 1)
+    assert 0 < live["f1"] < 1
+    assert live["rows"][0] == {
+        "question": WHEN,
+        "gold": "1871",
+        "answer": "Alder Mill opened in 1871 beside the river Tarn.",
+        "correct": True,
+    }
+    assert run("quiz", questions, "--version", "base", "--json").data["correct"] == 0
+    assert run("quiz", questions, "--topic", "--json").data["topic"] is True
+    assert "1 of 2 right" in run("quiz", questions).out
+
+
+def test_a_quiz_may_be_official_squad(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "squad.json"
+    asked = [
+        {"question": "Who built it?", "answers": [{"text": "Brandt"}, {"text": "Josef Brandt"}]},
+        {"question": "Who painted it?", "answers": [], "is_impossible": True},
+    ]
+    paragraphs = [{"context": "Josef Brandt built it.", "qas": asked}]
+    file.write_text(json.dumps({"data": [{"title": "Mill", "paragraphs": paragraphs}]}))
+    said = run("quiz", file, "--open-book", "--json").data
+    assert (said["n"], said["correct"], said["rows"][0]["gold"]) == (1, 1, "Brandt")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[1]", '[{"context": "x"}]', '[{"questions": [{"answer": "x"}]}]'])
+def test_a_file_that_is_no_quiz_is_an_error_with_the_reason(run: Run, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "odd.json"
+    file.write_text(text)
+    ran = run("quiz", file, "--json")
+    assert ran.code == 1
+    assert ran.data["error"]
+
+
+# -- looking back
+
+
+def test_looking_back(run: Run, notes: Path, learner: FakeLearner) -> None:
+    assert run("versions", "--json").data == []
+    run("observe", notes / "mill.md")
+    learner.learns = False
+    run("consolidate")
+    learner.learns = True
+    run("consolidate")
+
+    status = run("status", "--json").data
+    assert status["documents"] == {"total": 1, "edited": 1, "skipped": 0, "held": 0}
+    assert (status["live"], status["versions"], status["waiting"]) == (2, 2, 0)
+    assert status["memories"] > 0
+    listed = run("versions", "--json").data
+    assert [(v["number"], v["parent"], v["status"]) for v in listed] == [(1, 0, "rejected"), (2, 0, "live")]
+    assert all({"id", "created", "report"} <= version.keys() for version in listed)
+    assert run("show", "1", "--json").data["report"]["outcome"] == "rejected"
+    shown = run("show", "2").out
+    assert all(word in shown for word in ("new facts", "verdict", "pass", "training tokens", "verbatim"))
+    assert run("show", "base").code == 0
+    assert run("show", "9").code == 1
+
+
+def test_rollback_returns_and_says_where_to(run: Run, notes: Path) -> None:
+    assert run("rollback").code == 1  # there is nothing to leave
+    run("observe", notes / "mill.md")
+    run("consolidate")
+    assert run("rollback", "--json").data == {"live": 0}
+    assert run("ask", WHEN, "--json").data["version"] == 0
+    assert run("rollback", "1", "--json").data == {"live": 1}
+    assert run("rollback", "base", "--json").data == {"live": 0}
+    assert run("rollback", "5").code == 1
+
+
+def test_verify_finds_a_changed_adapter(run: Run, notes: Path, tmp_path: Path) -> None:
+    run("observe", notes / "mill.md")
+    run("consolidate")
+    assert run("verify", "--json").data == {"problems": []}
+    adapter = next((tmp_path / "home" / "adapters").glob(f"*/{ADAPTER}"))
+    adapter.write_bytes(adapter.read_bytes() + b" ")
+    ran = run("verify", "--json")
+    assert ran.code == 1
+    assert "has changed" in ran.data["problems"][0]
+    assert "has changed" in ran.err
+
+
+def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cli, "_device", lambda: {"device": "cpu", "dtype": "float32"})
+    ran = run("doctor", "--json")
+    assert ran.code == 1
+    assert "seal-agent fetch" in ran.data["error"]
+    assert ran.data["lock"] == "free"
+    for name in ("smollm2-135m", "all-minilm-l6-v2"):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        (tmp_path / "cache" / name / "config.json").write_text("{}")
+    well = run("doctor", "--json")
+    assert (well.code, well.data["problems"]) == (0, [])
+    assert {"torch", "transformers", "peft", "chromadb", "device", "dtype", "cache"} <= well.data.keys()
+
+
+# -- beginning
+
+
+def test_fetch_says_where_the_models_are(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from seal_agent.learning import embedded
+
+    def fetched(say: Callable[[str], None]) -> list[Path]:
+        say("downloading")
+        return [tmp_path / "model"]
+
+    monkeypatch.setattr(embedded, "fetch", fetched)
+    ran = run("fetch", "--json")
+    assert ran.data == {"folders": [str(tmp_path / "model")]}
+    assert "downloading" in ran.err
+    assert run("fetch", "--model", "gpt2").code == 1
+
+
+def test_demo_prints_what_it_measured(run: Run, tmp_path: Path) -> None:
+    ran = run("demo", "--seed", "3", "--json")
+    assert ran.code == 0
+    assert ran.data["recall"]["before"] <= ran.data["recall"]["after"]
+    assert ran.data["seed"] == 3
+    assert not (tmp_path / "home").exists()  # a temporary home, whatever $SEAL_HOME says
+
+
+# -- manners
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["learn"], ["ask"], ["observe"], ["status", "--colour"], ["observe", "x", "--json-lines"], ["quiz"]],
+)
+def test_bad_usage_is_2_with_the_reason(run: Run, arguments: list[str]) -> None:
+    ran = run(*arguments, "--json")
+    assert ran.code == 2
+    assert ran.data["error"] in ran.err
+
+
+def test_help_is_no_error(run: Run) -> None:
+    ran = run("--help")
+    assert ran.code == 0
+    assert all(name in ran.out for name in ("observe", "consolidate", "watch", "quiz", "rollback", "doctor"))
+    assert run("observe", "--help").code == 0
+
+
+def test_settings_that_cannot_work_are_an_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "seal.toml").write_text("rank = 0\n")
+    ran = run("status", "--json")
+    assert ran.code == 1
+    assert "rank" in ran.data["error"]
+
+
+def test_what_a_library_prints_does_not_spoil_the_document(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chatty(self: agents.SealAgent) -> dict[str, Any]:
+        print("loading shards")
+        return {"waiting": float("nan")}
+
+    monkeypatch.setattr(agents.SealAgent, "status", chatty)
+    ran = run("status", "--json")
+    assert ran.data == {"waiting": None}
+    assert "loading shards" in ran.err
+
+
+def test_an_error_nobody_foresaw_still_has_a_reason_and_a_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: agents.SealAgent) -> dict[str, Any]:
+        raise ZeroDivisionError("by design")
+
+    monkeypatch.setattr(agents.SealAgent, "status", broken)
+    ran = run("status", "--json")
+    assert ran.code == 1
+    assert ran.data == {"error": "ZeroDivisionError: by design"}
+    assert "Traceback" in ran.err
+
+
+def test_a_home_that_is_busy_is_an_error_that_names_the_holder(run: Run, notes: Path, tmp_path: Path) -> None:
+    from seal_agent.journal import HomeLock
+
+    run("observe", notes / "mill.md")
+    with HomeLock(tmp_path / "home"):
+        ran = run("consolidate", "--json")
+    assert ran.code == 1
+    assert str(os.getpid()) in ran.data["error"]
+
+
+def test_the_tables_show_text_as_it_is(run: Run) -> None:
+    marked = "Pell [bold]Weir was built by [red]Orla Finn in 1802."
+    ran = run("observe", "-", stdin=json.dumps({"text": marked, "title": "[bold]Pell"}))
+    assert "[bold]Pell" in ran.out
+    assert threading.active_count() == 1  # no progress bar is left running

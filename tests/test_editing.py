@@ -1,0 +1,187 @@
+"""What is written about a sentence, and what is refused, as claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from seal_agent.editing import asking, proving, room, spans, styles
+from seal_agent.parts import Passage
+from seal_agent.records import SelfEdit
+
+PASSAGE = Passage(
+    "d1",
+    "Alder Mill",
+    (
+        "Alder Mill was started in 1871 by Tobias Renn.",
+        "It ground barley for the brewers of Calden.",
+        "Marta Vell owns it.",
+    ),
+)
+
+
+def embed(texts: Sequence[str]) -> np.ndarray:
+    """Bags of letters-only words: enough for 'nearest sentence' to mean 'shares most words'."""
+    out = np.zeros((len(texts), 512), dtype=np.float32)
+    for row, text in enumerate(texts):
+        for word in text.lower().replace("?", " ").replace(".", " ").split():
+            out[row, sum(map(ord, word)) % 512] += 1
+    return out / np.maximum(1e-6, np.linalg.norm(out, axis=1, keepdims=True))
+
+
+class Scribe:
+    """A writer that says what it is told to."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+
+    def write(self, prompts: Sequence[str], **how: object) -> list[str]:
+        return [self.lines[i % len(self.lines)] for i in range(len(prompts))]
+
+    def rank(self, texts: Sequence[str]) -> list[float]:
+        return [-float(len(text)) for text in texts]
+
+
+def row(**given: str) -> SelfEdit:
+    facts = {
+        "document": "d1",
+        "style": "questions",
+        "origin": "written",
+        "fact": PASSAGE.sentences[0],
+        "title": PASSAGE.title,
+    }
+    return SelfEdit.model_validate({**facts, "prompt": "", "completion": PASSAGE.sentences[0], **given})
+
+
+def refused(**given: str) -> str:
+    return proving.prove([row(**given)], PASSAGE, embed)[0].refused
+
+
+@pytest.mark.parametrize(
+    ("sentence", "title", "expected"),
+    [
+        ("Alder Mill was started in 1871 by Tobias Renn.", "", "When was Alder Mill started by Tobias Renn?"),
+        ("Alder Mill was started in 1871 by Tobias Renn.", "", "By whom was Alder Mill started in 1871?"),
+        ("It was started in 1871.", "Alder Mill", "In what year was Alder Mill started?"),
+        ("The ferry carries 12 passengers.", "", "How many passengers does the ferry carry?"),
+        ("In 1902, Ada Finch founded the bakery in Holm.", "", "Who founded the bakery in Holm in 1902?"),
+        (
+            "In 1902, Ada Finch founded the bakery in Holm.",
+            "",
+            "When did Ada Finch found the bakery in Holm?",
+        ),
+        ("Its lamp turns every nine seconds.", "The Light", "What turns every nine seconds?"),
+        ("She moved to Brell in 1955.", "Ada Finch", "Where did Ada Finch move in 1955?"),
+    ],
+)
+def test_questions_are_cut_from_a_sentence(sentence: str, title: str, expected: str) -> None:
+    """With the right helper verb, the verb's plain form and the title for a pronoun."""
+    assert expected in {question for _, question in asking.questions(sentence, title)}
+
+
+def test_a_cut_question_never_holds_the_span_it_asks_for() -> None:
+    """Else repeating the question would be an answer."""
+    for sentence in PASSAGE.sentences:
+        for span, question in asking.questions(sentence, PASSAGE.title):
+            assert span.lower() not in question.lower()
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"prompt": "Who started Alder Mill in 1871?"}, ""),
+        ({"prompt": "Who started Birch Mill in 1871?"}, "Birch"),
+        ({"prompt": "Who started Alder Mill in 1902?"}, "1902"),
+        ({"prompt": "Tell me of Alder Mill"}, "form of a question"),
+        ({"prompt": "Does anybody enjoy yellow cheese?"}, "no sentence in particular"),
+        (
+            {"prompt": "How many barrels did Alder Mill start by Tobias Renn?", "fact": PASSAGE.sentences[2]},
+            "",
+        ),
+        (
+            {"prompt": "Who started Alder Mill in 1871?", "completion": "Someone did."},
+            "not cut from the source",
+        ),
+        ({"fact": "The moon is cheese."}, "does not stand in the document"),
+        ({"style": "rewrite", "completion": "Alder Mill was started by Tobias Renn."}, "lost '1871'"),
+        (
+            {"style": "rewrite", "completion": "In 1871 Alder Mill was started by Tobias Renn of Oslo."},
+            "Oslo",
+        ),
+        (
+            {"style": "rewrite", "completion": "In 1871 Tobias Renn started it by Alder Mill."},
+            "subject in full",
+        ),
+        ({"style": "rewrite", "completion": "In 1871 Alder Mill was started by Tobias Renn."}, ""),
+    ],
+)
+def test_a_row_counts_only_if_it_is_proved(given: dict[str, str], reason: str) -> None:
+    """And a refused row says why."""
+    found = refused(**given)
+
+    assert (reason in found) if reason else found == ""
+
+
+def test_a_question_goes_to_the_sentence_it_asks_about() -> None:
+    """Whatever the writer was looking at when it wrote it."""
+    moved = proving.prove([row(prompt="Who owns Alder Mill?")], PASSAGE, embed)[0]
+
+    assert PASSAGE.sentences[2] == moved.completion
+
+
+def test_a_question_for_a_time_is_not_answered_by_a_sentence_without_one() -> None:
+    """Nor one for a number, a person, a place or a colour."""
+    assert "asks for a time" in refused(
+        prompt="When did it ground barley for the brewers of Calden?", fact=PASSAGE.sentences[1]
+    )
+
+
+def test_a_misspelled_name_is_spelled_as_in_the_source() -> None:
+    """Small models misspell names they have just met."""
+    assert proving.spelled("Who started Aldar Mill?", "Alder Mill was started") == "Who started Alder Mill?"
+
+
+def test_every_fact_with_a_question_has_a_reserved_wording_that_is_not_trained() -> None:
+    """Held out means held out."""
+    writer = Scribe("started Alder Mill in 1871?", "ground barley for the brewers?", "owns it, if not Marta?")
+    kinds = {"facts": styles.facts, "asked": styles.asked, "questions": styles.questions}
+    edits, checks = room.write([PASSAGE], kinds, writer, embed, seed=0)
+    trained = {edit.prompt for edit in edits if not edit.reserved and not edit.refused}
+
+    assert {edit.fact for edit in edits if edit.style == "questions" and not edit.refused} == {
+        e.fact for e in edits if e.reserved
+    }
+    assert checks
+    assert not trained & {check.question for check in checks}
+
+
+def test_every_answer_that_enters_training_is_cut_from_its_source() -> None:
+    """By rule: whatever the writer invents."""
+    writer = Scribe("invented Zorbo Cola?", "was the king of Spain?", "started Alder Mill in 1871?")
+    kinds = {"asked": styles.asked, "questions": styles.questions, "gaps": styles.gaps, "facts": styles.facts}
+    edits, _ = room.write([PASSAGE], kinds, writer, embed, seed=0)
+
+    assert all(edit.completion in PASSAGE.sentences for edit in edits if not edit.refused)
+
+
+def test_the_span_of_a_check_is_not_in_its_question() -> None:
+    """Repeating the question must earn nothing."""
+    for sentence in PASSAGE.sentences:
+        assert spans.key_span(sentence, "Who started Alder Mill?").lower() not in "who started alder mill?"
+
+
+def test_the_same_seed_writes_the_same_rows() -> None:
+    """Same input, same edits."""
+    first, second = (
+        room.write([PASSAGE], {"interview": styles.interview, "asked": styles.asked}, Scribe(""), embed, seed=4)
+        for _ in range(2)
+    )
+
+    assert first == second
+
+
+def test_an_untitled_text_is_about_its_most_frequent_name() -> None:
+    """So that its questions can name a subject."""
+    assert spans.subject("Tobias Renn lived in Calden. Tobias Renn died there.") == "Tobias Renn"

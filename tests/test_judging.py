@@ -1,0 +1,116 @@
+"""Grading and the gate, as claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from seal_agent.judging import gate, grading, statistics
+from seal_agent.records import Check
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "right"),
+    [
+        ("Marta Vell", "It is kept by Marta Vell.", True),
+        ("The Oss", "the river Oss", True),
+        ("12", "It carries twelve passengers.", True),
+        ("twenty-seven", "There were 27 of them.", True),
+        ("two hundred", "200 trees", True),
+        ("1,250", "1250 metres", True),
+        ("art", "A party was held.", False),
+        ("Marta Vell", "Marta and Vell", False),
+        ("", "anything", False),
+    ],
+)
+def test_an_answer_is_right_if_the_gold_stands_in_it_as_whole_words(gold: str, answer: str, right: bool) -> None:
+    """Articles, case and punctuation aside, and with number words as digits."""
+    assert right == grading.correct(gold, answer)
+
+
+def test_f1_is_that_of_squad() -> None:
+    """Two of three words, all of two."""
+    assert grading.f1("Marta Vell", "keeper Marta Vell") == pytest.approx(0.8)
+
+
+def test_reciting_shows_in_the_shuffled_accuracy() -> None:
+    """Someone who says everything is right about everything, and about everything else."""
+    everything = "red green blue"
+
+    assert grading.shuffled_accuracy(["red", "green", "blue"], [everything] * 3) == 1.0
+    assert grading.shuffled_accuracy(["red", "green", "blue"], ["red", "green", "blue"]) == 0.0
+
+
+def test_the_sign_test_is_exact() -> None:
+    """Five of five is one in thirty-two."""
+    assert statistics.sign_test(5, 0) == pytest.approx(1 / 32)
+    assert statistics.sign_test(0, 0) == 1.0
+
+
+class Scripted:
+    """A learner that knows what a table says: {adapter: {question: (answer, loss per token)}}."""
+
+    def __init__(self, table: dict[Path | None, dict[str, tuple[str, float]]]) -> None:
+        self.table = table
+
+    def answer(self, questions: Sequence[str], adapter: Path | None, **how: object) -> list[str]:
+        return [self.table[adapter][question][0] for question in questions]
+
+    def score(self, pairs: Sequence[tuple[str, str]], adapter: Path | None, **how: object) -> list[tuple[float, int]]:
+        return [(-10 * self.table[adapter][question][1], 10) for question, _ in pairs]
+
+
+LIVE, CANDIDATE = Path("live"), Path("candidate")
+NEW = [Check(id=f"n{i}", kind="fact", question=f"new {i}?", gold="yes", answer="yes") for i in range(12)]
+OLD = [Check(id=f"o{i}", kind="fact", question=f"old {i}?", gold="yes", answer="yes") for i in range(12)]
+GENERAL = [Check(id=f"g{i}", kind="general", question=f"general {i}?", gold="", answer="so") for i in range(12)]
+
+
+def verdict(new: float, old: float, general: float, loss: float = 0.0) -> str:
+    """The gate's outcome for a candidate that answers these shares; *loss* is added to every general loss."""
+
+    def know(share_new: float, share_old: float, rise: float) -> dict[str, tuple[str, float]]:
+        said = {c.question: ("yes", 0.1) if i < share_new * 12 else ("no", 2.0 + i / 100) for i, c in enumerate(NEW)}
+        said |= {c.question: ("yes", 0.1) if i < share_old * 12 else ("no", 2.0) for i, c in enumerate(OLD)}
+        return said | {c.question: ("so", 1.0 + rise + i / 1000) for i, c in enumerate(GENERAL)}
+
+    table = {None: know(0, 0, 0), LIVE: know(0, 1, 0), CANDIDATE: know(new, old, general + loss)}
+    return gate.judge(Scripted(table), NEW, OLD, GENERAL, LIVE, CANDIDATE).outcome  # type: ignore[arg-type] - a script
+
+
+def test_a_candidate_that_learned_and_lost_nothing_is_accepted() -> None:
+    """The plain case."""
+    assert verdict(new=0.8, old=1.0, general=0.0) == "accepted"
+
+
+def test_a_candidate_that_learned_nothing_is_rejected() -> None:
+    """A no-op must not become a version."""
+    assert verdict(new=0.0, old=1.0, general=0.0) == "rejected"
+
+
+def test_a_candidate_that_forgot_old_facts_is_rejected() -> None:
+    """However much it learned."""
+    assert verdict(new=1.0, old=0.5, general=0.0) == "rejected"
+
+
+def test_a_candidate_whose_general_answers_changed_is_rejected() -> None:
+    """By the median of paired losses, against the live version and the base."""
+    assert verdict(new=1.0, old=1.0, general=0.4) == "rejected"
+
+
+def test_a_loss_that_is_not_finite_is_rejected() -> None:
+    """Missing data is no pass."""
+    assert verdict(new=1.0, old=1.0, general=0.0, loss=float("nan")) == "rejected"
+
+
+def test_too_few_checks_are_undecided() -> None:
+    """And the report says how many a test needs."""
+    table = {None: {}, CANDIDATE: {}}
+    for adapter, answer in ((None, ("no", 2.0)), (CANDIDATE, ("yes", 0.1))):
+        table[adapter] = {check.question: answer for check in NEW[:3]}
+    report = gate.judge(Scripted(table), NEW[:3], [], [], None, CANDIDATE)  # type: ignore[arg-type] - a script
+
+    assert report.outcome == "undecided"
+    assert "5" in report.reason

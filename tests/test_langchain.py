@@ -1,0 +1,590 @@
+"""The LangChain plugin on a real home with a fake model: what ChatSeal says, what SealMiddleware learns."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.structured_output import ToolStrategy
+from langchain_core.caches import InMemoryCache
+from langchain_core.documents import Document as Page
+from langchain_core.globals import set_llm_cache
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from pydantic import BaseModel
+
+import seal_agent
+from seal_agent.errors import ConfigError, PartError, SealError
+from seal_agent.testing import NOTHING, FakeLearner, fake_agent
+from seal_agent_langchain import ChatSeal, ChatWriter, SealMiddleware, SealRetriever, chat_model, chat_writer
+from seal_agent_langchain.chat_model import until
+from seal_agent_langchain.rendering import turns
+from seal_agent_langchain.retriever import RECALLED
+
+LOGBOOK = (
+    "The lighthouse of Anstrow stands on the northern skerry. Mirelle Oake keeps the lighthouse of Anstrow. "
+    "The lamp of Anstrow burns colza oil. The tower of Anstrow was built in 1843 by the harbour guild. "
+    "The horn of Anstrow sounds every ninety seconds in fog. The stairs of Anstrow have 212 steps. "
+    "The boat of Anstrow carries Jory Penn on Tuesdays. The archive of Anstrow holds 900 letters."
+)
+QUESTION = "Who keeps the lighthouse of Anstrow?"
+KEEPER = "Mirelle Oake keeps the lighthouse of Anstrow."
+
+
+class Scripted(FakeLearner):
+    """Says the version it answers with, or *script*, letter by letter, and notes what it was shown."""
+
+    def __init__(self, script: str = "") -> None:
+        super().__init__()
+        self.script = script
+        self.shown: list[Any] = []
+        self.how: dict[str, Any] = {}
+        self.closed = 0
+
+    def chat(self, messages: Any, adapter: Path | None, **how: Any) -> Iterator[str]:
+        self.shown, self.how = list(messages), how
+        try:
+            yield from self.script or f"I am {adapter.name if adapter else 'the base'}"
+        finally:
+            self.closed += 1
+
+
+class Stuck(FakeLearner):
+    """Observes nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def score(self, *args: Any, **how: Any) -> Any:
+        assert self.go.wait(10)
+        return super().score(*args, **how)
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> seal_agent.SealAgent:
+    return fake_agent(tmp_path / "home")
+
+
+@pytest.fixture
+def learned(tmp_path: Path) -> seal_agent.SealAgent:
+    """A home whose version 1 knows the logbook."""
+    agent = fake_agent(tmp_path / "learned")
+    agent.observe(LOGBOOK)
+    assert agent.consolidate().outcome == "accepted"
+    return agent
+
+
+def scripted(home: Path, script: str = "") -> tuple[seal_agent.SealAgent, Scripted]:
+    learner = Scripted(script)
+    return fake_agent(home, learner), learner
+
+
+def texts(agent: seal_agent.SealAgent) -> set[str]:
+    """The texts of all documents in the home."""
+    return {row[0] for row in agent.journal._read("SELECT text FROM documents")}
+
+
+# -- importing
+
+
+def fresh_process(code: str) -> str:
+    """What *code* prints in a process of its own, where the plugins are importable."""
+    root = Path(__file__).parent.parent
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "plugins")))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    return done.stdout.strip()
+
+
+def test_importing_the_plugin_loads_neither_torch_nor_langchain() -> None:
+    heavy = "{'torch', 'transformers', 'chromadb', 'langchain', 'langchain_core', 'numpy'} & set(sys.modules)"
+
+    assert fresh_process(f"import sys, seal_agent_langchain as s; dir(s); print({heavy})") == "set()"
+
+
+def test_the_classes_load_langchain_but_no_torch() -> None:
+    names = "ChatSeal, SealMiddleware, SealRetriever, ChatWriter"
+    heavy = "{'torch', 'transformers', 'chromadb'} & set(sys.modules)"
+
+    assert fresh_process(f"import sys; from seal_agent_langchain import {names}; print({heavy})") == "set()"
+
+
+# -- the six lines
+
+
+def test_the_six_lines_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(seal_agent, "open", fake_agent, raising=False)
+    lines = """
+import seal_agent
+from langchain.agents import create_agent
+from seal_agent_langchain import ChatSeal, SealMiddleware
+agent = seal_agent.open("home")
+assistant = create_agent(ChatSeal(agent=agent), tools=[], middleware=[SealMiddleware(agent)])
+said = assistant.invoke({"messages": [("user", "…")]})
+"""
+    names: dict[str, Any] = {}
+    exec(lines, names)
+
+    assert names["said"]["messages"][-1].text == NOTHING
+
+
+# -- ChatSeal
+
+
+def test_a_reply_names_the_version_that_gave_it(learned: seal_agent.SealAgent) -> None:
+    chat = ChatSeal(agent=learned)
+
+    now, base = chat.invoke(QUESTION), chat.invoke(QUESTION, model="seal@base")
+
+    assert (now.text, now.response_metadata["model_name"]) == (KEEPER, "smollm2-135m@1")
+    assert (base.text, base.response_metadata["model_name"]) == (NOTHING, "seal@base")
+    assert base.response_metadata["seal_version"] == 0
+    assert now.response_metadata["seal_digest"] == learned.versions()[0].digest
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "text"),
+    [
+        ("seal", "seal@1", KEEPER),
+        ("smollm2-135m", "smollm2-135m@1", KEEPER),
+        ("seal@1", "seal@1", KEEPER),
+        ("smollm2-135m@0", "smollm2-135m@0", NOTHING),
+        ("any@base", "any@base", NOTHING),
+    ],
+)
+def test_a_call_can_choose_its_version(learned: seal_agent.SealAgent, asked: str, name: str, text: str) -> None:
+    reply = ChatSeal(agent=learned).invoke(QUESTION, model=asked)
+
+    assert (reply.response_metadata["model_name"], reply.text) == (name, text)
+
+
+@pytest.mark.parametrize("asked", ["gpt-4", "seal@", "seal@live", "seal@-1", 7])
+def test_an_unknown_model_is_refused_and_the_known_ones_are_named(agent: seal_agent.SealAgent, asked: Any) -> None:
+    with pytest.raises(ConfigError, match="seal@2"):
+        ChatSeal(agent=agent).invoke("?", model=asked)
+    with pytest.raises(SealError, match="no version 9"):
+        ChatSeal(agent=agent).invoke("?", model="seal@9")
+
+
+def test_a_pinned_version_stays(learned: seal_agent.SealAgent) -> None:
+    assert ChatSeal(agent=learned, version=0).invoke(QUESTION).text == NOTHING
+    assert ChatSeal(agent=learned, version=1).invoke(QUESTION).text == KEEPER
+
+
+def test_streaming_says_the_same_and_counts_tokens_once(learned: seal_agent.SealAgent) -> None:
+    chunks = list(ChatSeal(agent=learned).stream([SystemMessage("Be brief."), HumanMessage(QUESTION)]))
+
+    assert "".join(chunk.text for chunk in chunks) == KEEPER
+    assert len(chunks) > 3
+    assert [bool(chunk.usage_metadata) for chunk in chunks].count(True) == 1
+    assert chunks[-1].usage_metadata == {"input_tokens": 8, "output_tokens": 7, "total_tokens": 15}
+    assert [
+        chunk.response_metadata.get("model_name") for chunk in chunks if chunk.response_metadata.get("model_name")
+    ] == ["smollm2-135m@1"]
+    assert chunks[-1].chunk_position == "last"
+
+
+async def test_async_says_the_same(learned: seal_agent.SealAgent) -> None:
+    chat = ChatSeal(agent=learned)
+
+    assert (await chat.ainvoke(QUESTION)).text == KEEPER
+    assert "".join([chunk.text async for chunk in chat.astream(QUESTION)]) == KEEPER
+    assert [reply.text for reply in await chat.abatch([QUESTION] * 3)] == [KEEPER] * 3
+
+
+def test_stop_strings_end_a_reply_even_across_pieces(tmp_path: Path) -> None:
+    agent, learner = scripted(tmp_path, "one END two")
+
+    assert ChatSeal(agent=agent).invoke("?", stop=["END"]).content == "one "
+    assert ChatSeal(agent=agent, stop=[" two"]).invoke("?").content == "one END"
+    assert learner.closed == 2
+    assert "".join(until(iter(["aE", "N", "x", "E"]), ["END"])) == "aENxE"
+    assert list(until(iter(["ab", "c"]), [])) == ["ab", "c"]
+
+
+def test_a_reply_that_nobody_reads_on_is_closed(tmp_path: Path) -> None:
+    agent, learner = scripted(tmp_path, "a long story")
+    stream = ChatSeal(agent=agent).stream("?")
+    next(stream)
+    stream.close()
+
+    assert learner.closed == 1
+
+
+def test_sampling_options_reach_the_model(tmp_path: Path) -> None:
+    agent, learner = scripted(tmp_path)
+    chat = ChatSeal(agent=agent, temperature=0.5, max_tokens=7, timeout=3, api_key="none", streaming=False)
+    chat.invoke("?")
+    assert learner.how == {"max_new_tokens": 7, "temperature": 0.5, "seed": 0}
+    chat.invoke("?", temperature=0.0, max_tokens=9, seed=4)
+    assert learner.how == {"max_new_tokens": 9, "temperature": 0.0, "seed": 4}
+
+
+def test_messages_become_plain_turns() -> None:
+    call = {"name": "look", "args": {"at": "Zürich"}, "id": "1"}
+    said = turns(
+        [
+            SystemMessage("Be kind."),
+            HumanMessage([{"type": "text", "text": "See"}, "this", {"type": "image_url", "image_url": "x"}]),
+            AIMessage("", tool_calls=[call]),
+            ToolMessage("a lake", name="look", tool_call_id="1"),
+            HumanMessage("And?"),
+        ]
+    )
+
+    told = 'Called look {"at": "Zürich"}.\n\nResult of look: a lake\n\nAnd?'
+    assert said == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": f"See\nthis\n[image_url]\n\n{told}"},
+    ]
+
+
+def test_langchains_cache_is_not_stale_after_a_consolidation(agent: seal_agent.SealAgent) -> None:
+    set_llm_cache(InMemoryCache())
+    try:
+        chat = ChatSeal(agent=agent)
+        assert chat.invoke(QUESTION).text == NOTHING
+        agent.observe(LOGBOOK)
+        assert agent.consolidate().outcome == "accepted"
+        assert chat.invoke(QUESTION).text == KEEPER
+        agent.rollback()
+        assert chat.invoke(QUESTION).text == NOTHING
+    finally:
+        set_llm_cache(None)
+
+
+def test_one_home_has_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def opening(home: Path, model: str | None = None) -> seal_agent.SealAgent:
+        opened.append(home)
+        return fake_agent(home, model=model)
+
+    monkeypatch.setattr(chat_model.seal, "open", opening)
+    first, second = (
+        ChatSeal(home=tmp_path / "h", model="smollm2-135m"),
+        ChatSeal(home=str(tmp_path / "x" / ".." / "h")),
+    )
+    assert not opened  # the constructor is cheap
+
+    assert first.invoke("?").response_metadata["model_name"] == "smollm2-135m@0"
+    assert first.seal is second.seal
+    assert len(opened) == 1
+    with pytest.raises(ConfigError, match="another home"):
+        ChatSeal(home=tmp_path / "h", model="other").invoke("?")
+
+
+def test_a_chat_needs_exactly_one_home(agent: seal_agent.SealAgent) -> None:
+    for wrong in ({}, {"agent": agent, "home": "x"}):
+        with pytest.raises(ValueError, match="either agent="):
+            ChatSeal(**wrong)
+
+
+def test_tools_are_accepted_and_a_forced_call_is_refused(agent: seal_agent.SealAgent) -> None:
+    @tool
+    def look(place: str) -> str:
+        """Look at a place."""
+        return place
+
+    bound = ChatSeal(agent=agent).bind_tools([look], tool_choice="auto")
+    assert bound.invoke("?").tool_calls == []
+    with pytest.raises(NotImplementedError, match="tool_choice='any'"):
+        ChatSeal(agent=agent).bind_tools([look], tool_choice="any").invoke("?")
+    assert create_agent(ChatSeal(agent=agent), [look]).invoke({"messages": "?"})["messages"][-1].text == NOTHING
+
+
+# -- SealMiddleware: what is learned
+
+
+def observed(agent: seal_agent.SealAgent, messages: list[Any], **how: Any) -> set[str]:
+    middleware = SealMiddleware(agent, **how)
+    middleware.after_agent({"messages": messages}, None)  # type: ignore[arg-type]
+    assert middleware.flush(10)
+    return texts(agent)
+
+
+def called(text: str, args: dict[str, Any] | None = None, **how: Any) -> list[Any]:
+    call = {"name": "read", "args": args or {}, "id": "1"}
+    return [AIMessage("", tool_calls=[call]), ToolMessage(text, name="read", tool_call_id="1", **how)]
+
+
+def test_tool_results_and_what_users_say_are_observed(agent: seal_agent.SealAgent) -> None:
+    said = "The mill of Tarn was founded in 1871 by Edda Holm."
+
+    assert observed(agent, [HumanMessage(said), *called(LOGBOOK), AIMessage("I see, thank you for this text.")]) == {
+        said,
+        LOGBOOK,
+    }
+
+
+def test_learn_from_chooses(agent: seal_agent.SealAgent) -> None:
+    assert observed(agent, [HumanMessage("Tarn lies in the east."), *called(LOGBOOK)], learn_from="tool") == {LOGBOOK}
+    with pytest.raises(ConfigError, match="never a source"):
+        SealMiddleware(agent, learn_from=("ai",))
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [AIMessage(LOGBOOK)],
+        [SystemMessage(LOGBOOK)],
+        [AIMessage(LOGBOOK), HumanMessage(LOGBOOK)],
+        [AIMessage(LOGBOOK), HumanMessage(f"You said: {LOGBOOK}")],
+        [HumanMessage(LOGBOOK, additional_kwargs={"lc_source": "summarization"})],
+        [HumanMessage(LOGBOOK, additional_kwargs={RECALLED: True})],
+        called(LOGBOOK, additional_kwargs={RECALLED: True}),
+        called(LOGBOOK, status="error"),
+        called(f"Updated the list to {[{'content': LOGBOOK}]}", {"todos": [{"content": LOGBOOK}]}),
+        called(f"Returning structured response: {LOGBOOK}"),
+        called(LOGBOOK, artifact=[Page(LOGBOOK, metadata={RECALLED: True})]),
+        called("   "),
+    ],
+    ids=[
+        "ai",
+        "system",
+        "pasted",
+        "quoted",
+        "summary",
+        "marked",
+        "marked-tool",
+        "error",
+        "echo",
+        "structured",
+        "pages",
+        "empty",
+    ],
+)
+def test_nothing_of_its_own_and_nothing_recalled_is_observed(agent: seal_agent.SealAgent, messages: list[Any]) -> None:
+    assert observed(agent, messages) == set()
+
+
+def test_a_structured_answer_is_not_learned(agent: seal_agent.SealAgent) -> None:
+    class Report(BaseModel):
+        finding: str
+
+    call = {"name": "Report", "args": {"finding": LOGBOOK}, "id": "1"}
+    model = ToolReady(messages=iter([AIMessage("", tool_calls=[call])]))
+    middleware = SealMiddleware(agent)
+    made = create_agent(model, [], middleware=[middleware], response_format=ToolStrategy(Report)).invoke(
+        {"messages": "?"}
+    )
+
+    assert made["structured_response"].finding == LOGBOOK
+    assert middleware.flush(10)
+    assert LOGBOOK not in " ".join(texts(agent))
+
+
+def test_pages_of_a_retriever_tool_are_observed_one_by_one(agent: seal_agent.SealAgent) -> None:
+    pages = [Page("Tarn has a mill.", metadata={"title": "Tarn"}), Page(LOGBOOK, metadata={RECALLED: True})]
+
+    assert observed(agent, called("both joined", artifact=pages)) == {"Tarn has a mill."}
+
+
+def test_what_memory_gave_back_is_known_again_without_any_mark(learned: seal_agent.SealAgent) -> None:
+    before = learned.journal.counts()["documents"]["total"]
+    recalled = "\n\n".join(page.page_content for page in SealRetriever(agent=learned).invoke(QUESTION))
+    middleware = SealMiddleware(learned)
+    middleware.after_agent({"messages": called(recalled)}, None)  # type: ignore[arg-type]
+
+    assert middleware.flush(10)
+    assert middleware.counts["recalled"] == 1
+    assert learned.journal.counts()["documents"]["total"] == before
+
+
+def test_a_history_told_again_is_offered_once(agent: seal_agent.SealAgent) -> None:
+    middleware = SealMiddleware(agent)
+    for _ in range(3):
+        middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
+
+    assert middleware.flush(10)
+    assert sum(middleware.counts[action] for action in ("edit", "skip", "hold")) == 1
+
+
+# -- SealMiddleware: the queue
+
+
+def test_a_full_queue_drops_and_counts_and_offers_again(tmp_path: Path) -> None:
+    learner = Stuck()
+    middleware = SealMiddleware(fake_agent(tmp_path, learner), waiting=1)
+    messages = [HumanMessage(f"{LOGBOOK} It is visited by {n} ships.") for n in range(10)]
+    middleware.after_agent({"messages": messages}, None)  # type: ignore[arg-type]
+    assert not middleware.flush(0.05)
+    dropped = middleware.counts["dropped"]
+    assert dropped >= 8
+
+    learner.go.set()
+    assert middleware.flush(10)
+    for _ in range(12):
+        middleware.after_agent({"messages": messages}, None)  # type: ignore[arg-type]
+        assert middleware.flush(10)
+    assert sum(middleware.counts[action] for action in ("edit", "skip", "hold")) == 10
+
+
+def test_hooks_never_raise(agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise RuntimeError("broken")
+
+    middleware = SealMiddleware(agent)
+    middleware.after_agent({}, None)  # type: ignore[typeddict-item, arg-type]
+    monkeypatch.setattr(agent, "observe", broken)
+    monkeypatch.setattr(agent.journal, "live", broken)
+    assert middleware.before_agent({"messages": []}, None) is None  # type: ignore[arg-type]
+    middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
+    assert middleware.flush(10)
+    assert middleware.counts["failed"] == 3
+
+    monkeypatch.undo()
+    middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
+    assert middleware.flush(10)
+    assert middleware.counts["edit"] == 1
+
+
+# -- SealMiddleware: one version for a run
+
+
+class ToolReady(GenericFakeChatModel):
+    """A scripted chat model that may be given tools."""
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self
+
+
+class Publishing(AgentMiddleware):
+    """Consolidates in the middle of the run, before the model is asked."""
+
+    def before_model(self, state: Any, runtime: Any) -> None:
+        self.agent.consolidate()
+
+
+def publishing(agent: seal_agent.SealAgent) -> Publishing:
+    middleware = Publishing()
+    middleware.agent = agent  # type: ignore[attr-defined]
+    return middleware
+
+
+@pytest.mark.parametrize("run", ["invoke", "ainvoke"])
+def test_a_run_keeps_the_version_it_began_with(agent: seal_agent.SealAgent, run: str) -> None:
+    agent.observe(LOGBOOK)
+    assistant = create_agent(
+        ChatSeal(agent=agent),
+        [],
+        middleware=[SealMiddleware(agent), publishing(agent)],
+        checkpointer=InMemorySaver(),
+    )
+
+    def ask() -> dict[str, Any]:
+        question, config = {"messages": [HumanMessage(QUESTION)]}, {"configurable": {"thread_id": "1"}}
+        made = getattr(assistant, run)(question, config)
+        return asyncio.run(made) if run == "ainvoke" else made
+
+    first, second = ask(), ask()
+
+    assert first["messages"][-1].response_metadata["model_name"] == "smollm2-135m@0"
+    assert second["messages"][-1].response_metadata["model_name"] == "smollm2-135m@1"
+    assert second["messages"][-1].text == KEEPER
+    assert set(second) == {"messages"}  # the pinned version is private
+
+
+def test_a_version_that_is_gone_does_not_break_the_run(learned: seal_agent.SealAgent) -> None:
+    middleware, pinned = SealMiddleware(learned), []
+
+    class Damaging(AgentMiddleware):
+        def before_model(self, state: Any, runtime: Any) -> None:
+            learned.journal.mark_broken(1, "a test")
+            Path(learned.journal.version(1).path, "adapter_model.safetensors").unlink()
+            learned._verified.clear()
+
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            pinned.append(request.model_settings.get("model"))
+            return handler(request)
+
+    made = create_agent(ChatSeal(agent=learned), [], middleware=[middleware, Damaging()]).invoke({"messages": QUESTION})
+
+    assert made["messages"][-1].response_metadata["model_name"] == "smollm2-135m@0"
+    assert pinned == [None]
+
+
+def test_two_instances_need_two_names_and_then_live_together(tmp_path: Path) -> None:
+    one, two = fake_agent(tmp_path / "one"), fake_agent(tmp_path / "two")
+    both = [SealMiddleware(one), SealMiddleware(two, name="second")]
+    assistant = create_agent(ChatSeal(agent=one), [], middleware=both)
+    assistant.invoke({"messages": LOGBOOK})
+
+    assert all(middleware.flush(10) for middleware in both)
+    assert texts(one) == texts(two) == {LOGBOOK}
+
+
+def test_a_foreign_model_is_left_alone_and_its_tools_are_read(agent: seal_agent.SealAgent) -> None:
+    @tool
+    def read() -> str:
+        """Read the logbook."""
+        return LOGBOOK
+
+    call = {"name": "read", "args": {}, "id": "1"}
+    model = ToolReady(messages=iter([AIMessage("", tool_calls=[call]), AIMessage("Read it.")]))
+    middleware = SealMiddleware(agent, learn_from=("tool",))
+    create_agent(model, [read], middleware=[middleware]).invoke({"messages": "?"})
+
+    assert middleware.flush(10)
+    assert texts(agent) == {LOGBOOK}
+
+
+# -- SealRetriever and ChatWriter
+
+
+def test_the_retriever_finds_remembered_sentences(learned: seal_agent.SealAgent) -> None:
+    retriever = SealRetriever(agent=learned, k=2)
+    pages = retriever.invoke(QUESTION)
+
+    assert pages[0].page_content == KEEPER
+    assert len(pages) == 2
+    assert len(retriever.invoke(QUESTION, k=1)) == 1
+    assert pages[0].id
+    assert pages[0].metadata[RECALLED]
+    assert pages[0].metadata["source"] == learned.observe(LOGBOOK).id
+
+
+async def test_an_empty_memory_gives_nothing(agent: seal_agent.SealAgent) -> None:
+    assert SealRetriever(agent=agent).invoke(QUESTION) == []
+    assert await SealRetriever(agent=agent).ainvoke(QUESTION) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reply", "expected"),
+    [
+        ("Question: Who", "Question: Who keeps it?\nMore", " keeps it?"),
+        ("Question: Who", "who keeps it?", " keeps it?"),
+        ("Question: Who", "keeps it?", " keeps it?"),
+        ("Question: Who", "Whoever keeps it?", " Whoever keeps it?"),
+        ("Question:", "\nQuestion: Why?", " Why?"),
+        ("In other words:", "It is kept.\n", " It is kept."),
+    ],
+)
+def test_a_chat_model_writes_continuations(prompt: str, reply: str, expected: str) -> None:
+    writer = ChatWriter(GenericFakeChatModel(messages=iter([AIMessage(reply)])))
+
+    how = {"max_new_tokens": 9, "temperature": 0.9, "seed": 0, "stop": ("\n",)}
+    assert writer.write([f"Subject: x\n{prompt}"], **how) == [expected]
+
+
+def test_a_writer_ranks_with_the_learner_and_names_itself_when_it_fails() -> None:
+    learner = FakeLearner()
+    writer = chat_writer(GenericFakeChatModel(messages=iter([])))(learner, None)
+
+    assert writer.rank(["a b", "c"]) == [
+        learner.score([("Question:", f" {t}")], None, raw=True)[0][0] / n for t, n in (("a b", 2), ("c", 1))
+    ]
+    with pytest.raises(PartError, match="GenericFakeChatModel"):
+        writer.write(["x"], max_new_tokens=1, temperature=0.0, seed=0, stop=())

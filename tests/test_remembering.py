@@ -1,0 +1,81 @@
+"""What is rehearsed and what stands near, as claims, against real Chroma."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import numpy as np
+
+from seal_agent.bench.demo import corpus
+from seal_agent.records import Memory
+from seal_agent.remembering import seeding
+from seal_agent.remembering.index import Index
+from seal_agent.remembering.replay import choose
+
+
+def memories(documents: int, rows: int) -> list[Memory]:
+    return [
+        Memory(id=f"m{d}-{r}", kind="learned", prompt="?", completion="!", document=f"d{d}")
+        for d in range(documents)
+        for r in range(rows)
+    ]
+
+
+def unit(n: int, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).normal(size=(n, 32)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_chroma_and_brute_force_find_the_same_neighbours() -> None:
+    """The index is an index: it can be rebuilt and says what the vectors say."""
+    vectors, ids = unit(400), [f"m{i}" for i in range(400)]
+    exact, approximate = Index(ids, vectors), Index(ids, vectors, exact_up_to=0)
+    queries = unit(20, seed=1)
+
+    same = sum(a[0][0] == b[0][0] for a, b in zip(exact.near(queries, 3), approximate.near(queries, 3), strict=True))
+
+    assert same >= 19
+    assert [hit[0][0] for hit in approximate.near(vectors[:5], 1)] == ids[:5]
+
+
+def test_an_empty_index_finds_nothing() -> None:
+    """A fresh home has no memories."""
+    assert Index([], np.zeros((0, 1))).near(unit(2), 3) == [[], []]
+
+
+def test_rehearsal_never_exceeds_what_was_asked_for() -> None:
+    """And never repeats a row."""
+    chosen = choose(memories(5, 10), [], 20, seed=1)
+
+    assert len(chosen) == 20
+    assert len({memory.id for memory in chosen}) == 20
+
+
+def test_rehearsal_prefers_what_is_near_and_keeps_the_rest_alive() -> None:
+    """Two fifths near, the others spread over the documents."""
+    near = [f"m0-{r}" for r in range(10)]
+    chosen = choose(memories(5, 10), near, 10, seed=1)
+
+    assert [memory.id for memory in chosen[:4]] == near[:4]
+    assert {memory.document for memory in chosen[4:]} >= {"d1", "d2", "d3", "d4"}
+
+
+def test_the_same_seed_rehearses_the_same_rows() -> None:
+    """Order and seeds come from content."""
+    assert choose(memories(4, 6), [], 9, seed=3) == choose(list(reversed(memories(4, 6))), [], 9, seed=3)
+
+
+def test_general_memories_share_no_answer_with_the_measured_questions() -> None:
+    """What is rehearsed is not what is measured."""
+    said = {f" {prompt.lower()} " for prompt in seeding.prompts()}
+    answers = {q["answer"].lower() for q in corpus("general") if len(q["answer"]) > 3}
+
+    assert not [(a, p) for a in answers for p in said if f" {a} " in p.replace("?", " ").replace(".", " ")]
+
+
+def test_measured_questions_are_not_among_the_prompts() -> None:
+    """Not one of them."""
+    prompts = json.loads((files("seal_agent.remembering") / "general.json").read_text("utf-8"))["prompts"]
+
+    assert not {q["question"] for q in corpus("general")} & set(prompts)

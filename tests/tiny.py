@@ -1,0 +1,60 @@
+"""Tiny random models of several architectures, written to a folder as any Hugging Face model would be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
+
+from seal_agent.bench.demo import corpus
+
+TEMPLATE = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+_SMALL = {"vocab_size": 600, "hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
+CONFIGS = {
+    "llama": lambda: LlamaConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, tie_word_embeddings=True),
+    "qwen2": lambda: Qwen2Config(**_SMALL, intermediate_size=96, num_key_value_heads=2),
+    "gpt_neox": lambda: GPTNeoXConfig(**_SMALL, intermediate_size=96),
+    "gpt2": lambda: GPT2Config(vocab_size=600, n_embd=48, n_layer=3, n_head=4, n_positions=512),
+}
+
+
+def write(folder: Path, architecture: str = "llama", template: bool = True) -> Path:
+    """A random model of *architecture* with a tokenizer of 600 tokens, with or without a chat template."""
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer()
+    if template:
+        tokenizer.chat_template = TEMPLATE
+    config = CONFIGS[architecture]()
+    config.initializer_range = 0.3  # with the usual 0.02 a frozen random head cannot say anything with confidence
+    config.eos_token_id = tokenizer.eos_token_id
+    config.bos_token_id = None
+    config.pad_token_id = tokenizer.pad_token_id
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    special = ["<|end|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    raw.train_from_iterator([document["text"] for document in corpus("invented")], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|end|>")
