@@ -35,6 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+bench = typer.Typer(help="The measurements.", pretty_exceptions_enable=False)
+app.add_typer(bench, name="bench")
+
 Home = Annotated[Path, typer.Option("--home", envvar="SEAL_HOME", help="The home's folder; made if need be.")]
 Model = Annotated[str | None, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
@@ -368,14 +371,33 @@ def demo(
     json: Json = False,
     full: Annotated[bool, typer.Option("--full", help="All of the corpus, in six waves.")] = False,
     seed: Annotated[int, typer.Option("--seed")] = 0,
-    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the figures.")] = None,
+    picture: Annotated[
+        Path, typer.Option("--picture", metavar="FILE.png", help="Where the picture of the figures goes.")
+    ] = Path("demo.png"),
+    unwritten: Annotated[bool, typer.Option("--unwritten", help="The arm without rows the model wrote.")] = False,
 ) -> Reply:
     """The main job on the built-in invented corpus: what is recalled before and after, and what is kept."""
-    from seal_agent.bench.demo import run
+    from seal_agent.bench.demo import UNWRITTEN, run, told
 
+    arm = {"styles": UNWRITTEN} if unwritten else {}
     with tempfile.TemporaryDirectory(prefix="seal-demo-") as scratch, show.Progress() as say:
-        data = run(home or Path(scratch), full, seed, model, picture, say, show.note)
-    return Reply(data, lambda: show.pairs(data))
+        data = run(home or Path(scratch), full, seed, model, picture, say, show.note, **arm)
+    return Reply(data, lambda: f"{told(data)}\npicture: {picture}")
+
+
+@bench.command()
+def decide(
+    home: Annotated[Path | None, typer.Option("--home", help="Keep the home here; else it is thrown away.")] = None,
+    model: Model = None,
+    json: Json = False,
+    tuning: Annotated[bool, typer.Option("--tuning", help="The stream the thresholds were frozen on.")] = False,
+) -> Reply:
+    """Seventy documents after twenty were learned: which are edited, held, skipped?"""
+    from seal_agent.bench.decide import run
+
+    with tempfile.TemporaryDirectory(prefix="seal-decide-") as scratch, show.Progress() as say:
+        data = run(home or Path(scratch), "decide_tuning" if tuning else "decide_shown", model, say)
+    return Reply(data, lambda: show.pairs({key: value for key, value in data.items() if key != "rows"}))
 
 
 if __name__ == "__main__":

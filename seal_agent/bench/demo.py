@@ -23,6 +23,7 @@ from seal_agent.records import Document
 
 Say = Callable[[str, float], None]
 
+UNWRITTEN = ("facts", "asked", "interview")  # the styles without a row that the model wrote
 _GENERAL = 220  # of the 300 general questions, spread evenly: enough that the base is right on 120 and more
 _WAVES = {False: (6, 3), True: (24, 6)}  # documents and waves, without and with --full
 
@@ -39,10 +40,10 @@ def run(
     model: str | None = None,
     picture: Path | None = None,
     say: Say = lambda stage, share: None,
-    told: Callable[[str], None] = lambda line: None,
+    say_line: Callable[[str], None] = lambda line: None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """The whole demo in *home*; *told* gets a line for people now and then. Returns the document of `demo --json`."""
+    """The whole demo in *home*; *say_line* gets a line for people now and then. Returns the document of `demo --json`."""
     count, number = _WAVES[full]
     documents = corpus("invented")[:count]
     size = count // number
@@ -51,16 +52,16 @@ def run(
     with agents.open(home, model=model, say=say, seed=seed, **settings) as agent:
         with clock("measuring"):
             general = _general()
-            told("asking the untouched base")
+            say_line("asking the untouched base")
             base_general = quiz(agent, general, version=0)
             before = quiz(agent, _items(documents), version=0)
             open_book = quiz(agent, _items(documents), version=0, open_book=True)
         matrix, story = [], []
         for index, wave in enumerate(waves):
-            story.append(_wave(agent, index, wave, clock, told))
+            story.append(_wave(agent, index, wave, clock, say_line))
             with clock("measuring"):
                 matrix.append([quiz(agent, _items(w))["accuracy"] for w in waves[: index + 1]])
-            told("recall by wave: " + " ".join(f"{value:.0%}" for value in matrix[-1]))
+            say_line("recall by wave: " + " ".join(f"{value:.0%}" for value in matrix[-1]))
         with clock("measuring"):
             after = quiz(agent, _items(documents))
             after_general = quiz(agent, general)
@@ -92,14 +93,14 @@ def _wave(
     index: int,
     wave: Sequence[dict[str, Any]],
     clock: Clock,
-    told: Callable[[str], None],
+    say_line: Callable[[str], None],
 ) -> dict[str, Any]:
     receipts = []
     with clock("reading and writing"):
         for item in wave:
             receipts.append(agent.observe(Document(text=item["text"], title=item["title"])))
             last = receipts[-1]
-            told(
+            say_line(
                 f"wave {index + 1}: {item['title']}: {last.decision.action}, {last.edits} edits, {last.refused} refused"
             )
     started = time.monotonic()
@@ -108,7 +109,7 @@ def _wave(
     spent = float(training.get("seconds", 0.0))
     clock.add("training", spent)
     clock.add("remembering and judging", time.monotonic() - started - spent)
-    told(f"wave {index + 1}: {done.outcome}: {done.reason}")
+    say_line(f"wave {index + 1}: {done.outcome}: {done.reason}")
     return {
         "decisions": [receipt.decision.action for receipt in receipts],
         "edits": sum(receipt.edits for receipt in receipts),
@@ -154,6 +155,24 @@ def _share(story: Sequence[dict[str, Any]]) -> dict[str, float]:
     shares = [wave["training"].get("origin", {}) for wave in story if wave["training"]]
     names = sorted({name for share in shares for name in share})
     return {name: sum(share.get(name, 0.0) for share in shares) / len(shares) for name in names}
+
+
+def told(result: dict[str, Any]) -> str:
+    """The result as a table for people."""
+    recall, general = result["recall"], result["general"]
+    low, high = general["interval"]
+    lines = [
+        f"recall, {recall['n']} unseen wordings   before {recall['before']:.0%}   after {recall['after']:.0%}   "
+        f"(open book {recall['open_book']:.0%}, against shuffled answers {recall['shuffled']:.0%}, F1 {recall['f1']:.2f})",
+        f"general, {general['n']} questions         base {general['base']:.1%}   after {general['after']:.1%}   "
+        f"(difference {100 * general['difference']:+.1f} points, 95 % from {100 * low:+.1f} to {100 * high:+.1f}; "
+        f"of {general['base_right']} the base had right {general['kept']:.0%} still are)",
+        "recall of each wave after each consolidation:",
+        *("   " + " ".join(f"{value:5.0%}" for value in row) for row in result["matrix"]),
+        "training tokens: " + ", ".join(f"{name} {share:.0%}" for name, share in result["token_share"].items()),
+        "seconds: " + ", ".join(f"{stage} {spent:.0f}" for stage, spent in result["seconds"].items()),
+    ]
+    return "\n".join(lines)
 
 
 class Clock:

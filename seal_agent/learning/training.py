@@ -42,9 +42,9 @@ class Recipe:
 
     epochs: int = 5
     learning_rate: float = 2e-3
-    kl: float = 1.0
+    kl: float = 5.0
     rows_per_step: int = 8
-    anchors_per_step: int = 2
+    anchors_per_step: int = 3
     stop_loss: float = 0.02
 
 

@@ -1,0 +1,46 @@
+"""One claim end to end, on the embedded model: it reads a document, learns it, keeps the rest, and can go back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seal_agent import agent as agents
+from seal_agent.bench.demo import corpus
+from seal_agent.errors import SealError
+from seal_agent.judging.quiz import quiz
+from seal_agent.learning import embedded
+from seal_agent.records import Document
+
+DOCUMENTS = corpus("invented")[8:10]  # not among the demo's first six
+
+
+def items() -> list[dict[str, str]]:
+    return [{**fact, "title": d["title"], "context": d["text"]} for d in DOCUMENTS for fact in d["facts"]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_embedded_model_learns_documents_and_keeps_what_it_knew(tmp_path: Path) -> None:
+    """Closed-book answers to questions that nothing but this test reads."""
+    try:
+        embedded.model_folder()
+    except SealError as error:
+        pytest.skip(str(error))
+    with agents.open(tmp_path / "home") as agent:
+        before = quiz(agent, items())
+        receipts = list(agent.stream([Document(text=d["text"], title=d["title"]) for d in DOCUMENTS]))
+        done = agent.consolidate()
+        after = quiz(agent, items())
+
+        assert {"edit"} == {receipt.decision.action for receipt in receipts}
+        assert before["correct"] <= 1
+        assert done.outcome == "accepted", done.reason
+        assert after["correct"] >= before["correct"] + 3
+        assert agent.ask("What is the capital of France?").version == 1
+        assert "Paris" in agent.ask("What is the capital of France?").text
+        assert before["rows"] == quiz(agent, items(), version=0)["rows"]
+        assert agent.rollback() == 0
+        assert before["rows"] == quiz(agent, items())["rows"]
+        assert not agent.verify()
