@@ -178,7 +178,7 @@ class SealAgent:
             rows=hashlib.sha256("".join(sorted(row.id for row in rows)).encode()).hexdigest(),
         )
         parent = live.number if live else 0
-        training = {**log, "origin": self.rooms.token_share(examples, rows, self.learner)}
+        training = {**log, "origin": self.rooms.token_share(examples, rows, self.learner, log)}
         return Candidate(run=run, path=str(final), digest=digest, parent=parent, training=training), rows
 
     def _judge(self, candidate: Candidate, edits: Sequence[SelfEdit]) -> GateReport:

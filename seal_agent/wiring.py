@@ -232,12 +232,16 @@ class Rooms:
         step = max(1, -(-len(old) // _OLD_CHECKS))
         return judge(learner, new, old[::step], journal.checks("general"), live, candidate, say)
 
-    def token_share(self, examples: Sequence[Example], rows: Sequence[SelfEdit], learner: Learner) -> dict[str, float]:
-        """Share of the training tokens (prompt and completion) by origin."""
-        size: dict[str, int] = {"verbatim": 0, "cut": 0, "written": 0, "rehearsal": 0}
+    def token_share(
+        self, examples: Sequence[Example], rows: Sequence[SelfEdit], learner: Learner, log: dict[str, Any]
+    ) -> dict[str, float]:
+        """Share of the training tokens (prompt and completion) by origin, each row as often as it was trained."""
+        size = dict.fromkeys(("verbatim", "cut", "written", "rehearsal"), 0.0)
+        anchors = max(1, sum(example.anchor for example in examples))
+        often = {False: float(log.get("epochs", 1)), True: log.get("anchors_drawn", anchors) / anchors}
         for number, example in enumerate(examples):
             origin = rows[number].origin if number < len(rows) else "rehearsal"
-            size[origin] += learner.count(f"{example.prompt} {example.completion}")
+            size[origin] += often[example.anchor] * learner.count(f"{example.prompt} {example.completion}")
         total = max(1, sum(size.values()))
         return {origin: tokens / total for origin, tokens in size.items()}
 

@@ -22,7 +22,7 @@ from seal_agent.editing.spans import names, numbers
 from seal_agent.parts import Passage, Writer
 from seal_agent.records import Origin, SelfEdit
 
-QUESTIONS_PER_SENTENCE = 14
+QUESTIONS_PER_SENTENCE = 20
 REWRITES_PER_SENTENCE = 4
 IMPLICATIONS_PER_SENTENCE = 2
 ASKED_PER_SPAN = 2

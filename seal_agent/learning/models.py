@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,8 @@ from transformers.utils import logging as transformers_logging
 from seal_agent.learning.devices import base_dtype, device
 
 transformers_logging.disable_progress_bar()
+# peft 0.21 still asks transformers 5.23 by the old name; nobody here can act on that
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 _EDGE = 1 << 20  # bytes of each weight file's head and tail that enter the fingerprint
 

@@ -42,7 +42,7 @@ class Recipe:
 
     epochs: int = 5
     learning_rate: float = 2e-3
-    kl: float = 5.0
+    kl: float = 2.0
     rows_per_step: int = 8
     anchors_per_step: int = 3
     stop_loss: float = 0.02
@@ -66,6 +66,8 @@ class TrainingLog:
     loss: float
     kl: float
     finite: bool
+    epochs: float
+    anchors_drawn: int
 
 
 def anchors(base: Base, model: Any, rows: Sequence[Row], packs: Sequence[Sequence[int]]) -> list[Anchor]:
@@ -106,7 +108,7 @@ def train(
     plan = [chunk for _ in range(recipe.epochs) for chunk in _chunks(len(rows), recipe.rows_per_step, order)]
     per_epoch = math.ceil(len(rows) / recipe.rows_per_step)
     draw = _endless(len(held), order)
-    tokens, losses, drifts = 0, [], []  # type: int, list[float], list[float]
+    tokens, drawn, losses, drifts = 0, 0, [], []  # type: int, int, list[float], list[float]
     for step, chunk in enumerate(plan):
         beside = [held[next(draw)] for _ in range(recipe.anchors_per_step)] if held and recipe.kl else []
         joined = [rows[i] for i in chunk] + [a.row for a in beside]
@@ -119,16 +121,19 @@ def train(
             norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             value = float(loss.detach())
             if not (math.isfinite(value) and bool(torch.isfinite(norm))):
-                return TrainingLog(step, tokens, value, float(drift.detach()), finite=False)
+                return TrainingLog(step, tokens, value, float(drift.detach()), False, step / per_epoch, drawn)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         tokens += sum(one.ids.shape[1] for one in laid)
+        drawn += len(beside)
         losses.append(value)
         drifts.append(float(drift.detach()))
         progress(Progress(step + 1, len(plan), value))
         if (step + 1) % per_epoch == 0 and _mean(losses[-per_epoch:]) < recipe.stop_loss:
             break
-    return TrainingLog(len(losses), tokens, _mean(losses[-per_epoch:]), _mean(drifts[-per_epoch:]), finite=True)
+    done = len(losses)
+    loss, drift = _mean(losses[-per_epoch:]), _mean(drifts[-per_epoch:])
+    return TrainingLog(done, tokens, loss, drift, True, done / per_epoch, drawn)
 
 
 def _step(model: Any, laid: Sequence[Pack], learn: int, beside: Sequence[Anchor]) -> tuple[torch.Tensor, torch.Tensor]:
