@@ -28,7 +28,7 @@ class Settings(BaseModel):
     max_document_bytes: int = Field(1_000_000, ge=1)
     styles: tuple[str, ...] = ()
     screens: tuple[str, ...] = ()
-    writer: str = "live"
+    writer: str = "base"
     decider: str = "novelty"
     learner: str = "lora"
 

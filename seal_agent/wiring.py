@@ -30,8 +30,8 @@ _ORDINARY = "The door was open. People came and went, and nobody said much about
 
 
 @dataclass(frozen=True)
-class LiveWriter:
-    """The live version as a writer, and the judge of which wording reads like English."""
+class ModelWriter:
+    """A version of the model as a writer, and the judge of which wording reads like English."""
 
     learner: Learner
     adapter: Path | None
@@ -171,7 +171,9 @@ class Rooms:
         from seal_agent.remembering.replay import choose
 
         learned = journal.memories("learned")
-        count = min(len(learned), round(self.settings.rehearsal * len(rows)))
+        # what was refused once comes back with twice the rehearsal
+        dial = self.settings.rehearsal * (1 + max(journal.attempts().values(), default=0))
+        count = min(len(learned), round(dial * len(rows)))
         seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
         rehearsed = choose(learned, self._near(rows, learned, journal), count, seed)
         anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
@@ -269,8 +271,13 @@ def lora_learner(chosen: Settings) -> Learner:
 
 
 def live_writer(learner: Learner, adapter: Path | None) -> parts.Writer:
-    """The built-in writer: the live version itself."""
-    return LiveWriter(learner, adapter)
+    """The live version as the writer: what it has learned slips into what it writes about other documents."""
+    return ModelWriter(learner, adapter)
+
+
+def base_writer(learner: Learner, adapter: Path | None) -> parts.Writer:
+    """The untouched base as the writer, the default: a small model that learned goats asks every text about goats."""
+    return ModelWriter(learner, None)
 
 
 def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:

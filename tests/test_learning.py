@@ -27,7 +27,7 @@ LESSON = [
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: f"{kind[0]}-{'chat' if kind[1] else 'base'}")
 def learner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoraLearner:
     folder = tiny.write(tmp_path_factory.mktemp("model"), *request.param)
-    return LoraLearner(str(folder), rank=8, recipe=Recipe(epochs=60, learning_rate=2e-2, kl=0.0))
+    return LoraLearner(str(folder), rank=8, recipe=Recipe(epochs=60, least_steps=60, learning_rate=2e-2, kl=0.0))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_an_adapter_on_disk_is_safetensors_and_a_configuration(trained: Path) ->
 def test_training_goes_on_from_the_parent(learner: LoraLearner, trained: Path, tmp_path: Path) -> None:
     """One more epoch from a trained parent loses nothing of what the parent knew."""
     question, answer = LESSON[0].prompt, LESSON[0].completion
-    gently = LoraLearner(learner.name, rank=8, recipe=Recipe(epochs=1, learning_rate=1e-5, kl=0.0))
+    gently = LoraLearner(learner.name, rank=8, recipe=Recipe(epochs=1, least_steps=1, learning_rate=1e-5, kl=0.0))
     gently.train(LESSON[1:2], trained, tmp_path, seed=2)
 
     (parent, _), (child, _) = (gently.score([(question, answer)], where)[0] for where in (trained, tmp_path))
@@ -106,7 +106,7 @@ def test_sampling_repeats_with_its_seed(learner: LoraLearner) -> None:
 
 def test_the_same_seed_trains_the_same_adapter(learner: LoraLearner, tmp_path: Path) -> None:
     """Bit for bit, on the same machine."""
-    quick = LoraLearner(learner.name, rank=4, recipe=Recipe(epochs=2))
+    quick = LoraLearner(learner.name, rank=4, recipe=Recipe(epochs=2, least_steps=2))
     weights = []
     for name in ("a", "b"):
         out = tmp_path / name
@@ -124,7 +124,7 @@ def test_anchors_hold_the_model_near_its_base(learner: LoraLearner, tmp_path: Pa
     for name, kl in (("free", 0.0), ("held", 20.0)):
         out = tmp_path / name
         out.mkdir()
-        taught = LoraLearner(learner.name, rank=8, recipe=Recipe(epochs=15, learning_rate=2e-2, kl=kl))
+        taught = LoraLearner(learner.name, rank=8, recipe=Recipe(epochs=15, least_steps=15, learning_rate=2e-2, kl=kl))
         before = taught.score([(kept[0].prompt, kept[0].completion)], None)[0][0]
         taught.train([*LESSON, *kept], None, out, seed=3)
         lost.append(abs(before - taught.score([(kept[0].prompt, kept[0].completion)], out)[0][0]))

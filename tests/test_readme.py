@@ -15,7 +15,9 @@ from seal_agent.testing import fake_agent
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
+COMMANDS = [
+    line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line
+]
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +61,11 @@ def test_every_command_is_in_the_readme() -> None:
 
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
 
-    assert not {name for name in names if f"`{name}" not in README and f"seal-agent {name}" not in README and f"{name} " not in README}
+    assert not {
+        name
+        for name in names
+        if f"`{name}" not in README and f"seal-agent {name}" not in README and f"{name} " not in README
+    }
 
 
 def test_the_make_targets_of_the_readme_exist() -> None:

@@ -23,7 +23,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from seal_agent.errors import PartError
 from seal_agent.parts import Learner, Writer
-from seal_agent.wiring import LiveWriter
+from seal_agent.wiring import ModelWriter
 from seal_agent_langchain.rendering import plain
 
 _TASK = (
@@ -58,7 +58,7 @@ class ChatWriter:
 
     def rank(self, texts: Sequence[str]) -> list[float]:
         """How much each text reads like English to the learner's base."""
-        return LiveWriter(self.learner, None).rank(texts) if self.learner else [0.0] * len(texts)
+        return ModelWriter(self.learner, None).rank(texts) if self.learner else [0.0] * len(texts)
 
 
 def chat_writer(chat_model: BaseChatModel) -> Callable[[Learner, Path | None], Writer]:

@@ -37,6 +37,12 @@ _PER_FACT = {
     "interview": 3,
     "questions": 8,
 }  # questions kept for one sentence, the nearest ones, so that none drowns
+_OWN_WORDS = 1  # content words a question may have that its document has not: a synonym, not a story
+_STEM = 5  # letters by which "keeps" and "keeper" are the same word
+_KINDS = frozenset(
+    "name named type kind sort year month day time date place town city country area number colour color person people "
+    "man woman animal thing many much long old called located main first known find used come take".split()
+)
 _CLOSE = 0.72  # a rewording at least this near its sentence says the same; below it mostly drifted
 
 
@@ -108,6 +114,8 @@ def _question(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray)
         return "not in the form of a question"
     if strangers := _strangers(question, text):
         return f"names what the document does not: {strangers[0]}"
+    if len(added := _added(question, text)) > _OWN_WORDS:
+        return f"speaks of what the document does not: {', '.join(added[:3])}"
     own = passage.sentences.index(edit.fact)
     if int(likeness.argmax()) != own:
         return "is nearer another sentence than its own"
@@ -133,6 +141,13 @@ def _rewording(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray
     if int(likeness.argmax()) != own or float(likeness[own]) < _CLOSE:
         return "drifted from its sentence"
     return ""
+
+
+def _added(question: str, source: str) -> list[str]:
+    """Content words of *question* that stand in *source* in no form; words that only ask for a kind do not count."""
+    known = {word[:_STEM].lower() for word in content_words(source)}
+    words = [word.lower() for word in content_words(question)]
+    return [word for word in words if word[:_STEM] not in known and word not in _KINDS]
 
 
 def _strangers(text: str, source: str) -> list[str]:

@@ -38,13 +38,14 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. learning_rate is the peak; kl weighs the anchors beside each step's rows."""
+    """How to train. A lesson of few rows gets more epochs, up to least_steps. learning_rate is the peak; kl weighs the anchors beside each step's rows."""
 
-    epochs: int = 5
+    epochs: int = 6
+    least_steps: int = 90
     learning_rate: float = 2e-3
     kl: float = 2.0
     rows_per_step: int = 8
-    anchors_per_step: int = 3
+    anchors_per_step: int = 2
     stop_loss: float = 0.02
 
 
@@ -105,8 +106,9 @@ def train(
         raise ValueError("no row to train on")
     order = random.Random(seed)
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0, fused=True)
-    plan = [chunk for _ in range(recipe.epochs) for chunk in _chunks(len(rows), recipe.rows_per_step, order)]
     per_epoch = math.ceil(len(rows) / recipe.rows_per_step)
+    epochs = max(recipe.epochs, math.ceil(recipe.least_steps / per_epoch))
+    plan = [chunk for _ in range(epochs) for chunk in _chunks(len(rows), recipe.rows_per_step, order)]
     draw = _endless(len(held), order)
     tokens, drawn, losses, drifts = 0, 0, [], []  # type: int, int, list[float], list[float]
     for step, chunk in enumerate(plan):
@@ -132,8 +134,8 @@ def train(
         if (step + 1) % per_epoch == 0 and _mean(losses[-per_epoch:]) < recipe.stop_loss:
             break
     done = len(losses)
-    loss, drift = _mean(losses[-per_epoch:]), _mean(drifts[-per_epoch:])
-    return TrainingLog(done, tokens, loss, drift, True, done / per_epoch, drawn)
+    final, drifted = _mean(losses[-per_epoch:]), _mean(drifts[-per_epoch:])
+    return TrainingLog(done, tokens, final, drifted, True, done / per_epoch, drawn)
 
 
 def _step(model: Any, laid: Sequence[Pack], learn: int, beside: Sequence[Anchor]) -> tuple[torch.Tensor, torch.Tensor]:
