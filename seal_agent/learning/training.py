@@ -38,7 +38,11 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. A lesson of few rows gets more epochs, up to least_steps. learning_rate is the peak; kl weighs the anchors beside each step's rows."""
+    """
+    How to train. learning_rate is the peak; kl weighs the anchors beside each step's rows.
+
+    A lesson of few rows gets more epochs, up to least_steps steps.
+    """
 
     epochs: int = 6
     least_steps: int = 90
