@@ -23,12 +23,17 @@ Say = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Example:
-    """One training row for a learner. prompt "" is plain text under *title*; anchor rows keep the base's distribution."""
+    """
+    One training row for a learner. prompt "" is plain text under *title*; anchor rows keep the base's distribution.
+
+    Old rows take turns: each epoch rehearses a third of those given.
+    """
 
     prompt: str
     completion: str
     title: str = ""
     anchor: bool = False
+    old: bool = False
 
 
 class Learner(Protocol):

@@ -26,6 +26,7 @@ from seal_agent.settings import Settings
 _OLD_CHECKS = 40  # old facts asked at each gate: bounds its cost as facts grow
 # Built-in styles that added nothing to recall beside the others; name them in the settings to use them.
 _ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
+_OLD_TURNS = 3  # epochs in which the learner takes every old row up once; so many more are given to it
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
 
 
@@ -137,7 +138,7 @@ class Rooms:
 
         title = document.title or spans.subject(document.text)
         passages = [
-            parts.Passage(document.id, title, tuple(dict.fromkeys(said)))
+            parts.Passage(document.id, title, tuple(dict.fromkeys(spans.self_contained(said, title))))
             for paragraph in paragraphs(document.text)
             if (said := [s for s in sentences(paragraph) if not boilerplate(s) and len(s.split()) > 2])
         ]
@@ -173,12 +174,12 @@ class Rooms:
         learned = journal.memories("learned")
         # what was refused once comes back with twice the rehearsal
         dial = self.settings.rehearsal * (1 + max(journal.attempts().values(), default=0))
-        count = min(len(learned), round(dial * len(rows)))
+        count = min(len(learned), round(_OLD_TURNS * dial * len(rows)))
         seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
         rehearsed = choose(learned, self._near(rows, learned, journal), count, seed)
         anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
         new = [Example(row.prompt, row.completion, row.title) for row in rows]
-        return [*new, *(Example(m.prompt, m.completion, m.title) for m in rehearsed), *anchors]
+        return [*new, *(Example(m.prompt, m.completion, m.title, old=True) for m in rehearsed), *anchors]
 
     def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
         """Ids of learned rows about sentences near the new ones."""
@@ -240,10 +241,13 @@ class Rooms:
         """Share of the training tokens (prompt and completion) by origin, each row as often as it was trained."""
         size = dict.fromkeys(("verbatim", "cut", "written", "rehearsal"), 0.0)
         anchors = max(1, sum(example.anchor for example in examples))
-        often = {False: float(log.get("epochs", 1)), True: log.get("anchors_drawn", anchors) / anchors}
+        epochs = float(log.get("epochs", 1))
+        often = {"new": epochs, "old": epochs / _OLD_TURNS, "anchor": log.get("anchors_drawn", anchors) / anchors}
         for number, example in enumerate(examples):
             origin = rows[number].origin if number < len(rows) else "rehearsal"
-            size[origin] += often[example.anchor] * learner.count(f"{example.prompt} {example.completion}")
+            size[origin] += often["anchor" if example.anchor else "old" if example.old else "new"] * learner.count(
+                f"{example.prompt} {example.completion}"
+            )
         total = max(1, sum(size.values()))
         return {origin: tokens / total for origin, tokens in size.items()}
 

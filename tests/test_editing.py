@@ -185,3 +185,15 @@ def test_the_same_seed_writes_the_same_rows() -> None:
 def test_an_untitled_text_is_about_its_most_frequent_name() -> None:
     """So that its questions can name a subject."""
     assert spans.subject("Tobias Renn lived in Calden. Tobias Renn died there.") == "Tobias Renn"
+
+
+def test_a_sentence_about_something_else_than_the_title_stays_with_its_own_subject() -> None:
+    """ "It" after the heron is the heron, not the parade."""
+    told = (
+        "The Lumery Parade is the last event.",
+        "It starts at noon.",
+        "At the front walks a wooden heron.",
+        "It was carved by Osman.",
+    )
+
+    assert spans.self_contained(told, "The Lumery Parade") == [*told[:2], f"{told[2]} {told[3]}"]

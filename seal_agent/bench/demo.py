@@ -24,7 +24,7 @@ from seal_agent.records import Document
 Say = Callable[[str, float], None]
 
 UNWRITTEN = ("facts", "asked", "interview")  # the styles without a row that the model wrote
-_GENERAL = 220  # of the 300 general questions, spread evenly: enough that the base is right on 120 and more
+_GENERAL = 260  # of the 300 general questions, spread evenly: enough that the base is right on 120 and more
 _WAVES = {False: (6, 3), True: (24, 6)}  # documents and waves, without and with --full
 
 

@@ -8,6 +8,7 @@ Does not promise: grammar. There is no parser here; English word order and capit
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _STOP = frozenset(
     "a an the this that these those of in on at to from by for with as and or but nor so yet if when while where which "
@@ -17,6 +18,7 @@ _STOP = frozenset(
     "just very more most much many some any all each every both either neither other another such same own out up down "
     "off again once too now still even ever never one".split()
 )
+_OPENS = re.compile(r"(?:It|He|She|They|Its|His|Her|Their|This|These|Behind it|After that|Before that)\b")
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _NUMBER = re.compile(
     rf"\b\d{{1,2}} (?:{_MONTHS})(?: \d{{4}})?|\b(?:{_MONTHS}) \d{{4}}|[£$€]?\d[\d,.:]*\d(?:\s?%)?|[£$€]?\d(?:\s?%)?"
@@ -70,6 +72,25 @@ def key_span(sentence: str, hidden_from: str) -> str:
         return options[0]
     words = [word for word in content_words(sentence) if word.lower() not in seen]
     return max(words, key=len, default="")
+
+
+def self_contained(sentences: Sequence[str], title: str) -> list[str]:
+    """
+    *sentences*, each that opens with a pronoun for something else than *title* joined to the one before it.
+
+    A pronoun is the title's as long as the sentences before it, back to one that names the title, open with pronouns.
+    """
+    named = [word.lower() for word in content_words(title)]
+    out, about = list[str](), True
+    for sentence in sentences:
+        opens = _OPENS.match(sentence) is not None
+        if opens and not about and out:
+            out[-1] = f"{out[-1]} {sentence}"
+            continue
+        if not opens:
+            about = any(word in " ".join(sentence.lower().split()[:6]) for word in named)
+        out.append(sentence)
+    return out
 
 
 def subject(text: str) -> str:

@@ -130,7 +130,8 @@ class LoraLearner:
         say: Say = lambda stage, share: None,
     ) -> dict[str, Any]:
         started = time.monotonic()
-        rows = [self._row(example) for example in examples if not example.anchor]
+        rows = [self._row(example) for example in examples if not (example.anchor or example.old)]
+        old = [self._row(example) for example in examples if example.old]
         held = self._anchored([self._row(example) for example in examples if example.anchor])
 
         def report(step: Progress) -> None:
@@ -145,13 +146,20 @@ class LoraLearner:
                 held,
                 self.recipe,
                 seed,
+                old=old,
                 packed=self._packs,
                 turn=lambda: self._turn(name),
                 progress=report,
             )
             if log.finite:
                 self._adapters.write(self._adapters.weights(name), out)
-        return {**asdict(log), "rows": len(rows), "anchors": len(held), "seconds": time.monotonic() - started}
+        return {
+            **asdict(log),
+            "rows": len(rows),
+            "old": len(old),
+            "anchors": len(held),
+            "seconds": time.monotonic() - started,
+        }
 
     @contextmanager
     def _training(self, parent: Path | None, seed: int) -> Iterator[tuple[str, list[torch.nn.Parameter]]]:

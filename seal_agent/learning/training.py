@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from seal_agent.learning.models import Base
 from seal_agent.learning.packing import Pack, Row, pack
 
+OLD_TURNS = 3  # epochs in which every old row comes up once
 _TOP = 48  # base probabilities kept per position; the rest is one bucket
 
 
@@ -44,12 +45,12 @@ class Recipe:
     A lesson of few rows gets more epochs, up to least_steps steps.
     """
 
-    epochs: int = 6
+    epochs: int = 5
     least_steps: int = 90
     learning_rate: float = 2e-3
     kl: float = 2.0
     rows_per_step: int = 8
-    anchors_per_step: int = 2
+    anchors_per_step: int = 3
     stop_loss: float = 0.02
 
 
@@ -96,6 +97,7 @@ def train(
     recipe: Recipe,
     seed: int,
     *,
+    old: Sequence[Row] = (),
     packed: bool = True,
     turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
     progress: Callable[[Progress], None] = lambda step: None,
@@ -110,14 +112,20 @@ def train(
         raise ValueError("no row to train on")
     order = random.Random(seed)
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0, fused=True)
-    per_epoch = math.ceil(len(rows) / recipe.rows_per_step)
+    rehearsed = math.ceil(len(old) / OLD_TURNS)
+    per_epoch = math.ceil((len(rows) + rehearsed) / recipe.rows_per_step)
     epochs = max(recipe.epochs, math.ceil(recipe.least_steps / per_epoch))
-    plan = [chunk for _ in range(epochs) for chunk in _chunks(len(rows), recipe.rows_per_step, order)]
+    again = _endless(len(old), order)  # old rows take turns over the epochs: many a little, not few often
+    plan = [
+        chunk
+        for _ in range(epochs)
+        for chunk in _chunks([*rows, *(old[next(again)] for _ in range(rehearsed))], recipe.rows_per_step, order)
+    ]
     draw = _endless(len(held), order)
     tokens, drawn, losses, drifts = 0, 0, [], []  # type: int, int, list[float], list[float]
     for step, chunk in enumerate(plan):
         beside = [held[next(draw)] for _ in range(recipe.anchors_per_step)] if held and recipe.kl else []
-        joined = [rows[i] for i in chunk] + [a.row for a in beside]
+        joined = [*chunk, *(a.row for a in beside)]
         laid = [pack(base, joined)] if packed else [pack(base, [row]) for row in joined]
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * _schedule(step, len(plan))
@@ -166,10 +174,9 @@ def divergence(base: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
     return ((base.exp() * (base - now)).sum(1) + rest * (rest.log() - rest_now.log())).mean()
 
 
-def _chunks(count: int, size: int, order: random.Random) -> list[list[int]]:
-    shuffled = list(range(count))
-    order.shuffle(shuffled)
-    return [shuffled[at : at + size] for at in range(0, count, size)]
+def _chunks(rows: list[Row], size: int, order: random.Random) -> list[list[Row]]:
+    order.shuffle(rows)
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 def _endless(count: int, order: random.Random) -> Any:
