@@ -24,7 +24,7 @@ from seal_agent.records import Check, Decision, Document, GateReport, Memory, Se
 from seal_agent.settings import Settings
 
 _OLD_CHECKS = 40  # old facts asked at each gate: bounds its cost as facts grow
-# Built-in styles that added nothing to recall beside the others; name them in the settings to use them.
+# Built-in styles whose worth is not measured yet; name them in the settings to use them.
 _ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
 _OLD_TURNS = 3  # epochs in which the learner takes every old row up once; so many more are given to it
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."

@@ -1,7 +1,7 @@
 """
 Does it know what is worth learning? A stream of 70 documents after 20 were learned, decided on one by one.
 
-Promises: thresholds were frozen on the corpus "decide_tuning"; "decide_shown" is only measured; nothing of the stream is
+Promises: "decide_shown" is for measuring only, "decide_tuning" for choosing thresholds; nothing of the stream is
 learned meanwhile, so every decision faces the same weights.
 Does not promise: the same shares on another base or another kind of text.
 """

@@ -4,7 +4,7 @@ Every row is proved against its source before it counts.
 Promises: a proved row's answer is cut from its source, character for character, or is a rewording that keeps every name
 and number of its sentence and adds none; its question names no name or number the document lacks, and of all
 sentences of the document it is nearest the one that answers it. A refused row says why.
-Does not promise: that a model-written question is a good question. It can presuppose too much; it cannot teach a falsehood.
+Does not promise: that a model-written question is a good question. It can presuppose what is false.
 """
 
 from __future__ import annotations

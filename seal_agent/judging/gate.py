@@ -103,7 +103,7 @@ def _kept(results: Sequence[CheckResult]) -> Finding:
     p = sign_test(lost, gained)
     if not _finite(results):
         verdict, reason = _said("fail", "a loss is not finite")
-    elif lost > gained and (p < _ALPHA or lost - gained > max(2.0, _LOST * len(results))):
+    elif lost > gained and (p < _ALPHA or lost - gained > max(1.0, _LOST * len(results))):
         verdict, reason = _said("fail", f"{lost} old facts lost, {gained} gained")
     else:
         verdict, reason = _said("pass", f"{lost} old facts lost, {gained} gained")
