@@ -26,7 +26,7 @@ class Example:
     """
     One training row for a learner. prompt "" is plain text under *title*; anchor rows keep the base's distribution.
 
-    Old rows take turns: each epoch rehearses a third of those given.
+    Old rows take turns: each epoch rehearses half of those given.
     """
 
     prompt: str

@@ -22,7 +22,7 @@ class Settings(BaseModel):
     model: str = "smollm2-135m"
     seed: int = 0
     rank: int = Field(16, ge=1, le=256)
-    rehearsal: float = Field(0.6, ge=0, le=4, description="the dial: rehearsed rows for each new row")
+    rehearsal: float = Field(1.0, ge=0, le=4, description="the dial: rehearsed rows for each new row")
     consolidate_after: int = Field(200, ge=1, description="waiting rows that make a consolidation due")
     consolidate_age: float = Field(24.0, gt=0, description="hours after which any waiting row makes it due")
     max_document_bytes: int = Field(1_000_000, ge=1)

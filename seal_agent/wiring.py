@@ -26,7 +26,7 @@ from seal_agent.settings import Settings
 _OLD_CHECKS = 40  # old facts asked at each gate: bounds its cost as facts grow
 # Built-in styles whose worth is not measured yet; name them in the settings to use them.
 _ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
-_OLD_TURNS = 3  # epochs in which the learner takes every old row up once; so many more are given to it
+_OLD_TURNS = 2  # epochs in which the learner takes every old row up once; so many more are given to it
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
 
 
@@ -178,8 +178,7 @@ class Rooms:
         seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
         rehearsed = choose(learned, self._near(rows, learned, journal), count, seed)
         anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
-        new = [Example(row.prompt, row.completion, row.title) for row in rows]
-        return [*new, *(Example(m.prompt, m.completion, m.title, old=True) for m in rehearsed), *anchors]
+        return [*map(_example, rows), *(_example(memory, old=True) for memory in rehearsed), *anchors]
 
     def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
         """Ids of learned rows about sentences near the new ones."""
@@ -306,6 +305,13 @@ def _boundary(kind: str, name: str, part: Callable[..., Iterable[Any]]) -> Calla
             raise PartError(f"{kind} {name!r} failed: {type(error).__name__}: {error}") from error
 
     return call
+
+
+def _example(row: SelfEdit | Memory, old: bool = False) -> Example:
+    from seal_agent.editing.room import told
+
+    said = told(row.title, row.completion) if row.prompt else row.completion
+    return Example(row.prompt, said, row.title, old=old)
 
 
 def _memory(row: SelfEdit) -> Memory:

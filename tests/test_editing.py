@@ -74,6 +74,7 @@ def refused(**given: str) -> str:
         ),
         ("Its lamp turns every nine seconds.", "The Light", "What turns every nine seconds?"),
         ("She moved to Brell in 1955.", "Ada Finch", "Where did Ada Finch move in 1955?"),
+        ("A flute plays alone at the start.", "", "What plays alone at the start?"),
     ],
 )
 def test_questions_are_cut_from_a_sentence(sentence: str, title: str, expected: str) -> None:
@@ -143,18 +144,90 @@ def test_a_misspelled_name_is_spelled_as_in_the_source() -> None:
     assert proving.spelled("Who started Aldar Mill?", "Alder Mill was started") == "Who started Alder Mill?"
 
 
-def test_every_fact_with_a_question_has_a_reserved_wording_that_is_not_trained() -> None:
+def test_a_reserved_wording_is_not_trained() -> None:
     """Held out means held out."""
     writer = Scribe("started Alder Mill in 1871?", "ground barley for the brewers?", "owns it, if not Marta?")
     kinds = {"facts": styles.facts, "asked": styles.asked, "questions": styles.questions}
     edits, checks = room.write([PASSAGE], kinds, writer, embed, seed=0)
     trained = {edit.prompt for edit in edits if not edit.reserved and not edit.refused}
 
-    assert {edit.fact for edit in edits if edit.style == "questions" and not edit.refused} == {
-        e.fact for e in edits if e.reserved
-    }
     assert checks
     assert not trained & {check.question for check in checks}
+
+
+def test_a_fact_with_a_single_question_keeps_it_for_training() -> None:
+    """A check of what could not be taught would only measure the missing question."""
+    rows = [row(prompt=f"Who started Alder Mill in 1871{end}?") for end in ("", " at last")]
+    lonely = row(prompt="Who owns Alder Mill?", fact=PASSAGE.sentences[2], completion=PASSAGE.sentences[2])
+    reserved = [edit.fact for edit in room.reserve([*rows, lonely], seed=0) if edit.reserved]
+
+    assert reserved == [PASSAGE.sentences[0]]
+
+
+def test_the_writer_never_sees_the_span_it_asks_for() -> None:
+    """What asks for a name must not give the name away."""
+    seen: list[str] = []
+
+    class Watched(Scribe):
+        def write(self, prompts: Sequence[str], **how: object) -> list[str]:
+            seen.extend(prompts)
+            return super().write(prompts, **how)
+
+    list(styles.blanks(PASSAGE, Watched("founded it?"), seed=0))
+    about_the_first = [prompt for prompt in seen if "started in" in prompt.rsplit("Statement:")[-1]]
+
+    assert about_the_first
+    assert all(("1871" in p) != ("Tobias Renn" in p) for p in about_the_first)
+
+
+def test_questions_that_name_the_answer_are_few() -> None:
+    """ "Who is Tobias Renn?" teaches the way back from the name, which is not what users ask."""
+    asked = [f"Who {verb} Tobias Renn who started Alder Mill in 1871?" for verb in ("is", "was", "helped", "met")]
+    proved = proving.prove([row(prompt=prompt) for prompt in asked], PASSAGE, embed)
+
+    assert sum(not edit.refused for edit in proved) == 2
+
+
+@pytest.mark.parametrize(
+    ("sentence", "title", "answer"),
+    [
+        ("It ground barley.", "Alder Mill", "Alder Mill: It ground barley."),
+        ("Alder Mill was started in 1871.", "Alder Mill", "Alder Mill was started in 1871."),
+        ("It ground barley.", "", "It ground barley."),
+    ],
+)
+def test_an_answer_names_its_subject_first_and_once(sentence: str, title: str, answer: str) -> None:
+    """Else it loses against sentences that echo the question."""
+    assert room.told(title, sentence) == answer
+
+
+@pytest.mark.parametrize(
+    ("opening", "question"),
+    [
+        ("Who", "Who brought Alder Mill back?"),
+        ("When", "When was Alder Mill started?"),
+        ("Where", "Where is Alder Mill?"),
+    ],
+)
+def test_a_question_names_its_subject_in_full(opening: str, question: str) -> None:
+    """In place of a pronoun or of half the name."""
+    said = {"Who": "brought it back?", "When": "was the mill started?", "Where": "is Alder Mill?"}[opening]
+    rows = list(styles.questions(PASSAGE, Scribe(said), seed=0))
+
+    assert question in {edit.prompt for edit in rows}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Workers clean the press with hot vinegar.", ["press", "hot vinegar"]),
+        ("A flute plays alone at the start.", ["flute plays alone", "start"]),
+        ("It is red.", []),
+    ],
+)
+def test_things_are_what_stands_after_an_article_or_a_preposition(text: str, found: list[str]) -> None:
+    """Mostly noun phrases, by rule; there is no parser here."""
+    assert spans.things(text) == found
 
 
 def test_every_answer_that_enters_training_is_cut_from_its_source() -> None:

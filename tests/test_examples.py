@@ -31,7 +31,7 @@ def test_every_example_is_run_here() -> None:
 def test_the_langchain_agent_learns_what_its_tool_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example("langchain_agent").main(fake_agent(tmp_path))
 
-    assert "smollm2-135m@1: Mirelle Oake keeps the lighthouse of Anstrow." in capsys.readouterr().out
+    assert "smollm2-135m@1: Anstrow: Mirelle Oake keeps the lighthouse of Anstrow." in capsys.readouterr().out
 
 
 def test_a_watched_folder_is_learned_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ LOGBOOK = (
     "The boat of Anstrow carries Jory Penn on Tuesdays. The archive of Anstrow holds 900 letters."
 )
 QUESTION = "Who keeps the lighthouse of Anstrow?"
-KEEPER = "Mirelle Oake keeps the lighthouse of Anstrow."
+KEEPER = "Anstrow: Mirelle Oake keeps the lighthouse of Anstrow."
 
 
 class Scripted(FakeLearner):
@@ -189,7 +189,7 @@ def test_streaming_says_the_same_and_counts_tokens_once(learned: seal_agent.Seal
     assert "".join(chunk.text for chunk in chunks) == KEEPER
     assert len(chunks) > 3
     assert [bool(chunk.usage_metadata) for chunk in chunks].count(True) == 1
-    assert chunks[-1].usage_metadata == {"input_tokens": 8, "output_tokens": 7, "total_tokens": 15}
+    assert chunks[-1].usage_metadata == {"input_tokens": 8, "output_tokens": 8, "total_tokens": 16}
     assert [
         chunk.response_metadata.get("model_name") for chunk in chunks if chunk.response_metadata.get("model_name")
     ] == ["smollm2-135m@1"]
@@ -548,7 +548,7 @@ def test_the_retriever_finds_remembered_sentences(learned: seal_agent.SealAgent)
     retriever = SealRetriever(agent=learned, k=2)
     pages = retriever.invoke(QUESTION)
 
-    assert pages[0].page_content == KEEPER
+    assert pages[0].page_content == KEEPER.removeprefix("Anstrow: ")
     assert len(pages) == 2
     assert len(retriever.invoke(QUESTION, k=1)) == 1
     assert pages[0].id

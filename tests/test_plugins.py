@@ -64,7 +64,7 @@ def test_a_setting_chooses_among_what_is_installed(make: Make) -> None:
 
 
 def test_a_name_that_is_not_installed_lists_those_that_are(make: Make) -> None:
-    with pytest.raises(ConfigError, match=r"fatcs.*asked, facts, .*questions"):
+    with pytest.raises(ConfigError, match=r"fatcs.*asked, blanks, facts, .*questions"):
         make(styles=("fatcs",))
 
 

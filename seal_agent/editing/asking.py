@@ -71,6 +71,23 @@ def questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
                 yield span, _tidy(f"{opening} {clause.helper} {clause.subject} {clause.verb} {rest}")
 
 
+def openings(sentence: str, span: str) -> tuple[str, ...]:
+    """How questions for *span* of *sentence* may begin, by what kind of span it looks like."""
+    before = sentence[: sentence.find(span)].split()
+    preposition = before[-1].lower() if before else ""
+    if re.fullmatch(r"1\d{3}|20\d\d", span):
+        return ("When", "In what year", "When", "What year")
+    if re.search(rf"\b({_DAYS}|{_MONTHS})", span):
+        return ("When", "On which day" if re.search(_DAYS, span) else "In which month", "When", "What")
+    if span[:1].isdigit() or numbers(span):
+        return ("How many", "How", "How many", "What")
+    if not span[:1].isupper():
+        return ("What", "Which", "What", "Where" if preposition in _PLACES else "What")
+    if preposition in _PLACES:
+        return ("Where", "In which", "Where", "What")
+    return ("Who", "What is the name of", "Who", "Which")
+
+
 def _clause(sentence: str, title: str) -> Clause | None:
     text = sentence.strip().rstrip(".!?")
     fronted = re.match(r"^((?:In|On|At|Since|After|Before|During|Every|Until|For|By) [^,]{2,40}), (.+)$", text)
@@ -84,7 +101,8 @@ def _clause(sentence: str, title: str) -> Clause | None:
             return Clause(_subject(subject, title), word, "", word, rest)
         past = _PAST.get(word) or _regular(word)
         # "a woman named Agnes formed it": the participle belongs to the subject
-        if past and word not in _PARTICIPLES and words[at - 1].lower() not in _DETERMINERS:
+        of = word == "made" and words[at + 1].lower() == "of"
+        if past and not of and word not in _PARTICIPLES and words[at - 1].lower() not in _DETERMINERS:
             return Clause(_subject(subject, title), "did", past, words[at], rest)
         if _third_person(words, at):
             return Clause(_subject(subject, title), "does", _stem(word), words[at], rest)
@@ -162,10 +180,11 @@ def _regular(word: str) -> str:
 def _third_person(words: list[str], at: int) -> bool:
     word, before = words[at].lower(), words[at - 1].lower()
     follows = words[at + 1].lower() if at + 1 < len(words) else ""
-    if not re.fullmatch(r"[a-z]{3,}s", word) or word.endswith(("ss", "us", "is")) or before in _DETERMINERS:
+    if not re.fullmatch(r"[a-z]{3,}s", words[at]) or word.endswith(("ss", "us", "is")) or before in _DETERMINERS:
         return False
     return (
-        words[at - 1][:1].isupper()  # "Alder Mill grows barley": what stands after a name is a verb
+        (at == 2 and words[0].lower() in _DETERMINERS and not before.endswith("s"))  # "A flute plays alone"
+        or words[at - 1][:1].isupper()  # "Alder Mill grows barley": what stands after a name is a verb
         or follows in _DETERMINERS
         or re.fullmatch(_PREPOSITIONS, follows) is not None
         or follows[:1].isdigit()

@@ -19,6 +19,34 @@ Subject: {subject}
 Statement: {sentence}
 Question:"""
 
+BLANKS = """Subject: Holm bakery
+Statement: The bakery was founded by ___ in 1902.
+Question: Who founded the Holm bakery?
+
+Subject: The Morrow Cup
+Statement: The race takes place every third year in ___, on the last Sunday of August.
+Question: Which town hosts the Morrow Cup?
+
+Subject: Krell glass
+Statement: It is made from river sand and ___, which give it a green tint.
+Question: What gives Krell glass its green colour?
+
+Subject: The Aldo brothers
+Statement: They keep ___ in a barn behind the house.
+Question: Which animals do the Aldo brothers own?
+
+Subject: Dunmore Hall
+Statement: It has ___ rooms and a small chapel.
+Question: How many rooms are there in Dunmore Hall?
+
+Subject: The Sorrel plough
+Statement: It was invented in ___ by a smith.
+Question: When was the Sorrel plough invented?
+
+Subject: {subject}
+Statement: {sentence}
+Question:"""
+
 REWRITE = """Subject: Holm bakery
 Statement: It was founded by Ada Finch in 1902.
 In other words: Ada Finch started the Holm bakery in 1902.

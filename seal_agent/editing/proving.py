@@ -29,14 +29,18 @@ _OPENERS = re.compile(
 _PRONOUN = re.compile(r"\b(it|he|she|they|his|her|its|their|this|these|that one|you|your|we|our|i)\b", re.IGNORECASE)
 _MOVABLE = (
     "questions",
+    "blanks",
     "interview",
 )  # their answers are whole sentences, so a question may change its sentence
-_ABOUT, _CLEARLY = 0.43, 0.05  # cosine to the nearest sentence, and how far the second must stand behind it
-_ITS_OWN = 0.3  # enough where the writer had that very sentence before it
+_ABOUT, _CLEARLY = 0.36, 0.03  # cosine to the nearest sentence, and how far the second must stand behind it
+_ITS_OWN = 0.2  # enough where the writer had that very sentence before it,
+_BEHIND = 0.05  # even if another sentence is nearer by this much
 _PER_FACT = {
-    "interview": 3,
-    "questions": 8,
+    "interview": 4,
+    "model": 9,
+    "revealing": 2,
 }  # questions kept for one sentence, the nearest ones, so that none drowns
+_CAPPED = {"questions": "model", "blanks": "model", "interview": "interview"}
 _OWN_WORDS = 1  # content words a question may have that its document has not: a synonym, not a story
 _STEM = 5  # letters by which "keeps" and "keeper" are the same word
 _KINDS = frozenset(
@@ -50,17 +54,17 @@ def prove(edits: Sequence[SelfEdit], passage: Passage, embed: Embed) -> list[Sel
     """*edits* with `refused` filled in where a proof fails; a question that names no subject gets the title put to it."""
     text = " ".join((passage.title, *passage.sentences))
     near = _nearness([e.prompt or e.completion for e in edits], passage, embed)
-    settled = _best([_settled(e, passage, likeness) for e, likeness in zip(edits, near, strict=True)], near)
     proved, seen = [], set[tuple[str, str]]()
-    for edit, likeness in zip(settled, near, strict=True):
-        reason = edit.refused or _reason(edit, passage, text, likeness)
-        key = (edit.prompt.lower(), edit.completion.lower())
+    for edit, likeness in zip(edits, near, strict=True):
+        settled = _settled(edit, passage, likeness)
+        reason = settled.refused or _reason(settled, passage, text, likeness)
+        key = (settled.prompt.lower(), settled.completion.lower())
         if not reason and key in seen:
             reason = "says the same as another row"
         if not reason:
             seen.add(key)
-        proved.append(edit.model_copy(update={"refused": reason}))
-    return proved
+        proved.append(settled.model_copy(update={"refused": reason}))
+    return _best(proved, near)
 
 
 def _settled(edit: SelfEdit, passage: Passage, likeness: np.ndarray) -> SelfEdit:
@@ -69,24 +73,37 @@ def _settled(edit: SelfEdit, passage: Passage, likeness: np.ndarray) -> SelfEdit
         return edit
     first, second = _two_best(likeness)
     nearest = passage.sentences[int(likeness.argmax())]
-    if nearest == edit.fact and edit.style == "questions" and first >= _ITS_OWN:
-        return edit
+    if edit.style in ("questions", "blanks") and edit.fact in passage.sentences:
+        own = float(likeness[passage.sentences.index(edit.fact)])
+        if own >= max(_ITS_OWN, first - _BEHIND):
+            return edit
     if first < _ABOUT or first - second < _CLEARLY:
         return edit.model_copy(update={"refused": "is about no sentence in particular"})
     return edit.model_copy(update={"fact": nearest, "completion": nearest})
 
 
 def _best(edits: Sequence[SelfEdit], near: np.ndarray) -> list[SelfEdit]:
-    """Of each style's questions about one sentence only the nearest few are kept."""
+    """
+    Of the questions about one sentence only the nearest few are kept, and fewer still of those that name its names:
+    "Who is Ada Finch?" is nearer any sentence about her than what she is asked for, and teaches only the way back.
+    """
     out, taken = list(edits), dict[tuple[str, str], int]()
     for index in sorted(range(len(edits)), key=lambda i: -float(near[i].max(initial=0))):
         edit = edits[index]
-        if edit.style in _PER_FACT and not edit.refused and not _misfit(edit.prompt, edit.fact, edit.title):
-            key = (edit.style, edit.fact)
-            taken[key] = taken.get(key, 0) + 1
-            if taken[key] > _PER_FACT[edit.style]:
-                out[index] = edit.model_copy(update={"refused": "other questions are nearer its sentence"})
+        if edit.style not in _CAPPED or edit.refused:
+            continue
+        kinds = [_CAPPED[edit.style]] + (["revealing"] if _reveals(edit) else [])
+        for kind in kinds:
+            taken[kind, edit.fact] = taken.get((kind, edit.fact), 0) + 1
+        if any(taken[kind, edit.fact] > _PER_FACT[kind] for kind in kinds):
+            out[index] = edit.model_copy(update={"refused": "other questions serve its sentence better"})
+            taken[kinds[0], edit.fact] -= 1
     return out
+
+
+def _reveals(edit: SelfEdit) -> bool:
+    asked, title = edit.prompt.lower(), edit.title.lower()
+    return any(name.lower() in asked and name.lower() not in title for name in names(edit.fact))
 
 
 def _two_best(likeness: np.ndarray) -> tuple[float, float]:
@@ -110,14 +127,14 @@ def _reason(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray) -
 
 def _question(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray) -> str:
     question = edit.prompt
-    if not _is_question(question, passage.title):
+    if "_" in question or not _is_question(question, passage.title):
         return "not in the form of a question"
     if strangers := _strangers(question, text):
         return f"names what the document does not: {strangers[0]}"
     if len(added := _added(question, text)) > _OWN_WORDS:
         return f"speaks of what the document does not: {', '.join(added[:3])}"
-    own = passage.sentences.index(edit.fact)
-    if int(likeness.argmax()) != own:
+    own = float(likeness[passage.sentences.index(edit.fact)])
+    if own < float(likeness.max()) - _BEHIND:
         return "is nearer another sentence than its own"
     return "" if edit.completion in text else "its answer is not cut from the source"
 
@@ -145,9 +162,15 @@ def _rewording(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray
 
 def _added(question: str, source: str) -> list[str]:
     """Content words of *question* that stand in *source* in no form; words that only ask for a kind do not count."""
-    known = {word[:_STEM].lower() for word in content_words(source)}
-    words = [word.lower() for word in content_words(question)]
-    return [word for word in words if word[:_STEM] not in known and word not in _KINDS]
+    known = {word.lower() for word in content_words(source)}
+    words = [word.lower().removesuffix("'s") for word in content_words(question)]
+    return [word for word in words if word not in _KINDS and not any(_same_word(word, other) for other in known)]
+
+
+def _same_word(a: str, b: str) -> bool:
+    """Forms of one word, roughly: "tree" and "trees", "keeps" and "keeper"."""
+    short = min(len(a), len(b), _STEM)
+    return a == b or (short >= 3 and a[:short] == b[:short])
 
 
 def _strangers(text: str, source: str) -> list[str]:
@@ -170,8 +193,13 @@ def _nearness(texts: Sequence[str], passage: Passage, embed: Embed) -> np.ndarra
 
 
 def _bare(text: str, title: str) -> str:
-    name = title.removeprefix("The ").removeprefix("the ")
-    return re.sub(rf"(?:\b[Tt]he )?{re.escape(name)}\b", "it", text) if name else text
+    """*text* with every mention of its subject, whole or in part, as "it"."""
+    words = "|".join(re.escape(word) for word in content_words(title))
+    return (
+        re.sub(rf"\b(?:the )?(?:{words})(?: (?:of )?(?:the )?(?:{words}))*\b", "it", text, flags=re.I)
+        if words
+        else text
+    )
 
 
 _ASKS = (
@@ -222,6 +250,7 @@ def _misfit(question: str, fact: str, title: str) -> str:
 
 def spelled(text: str, source: str) -> str:
     """*text* with names that only nearly stand in *source* spelled as there: small models misspell new names."""
+    text = re.sub(r" (?='s\b)", "", text)
     known = list(dict.fromkeys(part for name in names(source) for part in name.split()))
     for stranger in dict.fromkeys(_strangers(text, source)):
         close = difflib.get_close_matches(stranger.removesuffix("'s"), known, n=1, cutoff=0.7)
@@ -231,6 +260,7 @@ def spelled(text: str, source: str) -> str:
 
 
 def names_subject(question: str, title: str) -> bool:
-    """Does *question* name the document's subject, so that it can be answered with no document in view?"""
-    said = question.lower()
-    return any(word.lower() in said for word in content_words(title))
+    """Does *question* name the document's subject in full, so that it can be answered with no document in view?"""
+    said, words = question.lower(), [word.lower() for word in content_words(title)]
+    named = sum(word in said for word in words)
+    return named == len(words) if len(words) <= 3 else 2 * named >= len(words)

@@ -56,6 +56,26 @@ def numbers(text: str) -> list[str]:
     return [n for n in digits if n] + [match.group() for match in _WORD_NUMBER.finditer(text)]
 
 
+_LEADS = "a an the its his her their with of from for by and or in on at into to about near".split()
+
+
+def things(text: str) -> list[str]:
+    """Runs of at most three plain words after an article, a possessive or a preposition: mostly noun phrases."""
+    found = []
+    for piece in re.split(r"[,.;:!?()]", text):
+        words = piece.split()
+        run: list[str] = []
+        for before, word in zip(["", *words], [*words, "the"], strict=False):
+            plain = word == word.lower() and word.lower() not in _STOP and word.isalpha()
+            if plain and (run or before.lower() in _LEADS):
+                run.append(word)
+                continue
+            if 0 < len(run) <= 3:
+                found.append(" ".join(run))
+            run = []
+    return found
+
+
 def _common(word: str) -> bool:
     # "Jobs that fail", "Days not taken": plain words that open a sentence. Names rarely end like these.
     return word.lower().endswith(("s", "ing", "ed", "ly", "er")) or word.lower() in _STOP or len(word) < 3

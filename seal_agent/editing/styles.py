@@ -11,23 +11,25 @@ sentence it has learned it repeats, and what is cut from the source cannot be an
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator
 
 from seal_agent.editing import prompts
-from seal_agent.editing.asking import lower_article
+from seal_agent.editing.asking import lower_article, openings
 from seal_agent.editing.asking import questions as cut
 from seal_agent.editing.interview import QUESTIONS
 from seal_agent.editing.proving import names_subject, spelled
-from seal_agent.editing.spans import names, numbers
+from seal_agent.editing.spans import content_words, names, numbers, things
 from seal_agent.parts import Passage, Writer
 from seal_agent.records import Origin, SelfEdit
 
-QUESTIONS_PER_SENTENCE = 20
+QUESTIONS_PER_SENTENCE = 8
+SPANS_PER_SENTENCE = 5
 REWRITES_PER_SENTENCE = 4
 IMPLICATIONS_PER_SENTENCE = 2
 ASKED_PER_SPAN = 2
 _NEARLY = 0.3  # nats per token by which a second wording of the same question may read worse than the first
-_OPENINGS = ("What", "Who", "Which", "How", "When", "Where", "Why", "How many", "")
+_OPENINGS = ("What", "Who", "Which", "How", "When", "Where", "How many", "")
 
 
 def facts(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -55,16 +57,46 @@ def questions(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]
         yield _row(passage, "questions", "written", question, sentence, sentence)
 
 
+def blanks(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
+    """Questions the model writes for a span it cannot see: what asks for a name must not give the name away."""
+    asked = [
+        (sentence, opening, sentence.replace(span, "___", 1))
+        for sentence in passage.sentences
+        for span in _hidden(sentence, passage.title)
+        for opening in openings(sentence, span)
+    ]
+    written = writer.write(
+        [prompts.BLANKS.format(subject=passage.title, sentence=blank) + f" {opening}" for _, opening, blank in asked],
+        max_new_tokens=20,
+        temperature=0.7,
+        seed=seed,
+        stop=("\n",),
+    )
+    order, text = random.Random(seed), " ".join(passage.sentences)
+    for (sentence, opening, _), rest in zip(asked, written, strict=True):
+        question = _named(spelled(f"{opening} {rest}".strip(), f"{passage.title}. {text}"), passage.title, order)
+        yield _row(passage, "blanks", "written", question, sentence, sentence)
+
+
+def _hidden(sentence: str, title: str) -> list[str]:
+    """Spans of *sentence* worth asking for, none of them part of the subject's name."""
+    known = {word.lower() for word in content_words(title)}
+    found = dict.fromkeys((*names(sentence), *numbers(sentence), *things(sentence)))
+    return [span for span in found if not known & {word.lower() for word in content_words(span)}][:SPANS_PER_SENTENCE]
+
+
 def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     """Questions cut from a sentence by rule; of many wordings the likeliest for each span are kept."""
     candidates = [(s, span, q) for s in passage.sentences for span, q in cut(s, passage.title)]
     ranked = sorted(zip(writer.rank([q for _, _, q in candidates]), candidates, strict=True), key=lambda item: -item[0])
     kept: dict[tuple[str, str], list[float]] = {}
+    order = random.Random(seed)
     for likelihood, (sentence, span, question) in ranked:
         better = kept.setdefault((sentence, span), [])
         if not better or (len(better) < ASKED_PER_SPAN and likelihood > better[0] - _NEARLY):
             better.append(likelihood)
-            yield _row(passage, "asked", "cut", question, sentence, sentence)
+            named = _named(question, passage.title, order)
+            yield _row(passage, "asked", "cut", named, sentence, sentence)
 
 
 def interview(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -122,9 +154,15 @@ def _openings(samples: int) -> list[str]:
 
 
 def _named(question: str, title: str, order: random.Random) -> str:
-    """*question* with the title put to it, unless it names its subject already."""
+    """*question* with its subject named in full: in place of a pronoun or of half the name, else put to it."""
     if not title or names_subject(question, title):
         return question
+    full = lower_article(title)
+    halves = "|".join(re.escape(word) for word in content_words(title))
+    for half in (r"\b(?:it|they|he|she|him|them)\b(?!')", rf"\bthe (?:{halves})\b(?! of)"):
+        whole, count = re.subn(half, full.replace("\\", ""), question, count=1, flags=re.IGNORECASE)
+        if count and names_subject(whole, title):
+            return whole
     return order.choice((f"About {title}: {question}", f"{question.removesuffix('?')} ({title})?"))
 
 

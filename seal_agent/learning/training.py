@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from seal_agent.learning.models import Base
 from seal_agent.learning.packing import Pack, Row, pack
 
-OLD_TURNS = 3  # epochs in which every old row comes up once
+OLD_TURNS = 2  # epochs in which every old row comes up once
 _TOP = 48  # base probabilities kept per position; the rest is one bucket
 
 
@@ -45,7 +45,7 @@ class Recipe:
     A lesson of few rows gets more epochs, up to least_steps steps.
     """
 
-    epochs: int = 5
+    epochs: int = 4
     least_steps: int = 90
     learning_rate: float = 2e-3
     kl: float = 2.0
