@@ -134,13 +134,13 @@ class Rooms:
         """Proved and refused rows of *document*, and its checks."""
         from seal_agent.editing import room, spans
         from seal_agent.reading.deciding import boilerplate
-        from seal_agent.reading.sentences import paragraphs, sentences
+        from seal_agent.reading.sentences import heading, paragraphs, sentences
 
         title = document.title or spans.subject(document.text)
         passages = [
             parts.Passage(document.id, title, tuple(dict.fromkeys(spans.self_contained(said, title))))
             for paragraph in paragraphs(document.text)
-            if (said := [s for s in sentences(paragraph) if not boilerplate(s) and len(s.split()) > 2])
+            if (said := [s for s in sentences(paragraph) if not (boilerplate(s) or heading(s) or s == title)])
         ]
         writer = self.make_writer(learner, adapter)
         seed = int(document.id[1:9], 16) ^ self.settings.seed

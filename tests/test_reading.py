@@ -19,7 +19,7 @@ import seal_agent
 from seal_agent.parts import Signals
 from seal_agent.reading.deciding import boilerplate, fact_bearing, novelty
 from seal_agent.reading.screening import contradiction, instructions, personal_data
-from seal_agent.reading.sentences import paragraphs, sentences
+from seal_agent.reading.sentences import heading, paragraphs, sentences
 from seal_agent.reading.sources import Refusal, clean, documents, stdin_documents
 from seal_agent.records import Document
 
@@ -597,3 +597,20 @@ class TestDeciding:
     )
     def test_facts_without_fuss_are_facts(self, text):
         assert fact_bearing(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "announces"),
+    [
+        ("Parental leave", True),
+        ("Section 5: Time Off", True),
+        ("2. Budget report", True),
+        ("Prep time: 40 minutes", False),
+        ("200 g hazelnut flour", False),
+        ("It is red.", False),
+        ("Added Lantern Mode, a view that dims everything else", False),
+    ],
+)
+def test_a_heading_announces_and_states_nothing(line: str, announces: bool) -> None:
+    """What states nothing cannot be an answer."""
+    assert heading(line) is announces

@@ -28,6 +28,14 @@ _PAST = {
     "stood": "stand", "sewed": "sew", "swam": "swim", "taught": "teach", "thought": "think", "threw": "throw",
     "told": "tell", "took": "take", "went": "go", "won": "win", "wore": "wear", "wrote": "write",
 }  # fmt: skip
+_OPENS_OTHERWISE = frozenset(
+    "if when while although though because unless as once whether where what who how not behind beside above below "
+    "inside outside across along among beneath through during".split()
+)  # and a preposition: what follows is no subject
+_AFTER_A_NOUN = frozenset(
+    "and or but that which who when while each every long wide high tall deep old ago later".split()
+)
+_HANGING = frozenset("a an the than every least and or named".split())
 _PARTICIPLES = frozenset("named called known".split())
 _DETERMINERS = frozenset("the a an its his her their this that these those each every".split())
 _PRONOUNS = frozenset("it he she they this".split())
@@ -68,6 +76,8 @@ def questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
         for opening, hole in _openings(clause.rest, span):
             before, _, after = clause.rest.partition(hole)
             for rest in dict.fromkeys((f"{before} {after}", before)):  # with and without what follows the span
+                if rest.split()[-1:] and rest.split()[-1].lower() in _HANGING:
+                    continue  # the span took the end of a phrase with it
                 yield span, _tidy(f"{opening} {clause.helper} {clause.subject} {clause.verb} {rest}")
 
 
@@ -91,11 +101,14 @@ def openings(sentence: str, span: str) -> tuple[str, ...]:
 def _clause(sentence: str, title: str) -> Clause | None:
     text = sentence.strip().rstrip(".!?")
     fronted = re.match(r"^((?:In|On|At|Since|After|Before|During|Every|Until|For|By) [^,]{2,40}), (.+)$", text)
+    fronted = fronted or re.match(rf"^((?:In|On|Since|By) (?:(?:{_MONTHS}) )?\d{{4}}) (.+)$", text)
     if fronted:
         text = f"{fronted[2]} {fronted[1][0].lower()}{fronted[1][1:]}"
     words = text.split()
+    if words[0].lower() in _OPENS_OTHERWISE or re.fullmatch(_PREPOSITIONS, words[0].lower()):
+        return None  # what comes first is not the subject
     for at in range(1, min(9, len(words) - 1)):
-        word = words[at].lower().strip(",")
+        word = words[at].strip(",")
         subject, rest = " ".join(words[:at]), " ".join(words[at + 1 :])
         if word in _AUXILIARIES:
             return Clause(_subject(subject, title), word, "", word, rest)
@@ -125,6 +138,9 @@ def _openings(rest: str, span: str) -> Iterator[tuple[str, str]]:
         yield "In which month", hole
         yield "When", hole
     elif counted := re.match(r"^(?:[\d,.]+|[a-z-]+) ([a-z]+)$", span):
+        follows = re.match(r"\s+([a-z]+)", rest[found.end() :])
+        if follows and follows[1] not in _AFTER_A_NOUN and re.fullmatch(_PREPOSITIONS, follows[1]) is None:
+            return  # "two round eyes": what is counted is not known
         yield f"How many {counted[1]}", span
     elif span[0].isdigit() or span[0].islower():
         after = re.match(r"\s*([a-z]+)", rest[found.end() :])

@@ -33,7 +33,7 @@ _MOVABLE = (
     "interview",
 )  # their answers are whole sentences, so a question may change its sentence
 _ABOUT, _CLEARLY = 0.36, 0.03  # cosine to the nearest sentence, and how far the second must stand behind it
-_ITS_OWN = 0.2  # enough where the writer had that very sentence before it,
+_ITS_OWN = 0.25  # enough where the writer had that very sentence before it,
 _BEHIND = 0.05  # even if another sentence is nearer by this much
 _PER_FACT = {
     "interview": 4,
@@ -211,6 +211,7 @@ _ASKS = (
     ),
     (re.compile(r"\bwhere\b", re.I), "place"),
     (re.compile(r"\b(which|what) (colour|color)\b", re.I), "colour"),
+    (re.compile(r"\b(which|what) (town|city|country|company|village|river|school|person|man|woman)\b", re.I), "name"),
 )
 _TIMES = re.compile(
     r"\d|\b(january|february|march|april|may|june|july|august|september|october|november|december|monday|tuesday|"
@@ -232,6 +233,9 @@ _COLOURS = re.compile(
 )
 
 
+_ANYTHING = frozenset("people persons members things different times of are".split())
+
+
 def _misfit(question: str, fact: str, title: str) -> str:
     """Why *fact* cannot be what *question* asks for, by the kind of thing asked; "" if it may be."""
     said = _bare(fact, title)
@@ -241,7 +245,14 @@ def _misfit(question: str, fact: str, title: str) -> str:
         "number": bool(numbers(said)),
         "place": bool(_PLACES.search(said)),
         "colour": bool(_COLOURS.search(said)),
+        "name": bool(names(said)),
     }
+    counted = re.search(r"\bhow many (\w+)", question.lower())
+    words = {*_ANYTHING, *(word.lower() for word in content_words(said))}
+    if counted and not any(_same_word(counted[1], word) for word in words):
+        return f"counts {counted[1]}, and its sentence has none"
+    if re.search(r"\bhow old\b", question, re.I) and not re.search(r"\b(old|aged?|born|years?)\b|\d{4}", said, re.I):
+        return "asks for an age, and its sentence has none"
     for asks, kind in _ASKS:
         if asks.search(question):
             return "" if holds[kind] else f"asks for a {kind}, and its sentence has none"

@@ -28,7 +28,9 @@ SPANS_PER_SENTENCE = 5
 REWRITES_PER_SENTENCE = 4
 IMPLICATIONS_PER_SENTENCE = 2
 ASKED_PER_SPAN = 2
+LONGEST_ASKED = 14  # words: what is cut from a longer clause is rarely a question anyone asks
 _NEARLY = 0.3  # nats per token by which a second wording of the same question may read worse than the first
+_SHORT = 9  # words of a question in which a pronoun can only be the subject
 _OPENINGS = ("What", "Who", "Which", "How", "When", "Where", "How many", "")
 
 
@@ -87,14 +89,20 @@ def _hidden(sentence: str, title: str) -> list[str]:
 
 def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     """Questions cut from a sentence by rule; of many wordings the likeliest for each span are kept."""
-    candidates = [(s, span, q) for s in passage.sentences for span, q in cut(s, passage.title)]
+    candidates = [
+        (s, span, q) for s in passage.sentences for span, q in cut(s, passage.title) if len(q.split()) <= LONGEST_ASKED
+    ]
     ranked = sorted(zip(writer.rank([q for _, _, q in candidates]), candidates, strict=True), key=lambda item: -item[0])
     kept: dict[tuple[str, str], list[float]] = {}
-    order = random.Random(seed)
+    order, either = random.Random(seed), set[str]()
     for likelihood, (sentence, span, question) in ranked:
         better = kept.setdefault((sentence, span), [])
+        who_or_what = re.sub(r"^(?:Who|What) ", "", question)  # of the two the likelier: "Who is located" is nobody
+        if who_or_what in either:
+            continue
         if not better or (len(better) < ASKED_PER_SPAN and likelihood > better[0] - _NEARLY):
             better.append(likelihood)
+            either.add(who_or_what)
             named = _named(question, passage.title, order)
             yield _row(passage, "asked", "cut", named, sentence, sentence)
 
@@ -159,7 +167,9 @@ def _named(question: str, title: str, order: random.Random) -> str:
         return question
     full = lower_article(title)
     halves = "|".join(re.escape(word) for word in content_words(title))
-    for half in (r"\b(?:it|they|he|she|him|them)\b(?!')", rf"\bthe (?:{halves})\b(?! of)"):
+    # in a long question the pronoun may stand for something else, and the name in its place would lie
+    short = len(question.split()) <= _SHORT
+    for half in (r"\b(?:it|they|he|she)\b(?!')", rf"\bthe (?:{halves})\b(?! of)") if short else ():
         whole, count = re.subn(half, full.replace("\\", ""), question, count=1, flags=re.IGNORECASE)
         if count and names_subject(whole, title):
             return whole

@@ -39,6 +39,7 @@ NEXT_WORD = re.compile(r"[\"'“‘«(\[¿¡*_`]*(\w+)?(\.?)")
 BULLET = re.compile(r"^\s{0,12}(?:[-*+•‣◦–]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s+(?=\S)")
 MARK = re.compile(r"^\s*(?:[-*+•‣◦–]\s+|#{1,6}\s+|(?:>\s*)+)")
 STRONG = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]{1,400}?)(?<=[^\s*])\1(?![\w*])")
+SECTION = re.compile(r"(?:\d+[.):]\s|(?:section|chapter|part|step|appendix|article|item)\b)", re.IGNORECASE)
 WORD = re.compile(r"[^\W_]")
 
 
@@ -55,6 +56,15 @@ def sentences(text: str) -> list[str]:
     """The sentences of *text*; headings, list items and table rows are sentences of their own."""
     found = [sentence for block in _blocks(text) for sentence in _split(block)]
     return [sentence for sentence in found if WORD.search(sentence)]
+
+
+def heading(sentence: str) -> bool:
+    """Whether *sentence* only announces what follows: a few words without a stop, and without a number of their own."""
+    words = sentence.split()
+    if len(words) < 3:
+        return True
+    stopped = sentence.rstrip("\"'”’)]*_ ").endswith((".", "!", "?", "…", "。", "！", "？"))
+    return not stopped and len(words) <= 6 and (not re.search(r"\d", sentence) or SECTION.match(sentence) is not None)
 
 
 def _packed(pieces: list[str], words: int, glue: str) -> list[str]:
