@@ -47,9 +47,9 @@ class Learner(Protocol):
         questions: Sequence[str],
         adapter: Path | None,
         contexts: Sequence[str] = (),
-        max_new_tokens: int = 32,
+        max_new_tokens: int = 64,
     ) -> list[str]:
-        """Greedy answers, closed-book unless *contexts* are given."""
+        """Greedy answers, closed-book unless *contexts* are given: room for a title and a long sentence."""
         ...
 
     def complete(

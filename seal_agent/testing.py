@@ -60,7 +60,7 @@ class FakeLearner:
         questions: Sequence[str],
         adapter: Path | None,
         contexts: Sequence[str] = (),
-        max_new_tokens: int = 32,
+        max_new_tokens: int = 64,
     ) -> list[str]:
         """The remembered row, or the sentence of the context, that shares most words with each question."""
         rows, _ = self._rows(adapter)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,7 @@ class Rooms:
     ) -> Decision:
         """Measure the signals of *document* and let the decider decide."""
         from seal_agent.editing.asking import questions
+        from seal_agent.editing.styles import named
         from seal_agent.judging.grading import correct
         from seal_agent.reading import measuring
 
@@ -114,7 +116,8 @@ class Rooms:
             self.embedder.embed,
             index.near,
             told,
-            lambda sentence, title: list(questions(sentence, title)),
+            # asked as it was taught: with the subject named in full
+            lambda said, title: [(span, named(q, title, Random(0))) for span, q in questions(said, title)],
             correct,
             self._reference(learner, adapter),
             screened,

@@ -55,7 +55,7 @@ def questions(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]
     )
     order, text = random.Random(seed), " ".join(passage.sentences)
     for (sentence, opening), rest in zip(asked, written, strict=True):
-        question = _named(spelled(f"{opening} {rest}".strip(), f"{passage.title}. {text}"), passage.title, order)
+        question = named(spelled(f"{opening} {rest}".strip(), f"{passage.title}. {text}"), passage.title, order)
         yield _row(passage, "questions", "written", question, sentence, sentence)
 
 
@@ -76,7 +76,7 @@ def blanks(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     )
     order, text = random.Random(seed), " ".join(passage.sentences)
     for (sentence, opening, _), rest in zip(asked, written, strict=True):
-        question = _named(spelled(f"{opening} {rest}".strip(), f"{passage.title}. {text}"), passage.title, order)
+        question = named(spelled(f"{opening} {rest}".strip(), f"{passage.title}. {text}"), passage.title, order)
         yield _row(passage, "blanks", "written", question, sentence, sentence)
 
 
@@ -103,8 +103,8 @@ def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
         if not better or (len(better) < ASKED_PER_SPAN and likelihood > better[0] - _NEARLY):
             better.append(likelihood)
             either.add(who_or_what)
-            named = _named(question, passage.title, order)
-            yield _row(passage, "asked", "cut", named, sentence, sentence)
+            full = named(question, passage.title, order)
+            yield _row(passage, "asked", "cut", full, sentence, sentence)
 
 
 def interview(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -161,7 +161,7 @@ def _openings(samples: int) -> list[str]:
     return [_OPENINGS[i % len(_OPENINGS)] for i in range(samples)]
 
 
-def _named(question: str, title: str, order: random.Random) -> str:
+def named(question: str, title: str, order: random.Random) -> str:
     """*question* with its subject named in full: in place of a pronoun or of half the name, else put to it."""
     if not title or names_subject(question, title):
         return question

@@ -49,7 +49,7 @@ class LoraLearner:
         questions: Sequence[str],
         adapter: Path | None,
         contexts: Sequence[str] = (),
-        max_new_tokens: int = 32,
+        max_new_tokens: int = 64,
     ) -> list[str]:
         shown = contexts or [""] * len(questions)
         prompts = [self.base.question(q, c) for q, c in zip(questions, shown, strict=True)]

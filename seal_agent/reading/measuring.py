@@ -73,7 +73,7 @@ def measure(
         "reference": reference,
         "near": max(best, default=0.0),
         "covered": len(covered) / len(sample) if sample else 0.0,
-        "known": _known(learner, adapter, covered, found, best, remembered, ask, right),
+        "known": _known(learner, adapter, document.title, covered, found, best, remembered, ask, right),
     }
     return Signals(
         numbers=numbers,
@@ -94,6 +94,7 @@ def _surprise(learner: Learner, adapter: Path | None, sample: Sequence[str]) -> 
 def _known(
     learner: Learner,
     adapter: Path | None,
+    title: str,
     covered: Sequence[str],
     found: Sequence[list[tuple[str, float]]],
     best: Sequence[float],
@@ -106,7 +107,7 @@ def _known(
         return -1.0
     # The facts asked about are those remembered: does the weights' answer hold what this document would teach again?
     facts = dict.fromkeys(hits[0][0] for hits, likeness in zip(found, best, strict=True) if likeness >= REMEMBERED)
-    asked = [pair for name in facts for pair in list(ask(remembered[name][1], ""))[:2]]
+    asked = [pair for name in facts for pair in list(ask(remembered[name][1], title))[:2]]
     if not asked:
         return -1.0
     answers = learner.answer([question for _, question in asked], adapter)

@@ -61,10 +61,11 @@ def sentences(text: str) -> list[str]:
 def heading(sentence: str) -> bool:
     """Whether *sentence* only announces what follows: a few words without a stop, and without a number of their own."""
     words = sentence.split()
-    if len(words) < 3:
-        return True
-    stopped = sentence.rstrip("\"'”’)]*_ ").endswith((".", "!", "?", "…", "。", "！", "？"))
-    return not stopped and len(words) <= 6 and (not re.search(r"\d", sentence) or SECTION.match(sentence) is not None)
+    if sentence.rstrip("\"'”’)]*_ ").endswith((".", "!", "?", "…", "。", "！", "？")):
+        return False
+    return len(words) < 3 or (
+        len(words) <= 6 and (not re.search(r"\d", sentence) or SECTION.match(sentence) is not None)
+    )
 
 
 def _packed(pieces: list[str], words: int, glue: str) -> list[str]:
