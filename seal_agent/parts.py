@@ -17,6 +17,9 @@ from typing import Any, Protocol
 from seal_agent.errors import ConfigError
 from seal_agent.records import Check, Decision, Document, SelfEdit
 
+OLD_TURNS = 2
+"""Epochs in which a learner takes every old row up once."""
+
 Say = Callable[[str, float], None]
 """Progress: the name of the stage and the share done, 0 to 1."""
 

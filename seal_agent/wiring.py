@@ -27,7 +27,6 @@ from seal_agent.settings import Settings
 _OLD_CHECKS = 40  # old facts asked at each gate: bounds its cost as facts grow
 # Built-in styles whose worth is not measured yet; name them in the settings to use them.
 _ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
-_OLD_TURNS = 2  # epochs in which the learner takes every old row up once; so many more are given to it
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
 
 
@@ -177,7 +176,7 @@ class Rooms:
         learned = journal.memories("learned")
         # what was refused once comes back with twice the rehearsal
         dial = self.settings.rehearsal * (1 + max(journal.attempts().values(), default=0))
-        count = min(len(learned), round(_OLD_TURNS * dial * len(rows)))
+        count = min(len(learned), round(parts.OLD_TURNS * dial * len(rows)))
         seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
         rehearsed = choose(learned, self._near(rows, learned, journal), count, seed)
         anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
@@ -244,7 +243,7 @@ class Rooms:
         size = dict.fromkeys(("verbatim", "cut", "written", "rehearsal"), 0.0)
         anchors = max(1, sum(example.anchor for example in examples))
         epochs = float(log.get("epochs", 1))
-        often = {"new": epochs, "old": epochs / _OLD_TURNS, "anchor": log.get("anchors_drawn", anchors) / anchors}
+        often = {"new": epochs, "old": epochs / parts.OLD_TURNS, "anchor": log.get("anchors_drawn", anchors) / anchors}
         for number, example in enumerate(examples):
             origin = rows[number].origin if number < len(rows) else "rehearsal"
             size[origin] += often["anchor" if example.anchor else "old" if example.old else "new"] * learner.count(

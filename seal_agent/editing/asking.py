@@ -73,7 +73,7 @@ def questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
     for opening in ("Who", "What"):
         yield clause.subject, _tidy(f"{opening} {clause.said} {clause.rest}")
     for span in dict.fromkeys((*numbers(clause.rest), *names(clause.rest))):
-        for opening, hole in _openings(clause.rest, span):
+        for opening, hole in _holes(clause.rest, span):
             before, _, after = clause.rest.partition(hole)
             for rest in dict.fromkeys((f"{before} {after}", before)):  # with and without what follows the span
                 if rest.split()[-1:] and rest.split()[-1].lower() in _HANGING:
@@ -82,7 +82,7 @@ def questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
 
 
 def openings(sentence: str, span: str) -> tuple[str, ...]:
-    """How questions for *span* of *sentence* may begin, by what kind of span it looks like."""
+    """How questions for *span* of *sentence* may begin, by what kind of span it looks like; twice said is twice asked."""
     before = sentence[: sentence.find(span)].split()
     preposition = before[-1].lower() if before else ""
     if re.fullmatch(r"1\d{3}|20\d\d", span):
@@ -122,7 +122,7 @@ def _clause(sentence: str, title: str) -> Clause | None:
     return None
 
 
-def _openings(rest: str, span: str) -> Iterator[tuple[str, str]]:
+def _holes(rest: str, span: str) -> Iterator[tuple[str, str]]:
     """(question opening, what it takes out of *rest*) for *span*."""
     found = re.search(rf"(?:\b({_PREPOSITIONS}) )?(?:the )?{re.escape(span)}", rest)
     if not found:

@@ -2,8 +2,8 @@
 Every row is proved against its source before it counts.
 
 Promises: a proved row's answer is cut from its source, character for character, or is a rewording that keeps every name
-and number of its sentence and adds none; its question names no name or number the document lacks, and of all
-sentences of the document it is nearest the one that answers it. A refused row says why.
+and number of its sentence and adds none; its question names no name or number the document lacks, and no
+other sentence of the document is clearly nearer to it than the one that answers it. A refused row says why.
 Does not promise: that a model-written question is a good question. It can presuppose what is false.
 """
 
@@ -27,20 +27,12 @@ _OPENERS = re.compile(
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(r"\b(it|he|she|they|his|her|its|their|this|these|that one|you|your|we|our|i)\b", re.IGNORECASE)
-_MOVABLE = (
-    "questions",
-    "blanks",
-    "interview",
-)  # their answers are whole sentences, so a question may change its sentence
 _ABOUT, _CLEARLY = 0.36, 0.03  # cosine to the nearest sentence, and how far the second must stand behind it
 _ITS_OWN = 0.25  # enough where the writer had that very sentence before it,
 _BEHIND = 0.05  # even if another sentence is nearer by this much
-_PER_FACT = {
-    "interview": 4,
-    "model": 9,
-    "revealing": 2,
-}  # questions kept for one sentence, the nearest ones, so that none drowns
-_CAPPED = {"questions": "model", "blanks": "model", "interview": "interview"}
+# Styles whose answers are whole sentences, so that a question may move to another one, and what they are counted as.
+_COUNTED_AS = {"questions": "written", "blanks": "written", "interview": "interview"}
+_PER_FACT = {"interview": 4, "written": 9, "revealing": 2}  # questions kept for one sentence, the nearest ones
 _OWN_WORDS = 1  # content words a question may have that its document has not: a synonym, not a story
 _STEM = 5  # letters by which "keeps" and "keeper" are the same word
 _KINDS = frozenset(
@@ -51,7 +43,7 @@ _CLOSE = 0.72  # a rewording at least this near its sentence says the same; belo
 
 
 def prove(edits: Sequence[SelfEdit], passage: Passage, embed: Embed) -> list[SelfEdit]:
-    """*edits* with `refused` filled in where a proof fails; a question that names no subject gets the title put to it."""
+    """*edits* with `refused` filled in where a proof fails; a question may move to the sentence it is nearest to."""
     text = " ".join((passage.title, *passage.sentences))
     near = _nearness([e.prompt or e.completion for e in edits], passage, embed)
     proved, seen = [], set[tuple[str, str]]()
@@ -69,7 +61,7 @@ def prove(edits: Sequence[SelfEdit], passage: Passage, embed: Embed) -> list[Sel
 
 def _settled(edit: SelfEdit, passage: Passage, likeness: np.ndarray) -> SelfEdit:
     """A question goes to the sentence it is nearest to, if that is clear: it asks about that one, whatever it meant."""
-    if edit.style not in _MOVABLE or not _is_question(edit.prompt, passage.title):
+    if edit.style not in _COUNTED_AS or not _is_question(edit.prompt, passage.title):
         return edit
     first, second = _two_best(likeness)
     nearest = passage.sentences[int(likeness.argmax())]
@@ -90,9 +82,9 @@ def _best(edits: Sequence[SelfEdit], near: np.ndarray) -> list[SelfEdit]:
     out, taken = list(edits), dict[tuple[str, str], int]()
     for index in sorted(range(len(edits)), key=lambda i: -float(near[i].max(initial=0))):
         edit = edits[index]
-        if edit.style not in _CAPPED or edit.refused:
+        if edit.style not in _COUNTED_AS or edit.refused:
             continue
-        kinds = [_CAPPED[edit.style]] + (["revealing"] if _reveals(edit) else [])
+        kinds = [_COUNTED_AS[edit.style]] + (["revealing"] if _reveals(edit) else [])
         for kind in kinds:
             taken[kind, edit.fact] = taken.get((kind, edit.fact), 0) + 1
         if any(taken[kind, edit.fact] > _PER_FACT[kind] for kind in kinds):
@@ -114,7 +106,7 @@ def _two_best(likeness: np.ndarray) -> tuple[float, float]:
 def _reason(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray) -> str:
     if edit.fact not in passage.sentences:
         return "its sentence does not stand in the document"
-    if edit.style in _MOVABLE and (misfit := _misfit(edit.prompt, edit.fact, edit.title)):
+    if edit.style in _COUNTED_AS and (misfit := _misfit(edit.prompt, edit.fact, edit.title)):
         return misfit
     if edit.origin != "written":
         return (
@@ -271,7 +263,7 @@ def spelled(text: str, source: str) -> str:
 
 
 def names_subject(question: str, title: str) -> bool:
-    """Does *question* name the document's subject in full, so that it can be answered with no document in view?"""
+    """Does *question* name its subject (of a long title at least half), so that it can be answered with no document?"""
     said, words = question.lower(), [word.lower() for word in content_words(title)]
     named = sum(word in said for word in words)
     return named == len(words) if len(words) <= 3 else 2 * named >= len(words)

@@ -1,5 +1,5 @@
 """
-From a document to proved rows, with at least one wording of every fact kept back for checking.
+From a document to proved rows, with wordings kept back for checking.
 
 Promises: a fact with questions to spare has one reserved before any other wording of it may be trained; a reserved
 question is never equal to a trained one; refused rows come back too, with their reasons.
@@ -17,14 +17,7 @@ from seal_agent.editing.spans import key_span
 from seal_agent.parts import Passage, Style, Writer
 from seal_agent.records import Check, SelfEdit, content_id
 
-_CHECKABLE = (
-    "blanks",
-    "questions",
-    "asked",
-    "interview",
-)  # styles a check may be reserved from, the most natural wording first
-
-
+_CHECKABLE = ("blanks", "questions", "asked", "interview")  # styles a check may come from, the most natural first
 _SPARE = 5  # questions a fact must have before one of them is kept back,
 _CHECKS = 6  # unless the document would be left with fewer checks than this
 
@@ -48,8 +41,7 @@ def told(title: str, sentence: str) -> str:
     """
     *sentence* as the answer to a question about *title*: the subject first, once.
 
-    A sentence that begins otherwise ("In 1853 …") loses against those that echo the question's subject: closed-book
-    recall of unseen wordings rose from 55 to 67 % with this alone (six plain documents, 150 questions).
+    Without it a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's subject.
     """
     return sentence if not title or sentence.lower().startswith(title.lower()) else f"{title}: {sentence}"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from seal_agent.editing import prompts
 from seal_agent.editing.asking import lower_article, openings
@@ -42,42 +42,19 @@ def facts(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
 
 def questions(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     """Questions the model writes about one sentence at a time; the sentence itself is the answer."""
-    asked = [(s, opening) for s in passage.sentences for opening in _openings(QUESTIONS_PER_SENTENCE)]
-    written = writer.write(
-        [
-            prompts.QUESTIONS.format(subject=passage.title, sentence=s) + (f" {opening}" if opening else "")
-            for s, opening in asked
-        ],
-        max_new_tokens=24,
-        temperature=0.9,
-        seed=seed,
-        stop=("\n",),
-    )
-    order, text = random.Random(seed), " ".join(passage.sentences)
-    for (sentence, opening), rest in zip(asked, written, strict=True):
-        question = named(spelled(f"{opening} {rest}".strip(), f"{passage.title}. {text}"), passage.title, order)
-        yield _row(passage, "questions", "written", question, sentence, sentence)
+    asked = [(said, said, opening) for said in passage.sentences for opening in _openings(QUESTIONS_PER_SENTENCE)]
+    yield from _asked(passage, writer, seed, "questions", prompts.QUESTIONS, asked, temperature=0.9)
 
 
 def blanks(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     """Questions the model writes for a span it cannot see: what asks for a name must not give the name away."""
     asked = [
-        (sentence, opening, sentence.replace(span, "___", 1))
-        for sentence in passage.sentences
-        for span in _hidden(sentence, passage.title)
-        for opening in openings(sentence, span)
+        (said, said.replace(span, "___", 1), opening)
+        for said in passage.sentences
+        for span in _hidden(said, passage.title)
+        for opening in openings(said, span)
     ]
-    written = writer.write(
-        [prompts.BLANKS.format(subject=passage.title, sentence=blank) + f" {opening}" for _, opening, blank in asked],
-        max_new_tokens=20,
-        temperature=0.7,
-        seed=seed,
-        stop=("\n",),
-    )
-    order, text = random.Random(seed), " ".join(passage.sentences)
-    for (sentence, opening, _), rest in zip(asked, written, strict=True):
-        question = named(spelled(f"{opening} {rest}".strip(), f"{passage.title}. {text}"), passage.title, order)
-        yield _row(passage, "blanks", "written", question, sentence, sentence)
+    yield from _asked(passage, writer, seed, "blanks", prompts.BLANKS, asked, temperature=0.7)
 
 
 def _hidden(sentence: str, title: str) -> list[str]:
@@ -142,6 +119,32 @@ def reversals(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]
                 yield _row(passage, "reversals", "cut", question, sentence, sentence)
 
 
+def _asked(
+    passage: Passage,
+    writer: Writer,
+    seed: int,
+    style: str,
+    prompt: str,
+    asked: Sequence[tuple[str, str, str]],
+    temperature: float,
+) -> Iterator[SelfEdit]:
+    """A question for each (sentence, what the writer sees of it, opening)."""
+    written = writer.write(
+        [
+            prompt.format(subject=passage.title, sentence=shown) + (f" {opening}" if opening else "")
+            for _, shown, opening in asked
+        ],
+        max_new_tokens=24,
+        temperature=temperature,
+        seed=seed,
+        stop=("\n",),
+    )
+    order, known = random.Random(seed), f"{passage.title}. {' '.join(passage.sentences)}"
+    for (sentence, _, opening), rest in zip(asked, written, strict=True):
+        question = named(spelled(f"{opening} {rest}".strip(), known), passage.title, order)
+        yield _row(passage, style, "written", question, sentence, sentence)
+
+
 def _statements(
     passage: Passage, writer: Writer, seed: int, style: str, prompt: str, samples: int
 ) -> Iterable[SelfEdit]:
@@ -170,7 +173,7 @@ def named(question: str, title: str, order: random.Random) -> str:
     # in a long question the pronoun may stand for something else, and the name in its place would lie
     short = len(question.split()) <= _SHORT
     for half in (r"\b(?:it|they|he|she)\b(?!')", rf"\bthe (?:{halves})\b(?! of)") if short else ():
-        whole, count = re.subn(half, full.replace("\\", ""), question, count=1, flags=re.IGNORECASE)
+        whole, count = re.subn(half, lambda _: full, question, count=1, flags=re.IGNORECASE)
         if count and names_subject(whole, title):
             return whole
     return order.choice((f"About {title}: {question}", f"{question.removesuffix('?')} ({title})?"))

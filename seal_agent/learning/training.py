@@ -23,8 +23,8 @@ import torch.nn.functional as F
 
 from seal_agent.learning.models import Base
 from seal_agent.learning.packing import Pack, Row, pack
+from seal_agent.parts import OLD_TURNS
 
-OLD_TURNS = 2  # epochs in which every old row comes up once
 _TOP = 48  # base probabilities kept per position; the rest is one bucket
 
 
