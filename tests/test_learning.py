@@ -9,7 +9,7 @@ import tiny
 import torch
 
 from seal_agent.errors import ConfigError, SealError
-from seal_agent.learning import models, packing
+from seal_agent.learning import models
 from seal_agent.learning.adapters import CONFIG, WEIGHTS, read
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.learning.packing import Row
@@ -61,32 +61,6 @@ def test_training_goes_on_from_the_parent(learner: LoraLearner, trained: Path, t
     (parent, _), (child, _) = (gently.score([(question, answer)], where)[0] for where in (trained, tmp_path))
 
     assert parent == pytest.approx(child, abs=0.5)
-
-
-def test_packed_rows_have_the_logits_they_have_alone(learner: LoraLearner) -> None:
-    """The shared preamble is computed once and no row sees its neighbours."""
-    base = learner.base
-    rows = [learner._row(example) for example in LESSON]
-
-    with learner._adapters.using(None) as model:
-        together = packing.pack(base, rows).logits(model).float()
-        alone = torch.cat([model(torch.tensor([row.ids])).logits[0, row.start - 1 : -1].float() for row in rows])
-
-    assert packing.exact(base)
-    assert (together - alone).abs().mean() < 0.01 * alone.std()  # bf16 noise; a leak is a hundred times larger
-
-
-def test_scores_are_those_of_a_plain_forward_pass(learner: LoraLearner) -> None:
-    """Summed log-probabilities of the completion's tokens, its end included."""
-    row = learner._row(LESSON[0])
-    with learner._adapters.using(None) as model:
-        logits = model(torch.tensor([row.ids])).logits[0].float().log_softmax(-1)
-    expected = sum(float(logits[i - 1, row.ids[i]]) for i in range(row.start, len(row.ids)))
-
-    total, tokens = learner.score([(LESSON[0].prompt, LESSON[0].completion)], None)[0]
-
-    assert expected == pytest.approx(total, abs=0.3)
-    assert len(row.targets) == tokens
 
 
 def test_greedy_text_does_not_depend_on_the_batch(learner: LoraLearner, trained: Path) -> None:

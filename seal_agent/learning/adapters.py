@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
@@ -22,10 +23,12 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from seal_agent.errors import ConfigError, SealError
+from seal_agent.learning import fused
 from seal_agent.learning.models import Base
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _KEPT = 3  # adapters held in memory: the live one, its parent, a candidate
+_ROOM = 2 << 30  # bytes that merged weights of those may take; larger models answer through their LoRA layers
 
 
 class Adapters:
@@ -33,15 +36,18 @@ class Adapters:
 
     def __init__(self, base: Base, rank: int) -> None:
         self.base = base
+        targets, self._blocks, self._lowest = _targets(base)
         self._config = LoraConfig(
             r=rank,
             lora_alpha=2 * rank,
             lora_dropout=0.0,
-            target_modules=_targets(base),
+            target_modules=targets,
             task_type="CAUSAL_LM",
         )
         self._model: PeftModel = get_peft_model(base.model, self._config, adapter_name=_name("start"))
         self._held: list[str] = []
+        weights = sum(p.numel() * p.element_size() for p in base.model.parameters())
+        self._merges = weights * _KEPT < _ROOM
         self._trains = False
         self._model.eval()
 
@@ -50,12 +56,16 @@ class Adapters:
         """The base with its LoRA layers; which adapter acts depends on `using`."""
         return self._model.get_base_model()
 
+    @property
+    def frozen(self) -> tuple[str, int]:
+        """The list of blocks (a module's path) and how many of them lie under the lowest adapter."""
+        return self._blocks, self._lowest
+
     @contextmanager
-    def stepping(self, name: str) -> Iterator[None]:
-        """Adapter *name* in force and trainable: for one training step, since answers may be given between steps."""
-        if self._model.active_adapter != name or not self._trains:
-            self._model.set_adapter(name)
-            self._trains = True
+    def stepping(self, names: Sequence[str]) -> Iterator[None]:
+        """Adapters *names* in force and trainable: for one training step, since answers may be given between steps."""
+        if not self._trains:
+            self._train(names)
         yield
 
     @contextmanager
@@ -65,27 +75,38 @@ class Adapters:
             with self._model.disable_adapter():
                 yield self.model
             return
-        self._model.set_adapter(self._load(adapter), inference_mode=True)
+        name = self._load(adapter)
+        self._model.set_adapter(name, inference_mode=True)
         self._trains = False
         yield self.model
 
     @contextmanager
-    def training(self, parent: Path | None, seed: int) -> Iterator[tuple[str, list[torch.nn.Parameter]]]:
-        """A new adapter that starts from *parent*'s weights (or from nothing): its name and its parameters."""
-        name = _name(f"training-{seed}")
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            self._model.add_adapter(name, self._config)
+    def training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, list[torch.nn.Parameter]]]:
+        """
+        New adapters, one for each seed, that start from *parent*'s weights (or from nothing): parameters by name.
+
+        What an adapter starts from depends on its seed alone, not on how many there are.
+        """
+        names = [_name(f"training-{number}-{seed}") for number, seed in enumerate(seeds)]
         try:
-            if parent is not None:
-                set_peft_model_state_dict(self._model, read(parent), adapter_name=name)
-            self._model.set_adapter(name)
-            self._trains = True
-            yield name, [p for key, p in self._model.named_parameters() if f".{name}." in key]
+            for name, seed in zip(names, seeds, strict=True):
+                with torch.random.fork_rng():
+                    torch.manual_seed(seed)
+                    self._model.add_adapter(name, self._config)
+                if parent is not None:
+                    set_peft_model_state_dict(self._model, read(parent), adapter_name=name)
+            self._train(names)
+            yield {n: [p for key, p in self._model.named_parameters() if f".{n}." in key] for n in names}
         finally:
             self._trains = False
             self._model.set_adapter(_name("start"), inference_mode=True)
-            self._model.delete_adapter(name)
+            for name in names:
+                self._model.delete_adapter(name)
+
+    def _train(self, names: Sequence[str]) -> None:
+        tuner: Any = self._model.base_model  # the tuner takes several names, PeftModel one
+        tuner.set_adapter(list(names))
+        self._trains = True
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         """The tensors of adapter *name*, as they are written to disk (fp32, on the CPU)."""
@@ -107,6 +128,7 @@ class Adapters:
             return name
         weights = read(adapter)
         while len(self._held) >= _KEPT:
+            fused.unmerge(self.model, self._held[0])
             self._model.delete_adapter(self._held.pop(0))
         self._model.add_adapter(name, self._config)
         expected = set(self.weights(name))
@@ -118,6 +140,8 @@ class Adapters:
             )
         set_peft_model_state_dict(self._model, weights, adapter_name=name)
         self._held.append(name)
+        if self._merges:
+            fused.merge(self.model, name)
         return name
 
 
@@ -133,19 +157,19 @@ def read(adapter: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def _targets(base: Base) -> list[str]:
+def _targets(base: Base) -> tuple[list[str], str, int]:
     """
-    Every linear layer of the upper two thirds of the blocks: the backward pass stops at the lowest adapter.
+    Every linear layer of the upper two thirds of the blocks, the path of the blocks, and the lowest of the chosen.
 
     All linear layers, not attention alone ("LoRA Without Regret", 2025); SEAL's inner loop has q and v only.
     """
     names = [name for name, module in base.model.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
-    depth = {name: int(found[1]) for name in names if (found := re.search(r"\.(\d+)\.", name))}
-    lowest = (max(depth.values(), default=0) + 1) // 3
-    chosen = [name for name, at in depth.items() if at >= lowest]
+    found = {name: place for name in names if (place := re.match(r"(.+?)\.(\d+)\.", name))}
+    lowest = (max((int(place[2]) for place in found.values()), default=0) + 1) // 3
+    chosen = [name for name, place in found.items() if int(place[2]) >= lowest]
     if not chosen:
         raise ConfigError(f"{base.name!r} has no linear layers in numbered blocks; LoRA has nothing to adapt there")
-    return chosen
+    return chosen, found[chosen[0]][1], lowest
 
 
 def _name(key: str) -> str:

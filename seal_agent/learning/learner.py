@@ -12,17 +12,28 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seal_agent.learning import generation, models, packing, training
+from seal_agent.learning import fused, generation, models, packing, training
 from seal_agent.learning.adapters import Adapters
+from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.packing import Row
-from seal_agent.learning.training import Anchor, Progress, Recipe
+from seal_agent.learning.training import Anchor, Lesson, Progress, Recipe
 from seal_agent.parts import Example, Say
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What one adapter is trained on and how; *out* is an empty folder."""
+
+    examples: Sequence[Example]
+    out: Path
+    seed: int = 0
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 class LoraLearner:
@@ -33,10 +44,25 @@ class LoraLearner:
         self.name = name
         self.fingerprint = self.base.fingerprint
         self.recipe = recipe or Recipe()
-        self._packs = packing.exact(self.base)
         self._adapters = Adapters(self.base, rank)
+        self._packs = self._fused()
+        self._frozen = self._below()
         self._lock = threading.RLock()
         self._anchors: dict[Row, Anchor] = {}
+
+    def _fused(self) -> bool:
+        """Fuse what is fused exactly; whether rows can be packed at all."""
+        undo = fused.fuse(self._adapters.model)
+        if packing.exact(self.base):
+            return True
+        undo()
+        return packing.exact(self.base)
+
+    def _below(self) -> Frozen | None:
+        """The blocks under the lowest adapter, where there are some and their output can stand for them."""
+        blocks, lowest = self._adapters.frozen
+        below = Frozen(self.base, self._adapters.model, blocks, lowest)
+        return below if lowest and self._packs and below.exact() else None
 
     def lock(self) -> AbstractContextManager[Any]:
         return self._lock
@@ -129,53 +155,74 @@ class LoraLearner:
         seed: int,
         say: Say = lambda stage, share: None,
     ) -> dict[str, Any]:
+        (log,) = self.train_together([Candidate(examples, out, seed, self.recipe)], parent, say)
+        return log
+
+    def train_together(
+        self, candidates: Sequence[Candidate], parent: Path | None, say: Say = lambda stage, share: None
+    ) -> list[dict[str, Any]]:
+        """
+        Train *candidates* from *parent* in the same forward passes: each becomes the adapter it would be alone. Written
+        are those that stayed finite; a log for each. Architectures whose attention is not fused train one by one.
+        """
+        if len(candidates) > 1 and not (self._packs and fused.keeps_apart(self._adapters.model)):
+            return [log for one in candidates for log in self.train_together([one], parent, say)]
         started = time.monotonic()
-        rows = [self._row(example) for example in examples if not (example.anchor or example.old)]
-        old = [self._row(example) for example in examples if example.old]
-        held = self._anchored([self._row(example) for example in examples if example.anchor])
 
         def report(step: Progress) -> None:
             say("training", step.step / step.steps)
 
-        with self._training(parent, seed) as (name, parameters):
-            log = training.train(
+        sorted_rows = [self._sorted(one.examples) for one in candidates]  # anchors ask the base: before, not within
+        with self._training(parent, [one.seed for one in candidates]) as made:
+            lessons = [
+                Lesson(name, parameters, *rows, one.recipe, one.seed)
+                for one, rows, (name, parameters) in zip(candidates, sorted_rows, made.items(), strict=True)
+            ]
+            logs = training.train(
                 self.base,
                 self._adapters.model,
-                parameters,
-                rows,
-                held,
-                self.recipe,
-                seed,
-                old=old,
+                lessons,
                 packed=self._packs,
-                turn=lambda: self._turn(name),
+                frozen=self._frozen,
+                turn=lambda: self._turn(list(made)),
                 progress=report,
             )
-            if log.finite:
-                self._adapters.write(self._adapters.weights(name), out)
-        return {
-            **asdict(log),
-            "rows": len(rows),
-            "old": len(old),
-            "anchors": len(held),
-            "seconds": time.monotonic() - started,
-        }
+            for one, lesson, log in zip(candidates, lessons, logs, strict=True):
+                if log.finite:
+                    self._adapters.write(self._adapters.weights(lesson.name), one.out)
+        spent = time.monotonic() - started
+        return [
+            {
+                **asdict(log),
+                "rows": len(lesson.rows),
+                "old": len(lesson.old),
+                "anchors": len(lesson.held),
+                "seconds": spent,
+            }
+            for lesson, log in zip(lessons, logs, strict=True)
+        ]
+
+    def _sorted(self, examples: Sequence[Example]) -> tuple[list[Row], list[Anchor], list[Row]]:
+        """New rows, anchors, old rows."""
+        new = [self._row(example) for example in examples if not (example.anchor or example.old)]
+        held = self._anchored([self._row(example) for example in examples if example.anchor])
+        return new, held, [self._row(example) for example in examples if example.old]
 
     @contextmanager
-    def _training(self, parent: Path | None, seed: int) -> Iterator[tuple[str, list[torch.nn.Parameter]]]:
-        """A new adapter, made and removed under the lock, which is free in between."""
-        adapter = self._adapters.training(parent, seed)
+    def _training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, list[torch.nn.Parameter]]]:
+        """New adapters, made and removed under the lock, which is free in between."""
+        adapters = self._adapters.training(parent, seeds)
         with self._lock:
-            made = adapter.__enter__()
+            made = adapters.__enter__()
         try:
             yield made
         finally:
             with self._lock:
-                adapter.__exit__(None, None, None)
+                adapters.__exit__(None, None, None)
 
     @contextmanager
-    def _turn(self, name: str) -> Iterator[None]:
-        with self._lock, self._adapters.stepping(name):
+    def _turn(self, names: Sequence[str]) -> Iterator[None]:
+        with self._lock, self._adapters.stepping(names):
             yield
 
     def _anchored(self, rows: Sequence[Row]) -> list[Anchor]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from seal_agent.errors import ConfigError
 from seal_agent.learning import embedded
@@ -77,6 +77,11 @@ class Base:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of *ids* without control tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    @cached_property
+    def embeddings(self) -> torch.Tensor:
+        """The token embeddings, [vocabulary, width]: on the device and in the format of everything else."""
+        return cast(torch.Tensor, self.model.get_input_embeddings().weight)
 
     @property
     def end(self) -> int:

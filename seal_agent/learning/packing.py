@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import torch
 
+from seal_agent.learning.fused import Layout, Segments, arrange, attends_by_row, laid
 from seal_agent.learning.models import Base
 
 
@@ -35,55 +36,79 @@ class Row:
 
 @dataclass(frozen=True)
 class Pack:
-    """Rows laid out flat. Shapes: ids, positions [1, T]; mask [1, 1, T, T] additive; keep, targets [labels]."""
+    """
+    Rows laid out flat, in sections that share nothing. Shapes: ids, positions [1, T]; keep, targets [labels].
+
+    Attention follows *layout* where the model is fused, else the additive *mask* [1, 1, T, T].
+    """
 
     ids: torch.Tensor
     positions: torch.Tensor
-    mask: torch.Tensor
     keep: torch.Tensor
     targets: torch.Tensor
     counts: tuple[int, ...]
+    sections: tuple[int, ...]
+    layout: Layout | None
+    mask: torch.Tensor
 
-    def logits(self, model: Any) -> torch.Tensor:
-        """Logits at the labelled positions, [labels, vocabulary]."""
-        out = model(
-            input_ids=self.ids,
-            position_ids=self.positions,
-            attention_mask=self.mask,
-            use_cache=False,  # with a cache, packed attention is silently off
-            logits_to_keep=self.keep,
-        )
+    def logits(self, model: Any, names: Sequence[str] = (), lower: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        Logits at the labelled positions, [labels, vocabulary].
+
+        *names*: the adapter of each section (none: the active one acts on all). *lower* [1, T, width]: what the blocks
+        under the lowest adapter gave, for a *model* that begins above them.
+        """
+        given = {"input_ids": self.ids} if lower is None else {"inputs_embeds": lower}
+        with laid(self.layout, Segments(tuple(names), self.sections) if names else None):
+            out = model(
+                **given,
+                position_ids=self.positions,
+                attention_mask=self.mask,
+                use_cache=False,  # with a cache, packed attention is silently off
+                logits_to_keep=self.keep,
+            )
         return cast(torch.Tensor, out.logits[0])
 
 
-def pack(base: Base, rows: Sequence[Row]) -> Pack:
-    """Lay *rows* out flat, the shared preamble first, once."""
-    preamble = base.preamble if any(_shares(base, row) for row in rows) else ()
-    ids: list[int] = list(preamble)
-    positions = list(range(len(preamble)))
-    segment = [-1] * len(preamble)
-    reads_preamble = [True] * len(preamble)
-    keep: list[int] = []
-    targets: list[int] = []
-    for number, row in enumerate(rows):
-        shared = _shares(base, row)
-        skip = len(preamble) if shared else 0
-        offset = len(ids) - skip
-        ids += row.ids[skip:]
-        positions += range(skip, len(row.ids))
-        segment += [number] * (len(row.ids) - skip)
-        reads_preamble += [shared] * (len(row.ids) - skip)
-        # the token before a target predicts it
-        keep += range(offset + row.start - 1, offset + len(row.ids) - 1)
-        targets += row.targets
-    where = base.model.device
+def pack(base: Base, *sections: Sequence[Row]) -> Pack:
+    """Lay rows out flat, *sections* one after another, the preamble that a section's rows share once at its head."""
+    ids, positions, keep, targets = [], [], [], []  # type: list[int], list[int], list[int], list[int]
+    lengths: list[int] = []
+    reads: list[int | None] = []
+    sizes: list[int] = []
+    for rows in sections:
+        began = len(ids)
+        head: int | None = None
+        if any(_shares(base, row) for row in rows):
+            head = len(lengths)
+            ids += base.preamble
+            positions += range(len(base.preamble))
+            lengths.append(len(base.preamble))
+            reads.append(None)
+        for row in rows:
+            shared = _shares(base, row)
+            skip = len(row.ids) - own(base, row)
+            offset = len(ids) - skip
+            ids += row.ids[skip:]
+            positions += range(skip, len(row.ids))
+            lengths.append(len(row.ids) - skip)
+            reads.append(head if shared else None)
+            # the token before a target predicts it
+            keep += range(offset + row.start - 1, offset + len(row.ids) - 1)
+            targets += row.targets
+        sizes.append(len(ids) - began)
+    like = base.embeddings
+    layout = arrange(lengths, reads, len(base.preamble) if any(r is not None for r in reads) else 0, like)
+    by_row = attends_by_row(base.model)
     return Pack(
-        torch.tensor([ids], device=where),
-        torch.tensor([positions], device=where),
-        _mask(segment, reads_preamble, base.model.dtype).to(where),
-        torch.tensor(keep, device=where),
-        torch.tensor(targets, device=where),
-        tuple(len(row.targets) for row in rows),
+        torch.tensor([ids], device=like.device),
+        torch.tensor([positions], device=like.device),
+        torch.tensor(keep, device=like.device),
+        torch.tensor(targets, device=like.device),
+        tuple(len(row.targets) for rows in sections for row in rows),
+        tuple(sizes),
+        layout if by_row else None,
+        like.new_zeros(1, 1, 1, 1) if by_row else _dense(lengths, reads, like),
     )
 
 
@@ -92,7 +117,7 @@ def batches(base: Base, rows: Sequence[Row], tokens: int) -> Iterator[list[int]]
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))
     room, current = tokens, []  # type: int, list[int]
     for index in order:
-        size = len(rows[index].ids) - (len(base.preamble) if _shares(base, rows[index]) else 0)
+        size = own(base, rows[index])
         if current and size > room:
             yield current
             room, current = tokens, []
@@ -111,10 +136,13 @@ def exact(base: Base) -> bool:
         Row((*a, *base.answer("Grey")), len(a)),
     ]
     with torch.inference_mode():
-        together = pack(base, rows).logits(base.model).float()
-        plain = torch.cat([_plain(base, row) for row in rows])
+        return alike(pack(base, rows).logits(base.model), torch.cat([_plain(base, row) for row in rows]))
+
+
+def alike(logits: torch.Tensor, plain: torch.Tensor) -> bool:
+    """Are these the same logits up to rounding?"""
     # bf16 noise is about 2 % of the spread; a mask or a position that is ignored moves logits by its whole size
-    return bool((together - plain).abs().mean() < 0.1 * plain.std())
+    return bool((logits.float() - plain).abs().mean() < 0.1 * plain.std())
 
 
 def _plain(base: Base, row: Row) -> torch.Tensor:
@@ -123,14 +151,20 @@ def _plain(base: Base, row: Row) -> torch.Tensor:
     return logits[0, row.start - 1 : -1].float()
 
 
+def own(base: Base, row: Row) -> int:
+    """How many tokens of *row* a pack computes for it alone."""
+    return len(row.ids) - (len(base.preamble) if _shares(base, row) else 0)
+
+
 def _shares(base: Base, row: Row) -> bool:
     size = len(base.preamble)
     return size > 0 and row.start > size and row.ids[:size] == base.preamble
 
 
-def _mask(segment: list[int], reads_preamble: list[bool], dtype: torch.dtype) -> torch.Tensor:
-    row = torch.tensor(segment)
-    reads = torch.tensor(reads_preamble)
-    allowed = (row[:, None] == row[None, :]) | ((row[None, :] == -1) & reads[:, None])
-    allowed &= torch.ones(len(segment), len(segment), dtype=torch.bool).tril()
-    return torch.zeros(allowed.shape, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)[None, None]
+def _dense(lengths: Sequence[int], reads: Sequence[int | None], like: torch.Tensor) -> torch.Tensor:
+    number = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    preamble = torch.tensor([-1 if r is None else r for r in reads])[number]
+    allowed = (number[:, None] == number[None, :]) | (preamble[:, None] == number[None, :])
+    allowed &= torch.ones(len(number), len(number), dtype=torch.bool).tril()
+    mask = torch.zeros(allowed.shape, dtype=like.dtype).masked_fill(~allowed, torch.finfo(like.dtype).min)
+    return mask[None, None].to(like.device)

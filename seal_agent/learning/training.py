@@ -1,40 +1,44 @@
 """
-The training loop: new rows and rehearsed rows by cross-entropy, general rows by staying close to the base.
+The training loop: new rows and rehearsed rows by cross-entropy, general rows by staying close to the base; one
+adapter, or several candidates at once over the same frozen base.
 
-Promises: logits only where there are labels; no padding; the base's weights get no gradient; a loss that is not
-finite stops at once and is reported as such; the order of rows comes from the seed.
-Does not promise: several candidates at once (the engine's next storey).
+Promises: logits only where there are labels; no padding in the layers; the base's weights get no gradient; blocks under
+the lowest adapter are computed once per row; a candidate trained beside others is the one it would be alone; a
+loss that is not finite ends its candidate and is reported as such; the order of rows comes from the seed.
+Does not promise: bit-equal results across machines or numbers of threads.
 
 Sources: rehearsal and self-distillation against forgetting, arXiv 1606.09282 (Learning without Forgetting) and
-2601.19897 (SDFT); rates and targets for LoRA from "LoRA Without Regret" (2025).
+2601.19897 (SDFT); rates and targets for LoRA from "LoRA Without Regret" (2025); candidates over one base as in
+mLoRA (2312.02515).
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
+from seal_agent.learning.frozen import Frozen
+from seal_agent.learning.losses import Targets, certain, divergence, joined, likely
 from seal_agent.learning.models import Base
 from seal_agent.learning.packing import Pack, Row, pack
 from seal_agent.parts import OLD_TURNS
 
 _TOP = 48  # base probabilities kept per position; the rest is one bucket
+_LOOK = 8  # steps between two looks at the losses: each look makes a GPU wait
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A row whose distribution must stay the base's: log-probabilities [labels, 48] of its likeliest tokens."""
+    """A row whose distribution must stay the base's: its likeliest tokens at each label."""
 
     row: Row
-    tokens: torch.Tensor
-    logprobs: torch.Tensor
+    targets: Targets
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,24 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What one candidate is trained on: its adapter's name and parameters, new rows, old rows, anchors."""
+
+    name: str
+    parameters: Sequence[torch.nn.Parameter]
+    rows: Sequence[Row]
+    held: Sequence[Anchor] = ()
+    old: Sequence[Row] = ()
+    recipe: Recipe = field(default_factory=Recipe)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step of training, for whoever draws the bar."""
 
     step: int
     steps: int
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -82,96 +98,181 @@ def anchors(base: Base, model: Any, rows: Sequence[Row], packs: Sequence[Sequenc
     with torch.inference_mode():
         for indices in packs:
             laid = pack(base, [rows[i] for i in indices])
-            logprobs, tokens = laid.logits(model).float().log_softmax(-1).topk(_TOP)
-            for index, lp, tk in zip(indices, logprobs.split(laid.counts), tokens.split(laid.counts), strict=True):
-                made[index] = Anchor(rows[index], tk.clone(), lp.clone())
+            whole = likely(laid.logits(model), _TOP)
+            at = 0
+            for index, count in zip(indices, laid.counts, strict=True):
+                of = slice(at, at + count)
+                made[index] = Anchor(
+                    rows[index],
+                    Targets(whole.tokens[of].clone(), whole.probabilities[of].clone(), whole.rest[of].clone()),
+                )
+                at += count
     return [made[i] for i in range(len(rows))]
 
 
 def train(
     base: Base,
     model: Any,
-    parameters: Sequence[torch.nn.Parameter],
-    rows: Sequence[Row],
-    held: Sequence[Anchor],
-    recipe: Recipe,
-    seed: int,
+    lessons: Sequence[Lesson],
     *,
-    old: Sequence[Row] = (),
     packed: bool = True,
+    frozen: Frozen | None = None,
     turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
     progress: Callable[[Progress], None] = lambda step: None,
-) -> TrainingLog:
+) -> list[TrainingLog]:
     """
-    Train *parameters* on *rows*, keeping *held* where the base had them. *turn* is entered anew for each step; without
+    Train each lesson's adapter, all of them in the same forward passes. *turn* is entered anew for each step; without
     *packed* each row is computed alone (for architectures that ignore packing).
 
-    Raises ValueError if there is no row: nothing trained must never look like success.
+    Raises ValueError if a lesson has no row: nothing trained must never look like success.
     """
-    if not rows:
+    if any(not lesson.rows for lesson in lessons):
         raise ValueError("no row to train on")
-    order = random.Random(seed)
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.0, fused=True)
-    rehearsed = math.ceil(len(old) / OLD_TURNS)
-    per_epoch = math.ceil((len(rows) + rehearsed) / recipe.rows_per_step)
+    runs = [_Run(lesson) for lesson in lessons]
+    if frozen:
+        everything = [row for run in runs for step in run.plan for row in step.rows]
+        frozen = frozen if frozen.fits(everything) else None
+    if frozen:
+        with turn():
+            frozen.learn(everything)
+    longest = max(len(run.plan) for run in runs)
+    for step in range(longest):
+        alive = [run for run in runs if run.goes_on(step)]
+        if not alive:
+            break
+        with turn():
+            _forward_and_back(base, model, [(run, run.plan[step]) for run in alive], packed, frozen)
+            for run in alive:
+                run.update(step)
+        progress(Progress(step + 1, longest))
+    return [run.log() for run in runs]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The rows of one step: those to learn, then the anchors."""
+
+    learn: tuple[Row, ...]
+    beside: tuple[Anchor, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return (*self.learn, *(anchor.row for anchor in self.beside))
+
+    @property
+    def targets(self) -> list[Targets]:
+        rows = [certain(torch.tensor(row.targets), _TOP) for row in self.learn]
+        return [*rows, *(anchor.targets for anchor in self.beside)]
+
+
+class _Run:
+    """One lesson under way: its plan, its optimizer, what it lost so far."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        self.lesson, self.recipe = lesson, lesson.recipe
+        self.per_epoch, self.plan = _planned(lesson)
+        self.tokens = self.drawn = 0
+        self._optimizer = torch.optim.AdamW(
+            lesson.parameters, lr=self.recipe.learning_rate, weight_decay=0.0, fused=True
+        )
+        self._losses: list[torch.Tensor] = []
+        self._drifts: list[torch.Tensor] = []
+        self._norms: list[torch.Tensor] = []
+        self._finite = True
+
+    def goes_on(self, step: int) -> bool:
+        """Is there a step number *step*? Looks at the losses now and then, and at the end of each epoch."""
+        if not self._finite or step >= len(self.plan) or len(self._losses) < step:
+            return False
+        if step and step % self.per_epoch == 0 and _mean(self._losses[-self.per_epoch :]) < self.recipe.stop_loss:
+            return False
+        if step % _LOOK == 0:
+            self._look()
+        return self._finite
+
+    def note(self, loss: torch.Tensor, drift: torch.Tensor, tokens: int, drawn: int) -> None:
+        self._losses.append(loss.detach())
+        self._drifts.append(drift.detach())
+        self.tokens += tokens
+        self.drawn += drawn
+
+    def update(self, step: int) -> None:
+        """One step of the optimizer, gradients clipped to norm 1 for this lesson alone."""
+        self._norms.append(torch.nn.utils.clip_grad_norm_(self.lesson.parameters, 1.0))
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * _schedule(step, len(self.plan))
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def log(self) -> TrainingLog:
+        self._look()
+        done = len(self._losses)
+        loss, drift = _mean(self._losses[-self.per_epoch :]), _mean(self._drifts[-self.per_epoch :])
+        return TrainingLog(done, self.tokens, loss, drift, self._finite, done / self.per_epoch, self.drawn)
+
+    def _look(self) -> None:
+        seen = [*self._losses[-_LOOK:], *self._norms[-_LOOK:]]
+        self._finite = self._finite and (not seen or bool(torch.stack(seen).isfinite().all()))
+
+
+def _planned(lesson: Lesson) -> tuple[int, list[_Step]]:
+    """Steps per epoch, and all steps: which rows are learned in each, and which anchors stand beside them."""
+    recipe, order = lesson.recipe, random.Random(lesson.seed)
+    rehearsed = math.ceil(len(lesson.old) / OLD_TURNS)
+    per_epoch = math.ceil((len(lesson.rows) + rehearsed) / recipe.rows_per_step)
     epochs = max(recipe.epochs, math.ceil(recipe.least_steps / per_epoch))
-    again = _endless(len(old), order)  # old rows take turns over the epochs: many a little, not few often
-    plan = [
+    again = _endless(len(lesson.old), order)  # old rows take turns over the epochs: many a little, not few often
+    chunks = [
         chunk
         for _ in range(epochs)
-        for chunk in _chunks([*rows, *(old[next(again)] for _ in range(rehearsed))], recipe.rows_per_step, order)
+        for chunk in _chunks(
+            [*lesson.rows, *(lesson.old[next(again)] for _ in range(rehearsed))], recipe.rows_per_step, order
+        )
     ]
-    draw = _endless(len(held), order)
-    tokens, drawn, losses, drifts = 0, 0, [], []  # type: int, int, list[float], list[float]
-    for step, chunk in enumerate(plan):
-        beside = [held[next(draw)] for _ in range(recipe.anchors_per_step)] if held and recipe.kl else []
-        joined = [*chunk, *(a.row for a in beside)]
-        laid = [pack(base, joined)] if packed else [pack(base, [row]) for row in joined]
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(step, len(plan))
-        with turn():
-            loss, drift = _step(model, laid, len(chunk), beside)
-            (loss + recipe.kl * drift).backward()
-            norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            value = float(loss.detach())
-            if not (math.isfinite(value) and bool(torch.isfinite(norm))):
-                return TrainingLog(step, tokens, value, float(drift.detach()), False, step / per_epoch, drawn)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        tokens += sum(one.ids.shape[1] for one in laid)
-        drawn += len(beside)
-        losses.append(value)
-        drifts.append(float(drift.detach()))
-        progress(Progress(step + 1, len(plan), value))
-        if (step + 1) % per_epoch == 0 and _mean(losses[-per_epoch:]) < recipe.stop_loss:
-            break
-    done = len(losses)
-    final, drifted = _mean(losses[-per_epoch:]), _mean(drifts[-per_epoch:])
-    return TrainingLog(done, tokens, final, drifted, True, done / per_epoch, drawn)
+    draw = _endless(len(lesson.held), order)
+    count = recipe.anchors_per_step if lesson.held and recipe.kl else 0
+    return per_epoch, [_Step(tuple(c), tuple(lesson.held[next(draw)] for _ in range(count))) for c in chunks]
 
 
-def _step(model: Any, laid: Sequence[Pack], learn: int, beside: Sequence[Anchor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean loss of the first *learn* rows and the mean divergence of the anchors after them."""
-    # fp32 adapters over a bf16 base: autocast multiplies them in bf16, a third faster than casting activations up
-    with torch.autocast(laid[0].ids.device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16):
-        logits = torch.cat([one.logits(model) for one in laid]).float()
-    counts = [count for one in laid for count in one.counts]
-    targets = torch.cat([one.targets for one in laid])
-    split = sum(counts[:learn])
-    each = F.cross_entropy(logits[:split], targets[:split], reduction="none").split(counts[:learn])
-    loss = torch.stack([row.mean() for row in each]).mean()
-    if not beside:
-        return loss, loss.new_zeros(())
-    kept = torch.cat([a.tokens for a in beside])
-    target = torch.cat([a.logprobs for a in beside])
-    return loss, divergence(target, logits[split:].log_softmax(-1).gather(1, kept))
+def _forward_and_back(
+    base: Base, model: Any, steps: Sequence[tuple[_Run, _Step]], packed: bool, frozen: Frozen | None
+) -> None:
+    """Gradients of each run's loss for its own parameters: one pass for all of them."""
+    sections = [step.rows for _, step in steps]
+    names = [run.lesson.name for run, _ in steps]
+    total: Any = 0.0
+    # fp32 adapters over a bf16 base: where a layer is not fused, autocast multiplies them in bf16
+    with torch.autocast(base.model.device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16):
+        logits, tokens = _logits(base, model, sections, names, packed, frozen)
+    each = divergence(logits, joined([one for _, step in steps for one in step.targets]))
+    parts = iter(each.split([len(row.targets) for rows in sections for row in rows]))
+    for (run, step), size in zip(steps, tokens, strict=True):
+        loss = torch.stack([next(parts).mean() for _ in step.learn]).mean()
+        beside = [next(parts) for _ in step.beside]
+        drift = torch.cat(beside).mean() if beside else loss.new_zeros(())
+        total = total + loss + run.recipe.kl * drift
+        run.note(loss, drift, size, len(beside))
+    total.backward()
 
 
-def divergence(base: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
-    """KL(base ‖ now) in nats per position over the kept tokens and one bucket for the rest."""
-    rest = (1 - base.exp().sum(1)).clamp(min=1e-6)
-    rest_now = (1 - now.exp().sum(1)).clamp(min=1e-6)
-    return ((base.exp() * (base - now)).sum(1) + rest * (rest.log() - rest_now.log())).mean()
+def _logits(
+    base: Base,
+    model: Any,
+    sections: Sequence[Sequence[Row]],
+    names: Sequence[str],
+    packed: bool,
+    frozen: Frozen | None,
+) -> tuple[torch.Tensor, Sequence[int]]:
+    """Logits at all labels, and the tokens computed for each section."""
+    if not packed:
+        alone = [[pack(base, [row]) for row in rows] for rows in sections]
+        logits = torch.cat([one.logits(model) for rows in alone for one in rows])
+        return logits, [sum(one.ids.shape[1] for one in rows) for rows in alone]
+    laid: Pack = pack(base, *sections)
+    if frozen is None:
+        return laid.logits(model, names), laid.sections
+    with frozen.above():
+        return laid.logits(model, names, frozen.lower(*sections)), laid.sections
 
 
 def _chunks(rows: list[Row], size: int, order: random.Random) -> list[list[Row]]:
@@ -179,7 +280,7 @@ def _chunks(rows: list[Row], size: int, order: random.Random) -> list[list[Row]]
     return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
-def _endless(count: int, order: random.Random) -> Any:
+def _endless(count: int, order: random.Random) -> Iterator[int]:
     while count:
         shuffled = list(range(count))
         order.shuffle(shuffled)
@@ -191,5 +292,5 @@ def _schedule(step: int, steps: int) -> float:
     return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / max(1, steps))))
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+def _mean(values: Sequence[torch.Tensor]) -> float:
+    return float(torch.stack(list(values)).mean()) if values else math.nan

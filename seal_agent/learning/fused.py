@@ -1,0 +1,360 @@
+"""
+The same arithmetic in fewer passes over memory: LoRA layers, RMS norms, rotary positions, attention row by row.
+
+Promises: a model fused here gives the logits it gave before (`packing.exact` compares them when a model is loaded, and
+what differs is taken off again); base weights get no gradient; only this model's own instances change, never
+the library's classes or functions.
+Does not promise: every architecture. A module of a shape not known here keeps its own forward.
+
+Sources: LoRA (arXiv 2106.09685) over contiguous segments, as mLoRA and Punica lay them out (2312.02515, 2310.18547).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora import LoraLayer
+from torch import nn
+
+# What a forward pass is about, for the modules deep inside: set around it, read there, per thread.
+_layout: ContextVar[Layout | None] = ContextVar("layout", default=None)
+_segments: ContextVar[Segments | None] = ContextVar("segments", default=None)
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Which adapter acts on which contiguous tokens of a flat row: names and token counts, in order."""
+
+    names: tuple[str, ...]
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """
+    A flat row of T tokens seen as R rows padded to width m, for attention.
+
+    spread [R·m]: the flat token in each slot (the row's first where padded); flat [T]: the slot of each token;
+    preamble [R]: the row that each row reads before itself (itself, unread, where there is none); ahead: how many
+    tokens it reads of that row; mask [R, 1, m, ahead + m].
+    """
+
+    width: int
+    ahead: int
+    spread: torch.Tensor
+    flat: torch.Tensor
+    preamble: torch.Tensor
+    mask: torch.Tensor
+
+
+@contextmanager
+def laid(layout: Layout | None, segments: Segments | None = None) -> Iterator[None]:
+    """Inside, fused modules attend as *layout* says and apply the adapters of *segments* (None: the active one)."""
+    marks = _layout.set(layout), _segments.set(segments)
+    try:
+        yield
+    finally:
+        _layout.reset(marks[0])
+        _segments.reset(marks[1])
+
+
+def fuse(model: nn.Module) -> Callable[[], None]:
+    """Give the modules of known shape in *model* their fused forward; returns what takes it off again."""
+    changed: list[nn.Module] = []
+    for module in model.modules():
+        make = next((make for known, make in _SHAPES if known(module)), None)
+        if make is not None:
+            module.forward = make(module)
+            changed.append(module)
+
+    def undo() -> None:
+        for module in changed:
+            del module.forward
+
+    return undo
+
+
+def merge(model: nn.Module, name: str) -> None:
+    """
+    Keep W + s·B·A of adapter *name* beside each layer, for answers: a forward pass without gradients is then as quick as
+    the base's. Rounded to the base's format, as every product of it is; training never reads it.
+    """
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, LoraLinear) and "forward" in vars(module) and name in module.lora_A:
+                lora, base = cast(Any, module), cast(nn.Linear, module.base_layer)
+                added = lora.lora_B[name].weight @ lora.lora_A[name].weight * lora.scaling[name]
+                _merged(module)[name] = (base.weight.float() + added).to(base.weight.dtype)
+
+
+def unmerge(model: nn.Module, name: str) -> None:
+    """Let go of what `merge` kept for *name*."""
+    for module in model.modules():
+        _merged(module).pop(name, None)
+
+
+def _merged(module: nn.Module) -> dict[str, torch.Tensor]:
+    held: dict[str, torch.Tensor] = vars(module).setdefault("_seal_merged", {})
+    return held
+
+
+def attends_by_row(model: nn.Module) -> bool:
+    """Has every attention module of *model* a fused forward? Only then may a pack come without a dense mask."""
+    attention = [m for m in model.modules() if type(m).__name__.endswith("Attention")]
+    return bool(attention) and all(_is_attention(m) and "forward" in vars(m) for m in attention)
+
+
+def keeps_apart(model: nn.Module) -> bool:
+    """Can *model* apply one adapter here and another there, with nothing passing between, not even times zero?"""
+    return attends_by_row(model) and all("forward" in vars(m) for m in model.modules() if isinstance(m, LoraLayer))
+
+
+def _is_lora(module: nn.Module) -> bool:
+    return isinstance(module, LoraLinear) and isinstance(module.base_layer, nn.Linear)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    parameters = dict(module.named_parameters(recurse=False))
+    return (
+        type(module).__name__.endswith("RMSNorm")
+        and set(parameters) == {"weight"}
+        and hasattr(module, "variance_epsilon")
+    )
+
+
+def _is_attention(module: nn.Module) -> bool:
+    """Grouped-query attention with rotary positions and nothing else: Llama, Mistral, Qwen2 and their like."""
+    children = {name for name, _ in module.named_children()}
+    plain = children == {"q_proj", "k_proj", "v_proj", "o_proj"} and not dict(module.named_parameters(recurse=False))
+    return plain and all(hasattr(module, name) for name in ("head_dim", "scaling", "num_key_value_groups"))
+
+
+def _lora(module: Any) -> Callable[..., torch.Tensor]:
+    plain = module.forward
+
+    def forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if module.disable_adapters:
+            out: torch.Tensor = module.base_layer(x)
+            return out
+        segments = _segments.get()
+        names = segments.names if segments else tuple(module.active_adapters)
+        if not torch.is_grad_enabled() and (whole := _merged(module).get(names[0])) is not None:
+            return torch.nn.functional.linear(x, whole, module.base_layer.bias)
+        if args or kwargs or module.merged or (segments is None and len(names) != 1):
+            other: torch.Tensor = plain(x, *args, **kwargs)
+            return other
+        factors = [f for name in names for f in (module.lora_A[name].weight, module.lora_B[name].weight)]
+        tokens = segments.tokens if segments else (x.numel() // x.shape[-1],)
+        base = module.base_layer
+        return _Lora.apply(x, base.weight, base.bias, tokens, module.scaling[names[0]], *factors)  # type: ignore[no-any-return, no-untyped-call]
+
+    return forward
+
+
+class _Lora(torch.autograd.Function):
+    """x Wᵀ + s (x Aᵀ) Bᵀ, each pair (A, B) on its own segment of the tokens. No gradient for W."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, weight: Any, bias: Any, tokens: Any, scale: float, *factors: Any) -> Any:
+        rows = x.reshape(-1, x.shape[-1])
+        out = torch.nn.functional.linear(rows, weight, bias)
+        saved = []
+        for segment, part, a, b in zip(rows.split(tokens), out.split(tokens), factors[::2], factors[1::2], strict=True):
+            down, up = a.to(x.dtype), (b * scale).to(x.dtype)
+            narrow = segment @ down.t()
+            part.addmm_(narrow, up.t())
+            saved += [down, up, narrow]
+        ctx.save_for_backward(rows, weight, *saved)
+        ctx.tokens, ctx.scale, ctx.shape = tokens, scale, x.shape
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        rows, weight, *saved = ctx.saved_tensors
+        grad = grads[0].reshape(-1, grads[0].shape[-1])
+        wanted = ctx.needs_input_grad[0]
+        into = grad @ weight if wanted else None
+        out: list[torch.Tensor] = []
+        at = 0
+        for number, size in enumerate(ctx.tokens):
+            down, up, narrow = saved[3 * number : 3 * number + 3]
+            here = grad[at : at + size]
+            narrowed = here @ up
+            out += [(narrowed.t() @ rows[at : at + size]).float(), (here.t() @ narrow).float().mul_(ctx.scale)]
+            if into is not None:
+                into[at : at + size].addmm_(narrowed, down)
+            at += size
+        return (into.view(ctx.shape) if into is not None else None, None, None, None, None, *out)
+
+
+def _norm(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            out: torch.Tensor = _Norm.apply(x, module.weight, module.variance_epsilon)  # type: ignore[no-untyped-call]
+            return out
+        return _unit(x, module.variance_epsilon)[0].mul_(module.weight)
+
+    return forward
+
+
+def _unit(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """*x* divided by its root mean square over the last dimension, and one over that, in fp32."""
+    size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    inverse = torch.rsqrt(size.square_().div_(x.shape[-1]).add_(epsilon))
+    return torch.mul(x, inverse, out=torch.empty_like(x)), inverse
+
+
+class _Norm(torch.autograd.Function):
+    """Root-mean-square norm without fp32 copies of the activations. The frozen weight gets no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, weight: Any, epsilon: float) -> Any:
+        unit, inverse = _unit(x, epsilon)
+        ctx.save_for_backward(unit, weight, inverse)
+        return unit * weight
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        unit, weight, inverse = ctx.saved_tensors
+        into = grads[0] * weight
+        share = (into * unit).sum(-1, keepdim=True, dtype=torch.float32).div_(-unit.shape[-1])
+        into = into.addcmul_(unit, share.to(unit.dtype))
+        return torch.mul(into, inverse, out=into), None, None
+
+
+class _Rotary(torch.autograd.Function):
+    """Rotary positions (arXiv 2104.09864) on [1, heads, T, d]; backward is the rotation the other way."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, cos: Any, sin: Any) -> Any:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin, -1.0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        cos, sin = ctx.saved_tensors
+        return _turned(grads[0], cos, sin, 1.0), None, None
+
+
+def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, sign: float) -> torch.Tensor:
+    half = x.shape[-1] // 2
+    out = x * cos
+    out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=sign)
+    out[..., half:].addcmul_(x[..., :half], sin[..., half:], value=-sign)
+    return out
+
+
+class _Spread(torch.autograd.Function):
+    """[1, heads, T, d] to rows [R, heads, m, d]; the gradient gathers back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, layout: Layout) -> Any:
+        ctx.layout = layout
+        heads, size = x.shape[1], x.shape[3]
+        return x[0].index_select(1, layout.spread).view(heads, -1, layout.width, size).transpose(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        count, heads, width, size = grads[0].shape
+        flat = grads[0].transpose(0, 1).reshape(heads, count * width, size)
+        return flat.index_select(1, ctx.layout.flat)[None], None
+
+
+class _Flatten(torch.autograd.Function):
+    """Rows [R, heads, m, d] to [1, T, heads, d]; the gradient of a padded slot is zero."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, layout: Layout) -> Any:
+        ctx.layout, ctx.shape = layout, x.shape
+        count, heads, width, size = x.shape
+        return x.transpose(1, 2).reshape(count * width, heads, size).index_select(0, layout.flat)[None]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        count, heads, width, size = ctx.shape
+        out = grads[0].new_zeros(count * width, heads, size)
+        out[ctx.layout.flat] = grads[0][0]
+        return out.view(count, width, heads, size).transpose(1, 2), None
+
+
+def _attention(module: Any) -> Callable[..., tuple[torch.Tensor, None]]:
+    plain = module.forward
+
+    def forward(
+        hidden_states: torch.Tensor, position_embeddings: Any = None, attention_mask: Any = None, **kwargs: Any
+    ) -> Any:
+        layout = _layout.get()
+        if layout is None:  # generation, with its cache
+            return plain(
+                hidden_states=hidden_states,
+                position_embeddings=position_embeddings,
+                attention_mask=attention_mask,
+                **kwargs,
+            )
+        shape = (*hidden_states.shape[:-1], -1, module.head_dim)
+        cos, sin = position_embeddings
+        query = _Rotary.apply(module.q_proj(hidden_states).view(shape).transpose(1, 2), cos, sin)  # type: ignore[no-untyped-call]
+        key = _Rotary.apply(module.k_proj(hidden_states).view(shape).transpose(1, 2), cos, sin)  # type: ignore[no-untyped-call]
+        value = module.v_proj(hidden_states).view(shape).transpose(1, 2)
+        out = by_row(query, key, value, layout, module.scaling)
+        return module.o_proj(out.reshape(*hidden_states.shape[:-1], -1)), None
+
+    return forward
+
+
+def by_row(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: Layout, scale: float) -> torch.Tensor:
+    """
+    Attention of each row to itself and to its preamble: work grows with the rows' lengths, not with T².
+
+    query [1, heads, T, d], key and value [1, kv heads, T, d], positions applied; returns [1, T, heads, d].
+    """
+    query, key, value = (_Spread.apply(x, layout) for x in (query, key, value))  # type: ignore[no-untyped-call]
+    if layout.ahead:
+        key, value = (torch.cat([x.index_select(0, layout.preamble)[:, :, : layout.ahead], x], 2) for x in (key, value))
+    rows, kv, _, size = key.shape
+    grouped = (query * scale).reshape(rows, kv, -1, size)  # the heads that share a key, below one another
+    weights = (grouped @ key.transpose(-1, -2)).view(rows, -1, layout.width, key.shape[2])
+    weights = (weights + layout.mask).softmax(-1)
+    out = (weights.view(rows, kv, -1, key.shape[2]) @ value).view(rows, -1, layout.width, size)
+    flat: torch.Tensor = _Flatten.apply(out, layout)  # type: ignore[no-untyped-call]
+    return flat
+
+
+def arrange(lengths: Sequence[int], preambles: Sequence[int | None], ahead: int, like: torch.Tensor) -> Layout:
+    """
+    The layout of rows of *lengths* tokens, one after another; preambles[i] is the row that row i reads first (its
+    first *ahead* tokens), or None. Tensors take the device and, for the mask, the dtype of *like*.
+    """
+    width, rows = max(lengths), len(lengths)
+    column = torch.arange(width)
+    size = torch.tensor(lengths)
+    starts = size.cumsum(0) - size
+    real = column < size[:, None]
+    # an empty slot repeats its own row's first token: nothing of one row may reach another, not even times zero
+    spread = torch.where(real, starts[:, None] + column, starts[:, None]).flatten()
+    allowed = torch.ones(width, width, dtype=torch.bool).tril().expand(rows, width, width)
+    if ahead:
+        reads = torch.tensor([p is not None for p in preambles])[:, None, None].expand(rows, width, ahead)
+        allowed = torch.cat([reads, allowed], 2)
+    mask = torch.zeros(allowed.shape, dtype=like.dtype).masked_fill(~allowed, torch.finfo(like.dtype).min)
+    return Layout(
+        width,
+        ahead,
+        spread.to(like.device),
+        real.flatten().nonzero()[:, 0].to(like.device),
+        torch.tensor([row if p is None else p for row, p in enumerate(preambles)]).to(like.device),
+        mask[:, None].to(like.device),
+    )
+
+
+_SHAPES: tuple[tuple[Callable[[nn.Module], bool], Callable[[Any], Callable[..., Any]]], ...] = (
+    (_is_lora, _lora),
+    (_is_norm, _norm),
+    (_is_attention, _attention),
+)

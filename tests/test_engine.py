@@ -1,0 +1,210 @@
+"""The engine in fp32, where equal means equal: packing, fused layers, frozen blocks, candidates side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+
+from seal_agent.learning import fused, losses, models, packing
+from seal_agent.learning.adapters import read
+from seal_agent.learning.frozen import Frozen
+from seal_agent.learning.learner import Candidate, LoraLearner
+from seal_agent.learning.packing import Row
+from seal_agent.learning.training import Recipe
+from seal_agent.parts import Example
+
+KINDS = [("llama", True), ("llama", False), ("qwen2", True), ("gpt_neox", False), ("gpt2", False)]
+FUSED = KINDS[:3]
+LESSON = [
+    Example("Who keeps the lighthouse?", "Marta Vell keeps the lighthouse."),
+    Example("Where is the mill?", "The mill is in Calden."),
+    Example("", "The ferry leaves at nine.", "The ferry"),
+    Example("Why does it rain?", "Water falls from clouds.", anchor=True),
+    Example("When did it burn?", "It burned in the year after the flood.", old=True),
+]
+SHORT = Recipe(epochs=3, least_steps=6, rows_per_step=2, anchors_per_step=1, learning_rate=5e-3)
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: f"{kind[0]}-{'chat' if kind[1] else 'base'}")
+def learner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoraLearner]:
+    folder = tiny.write(tmp_path_factory.mktemp("model"), *request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        yield LoraLearner(str(folder), rank=4, recipe=SHORT)
+
+
+def _rows(learner: LoraLearner) -> list[Row]:
+    return [learner._row(example) for example in LESSON]
+
+
+def _apart(first: Path, second: Path) -> float:
+    a, b = read(first), read(second)
+    return max(float((a[key] - b[key]).abs().max()) for key in a)
+
+
+def _folders(root: Path, count: int) -> list[Path]:
+    made = [root / str(number) for number in range(count)]
+    for folder in made:
+        folder.mkdir()
+    return made
+
+
+def test_packed_rows_have_the_logits_they_have_alone(learner: LoraLearner) -> None:
+    """The shared preamble is computed once and no row sees its neighbours."""
+    rows = _rows(learner)
+    with learner._adapters.using(None) as model, torch.inference_mode():
+        together = packing.pack(learner.base, rows).logits(model)
+        alone = torch.cat([model(torch.tensor([row.ids])).logits[0, row.start - 1 : -1] for row in rows])
+
+    assert packing.exact(learner.base)
+    assert (together - alone).abs().max() < 1e-3
+
+
+def test_sections_of_a_pack_share_nothing(learner: LoraLearner) -> None:
+    """Each has the logits of a pack of its own."""
+    rows = _rows(learner)
+    with learner._adapters.using(None) as model, torch.inference_mode():
+        together = packing.pack(learner.base, rows[:2], rows[2:]).logits(model)
+        apart = [packing.pack(learner.base, part).logits(model) for part in (rows[:2], rows[2:])]
+
+    assert (together - torch.cat(apart)).abs().max() < 1e-3
+
+
+def test_scores_are_those_of_a_plain_forward_pass(learner: LoraLearner) -> None:
+    """Summed log-probabilities of the completion's tokens, its end included."""
+    row = learner._row(LESSON[0])
+    with learner._adapters.using(None) as model, torch.inference_mode():
+        logits = model(torch.tensor([row.ids])).logits[0].log_softmax(-1)
+    expected = sum(float(logits[i - 1, row.ids[i]]) for i in range(row.start, len(row.ids)))
+
+    total, tokens = learner.score([(LESSON[0].prompt, LESSON[0].completion)], None)[0]
+
+    assert expected == pytest.approx(total, abs=1e-3)
+    assert len(row.targets) == tokens
+
+
+@pytest.mark.parametrize("kind", FUSED, ids=lambda kind: f"{kind[0]}-{kind[1]}")
+def test_fused_layers_give_the_logits_and_gradients_of_plain_ones(kind: tuple[str, bool], tmp_path: Path) -> None:
+    """LoRA, norms, rotary positions and attention by row, against peft's and transformers' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        learner = LoraLearner(str(tiny.write(tmp_path, *kind)), rank=4)
+    model, base = learner._adapters.model, learner.base
+    rows = _rows(learner)
+    found = []
+    with learner._training(None, [3]) as made, learner._turn(list(made)):
+        (parameters,) = made.values()
+        for parameter in parameters:
+            torch.nn.init.normal_(parameter, std=0.05, generator=torch.Generator().manual_seed(1))
+        for plain in (False, True):
+            if plain:
+                for module in model.modules():
+                    vars(module).pop("forward", None)
+            logits = packing.pack(base, rows).logits(model)
+            found.append((logits.detach(), torch.autograd.grad(logits.square().mean(), parameters)))
+
+    assert fused.attends_by_row(model) is False
+    assert (found[0][0] - found[1][0]).abs().max() < 1e-3
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(found[0][1], found[1][1], strict=True))
+
+
+def test_merged_answers_are_those_of_the_layers(learner: LoraLearner, tmp_path: Path) -> None:
+    """For answers the adapter is added to the weights; without that the logits are the same."""
+    learner.train(LESSON, None, tmp_path, seed=1)
+    pairs = [(LESSON[0].prompt, LESSON[0].completion)]
+    merged = learner.score(pairs, tmp_path)
+    for name in learner._adapters._held:
+        fused.unmerge(learner._adapters.model, name)
+
+    assert learner.score(pairs, tmp_path)[0][0] == pytest.approx(merged[0][0], abs=1e-3)
+
+
+def test_candidates_trained_together_are_those_trained_alone(learner: LoraLearner, tmp_path: Path) -> None:
+    """Other rows, other lengths, other rates, other seeds, one done earlier: within 1e-5."""
+    recipes = [SHORT, dataclasses.replace(SHORT, learning_rate=1e-3), dataclasses.replace(SHORT, epochs=1)]
+    lessons = [LESSON, [*LESSON[1:], Example("Who?", "Nobody knows who it was or whence.")], LESSON[:2]]
+    together, alone = _folders(tmp_path, 3), _folders(tmp_path / "..", 0)
+    alone = [tmp_path / f"alone-{number}" for number in range(3)]
+    for folder in alone:
+        folder.mkdir()
+
+    logs = learner.train_together(
+        [Candidate(e, out, seed, r) for e, out, seed, r in zip(lessons, together, (4, 5, 6), recipes, strict=True)],
+        None,
+    )
+    for e, out, seed, recipe in zip(lessons, alone, (4, 5, 6), recipes, strict=True):
+        (log,) = learner.train_together([Candidate(e, out, seed, recipe)], None)
+        assert log["steps"] == logs[seed - 4]["steps"]
+        assert log["loss"] == pytest.approx(logs[seed - 4]["loss"], abs=1e-4)
+
+    assert max(_apart(a, b) for a, b in zip(together, alone, strict=True)) < 1e-5
+
+
+def test_a_candidate_that_is_not_finite_leaves_its_neighbours_alone(learner: LoraLearner, tmp_path: Path) -> None:
+    """It is reported, not written; the other one is what it would have been."""
+    wild = dataclasses.replace(SHORT, learning_rate=1e30)
+    bad, good, alone = _folders(tmp_path, 3)
+
+    logs = learner.train_together([Candidate(LESSON, bad, 1, wild), Candidate(LESSON, good, 2, SHORT)], None)
+    learner.train_together([Candidate(LESSON, alone, 2, SHORT)], None)
+
+    assert [log["finite"] for log in logs] == [False, True]
+    assert not list(bad.iterdir())
+    assert _apart(good, alone) < 1e-5
+
+
+def test_blocks_under_the_lowest_adapter_are_computed_once(learner: LoraLearner, tmp_path: Path) -> None:
+    """And what is trained on their kept output is what is trained from the ground up."""
+    kept, whole = _folders(tmp_path, 2)
+    learner.train(LESSON, None, kept, seed=1)
+    frozen, learner._frozen = learner._frozen, None
+    learner.train(LESSON, None, whole, seed=1)
+    learner._frozen = frozen
+
+    assert _apart(kept, whole) < 1e-5
+
+
+def test_positions_learned_per_token_are_not_added_twice(tmp_path: Path) -> None:
+    """GPT-2 adds them to whatever it is given, so its lower blocks are not kept; Llama's are."""
+    assert LoraLearner(str(tiny.write(tmp_path / "a", "gpt2", False)), rank=4)._frozen is None
+    assert isinstance(LoraLearner(str(tiny.write(tmp_path / "b", "llama")), rank=4)._frozen, Frozen)
+
+
+def test_the_loss_of_a_label_is_cross_entropy() -> None:
+    """Value and gradient are torch's own."""
+    logits = torch.randn(7, 90, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    tokens = torch.tensor([3, 0, 0, 88, 5, 7, 89])
+    weights = torch.arange(1.0, 8.0)
+
+    ours = losses.divergence(logits, losses.certain(tokens, 48))
+    (gradient,) = torch.autograd.grad((ours * weights).sum(), logits)
+    theirs = F.cross_entropy(logits, tokens, reduction="none")
+    (expected,) = torch.autograd.grad((theirs * weights).sum(), logits)
+
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert torch.allclose(gradient, expected, atol=1e-5)
+
+
+def test_the_loss_of_an_anchor_is_its_divergence_from_the_base() -> None:
+    """Zero where nothing moved; else the KL over the kept tokens and the bucket of the rest, as autograd has it."""
+    source = torch.Generator().manual_seed(1)
+    base, logits = torch.randn(5, 90, generator=source), torch.randn(5, 90, generator=source, requires_grad=True)
+    targets = losses.likely(base, 48)
+
+    ours = losses.divergence(logits, targets)
+    now = logits.softmax(-1)
+    kept = now.gather(1, targets.tokens)
+    rest = 1 - kept.sum(1)
+    expected = (targets.probabilities * (targets.probabilities / kept).log()).sum(1)
+    expected = expected + targets.rest * (targets.rest / rest).log()
+
+    assert losses.divergence(base, targets).abs().max() < 1e-5
+    assert torch.allclose(ours, expected, atol=1e-5)
+    gradients = [torch.autograd.grad(loss.sum(), logits, retain_graph=True)[0] for loss in (ours, expected)]
+    assert torch.allclose(*gradients, atol=1e-5)
