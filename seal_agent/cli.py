@@ -400,5 +400,24 @@ def decide(
     return Reply(data, lambda: show.pairs({key: value for key, value in data.items() if key != "rows"}))
 
 
+@bench.command()
+def speed(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A folder of SEAL's published edits; else built in.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep finished parts here, and go on from them.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate: under five minutes.")] = False,
+    model: Annotated[str, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")] = "smollm2-135m",
+    json: Json = False,
+    seed: int = 0,
+) -> Reply:
+    """The engine against transformers, TRL and SEAL's inner loop: the same lessons until the same loss."""
+    from seal_agent.bench.speed import run, told
+
+    with show.Progress() as say:
+        result = run(data, model, quick, seed, out, say, show.note)
+    return Reply(result, lambda: told(result))
+
+
 if __name__ == "__main__":
     sys.exit(main())

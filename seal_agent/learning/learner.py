@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +24,9 @@ from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.packing import Row
 from seal_agent.learning.training import Anchor, Lesson, Progress, Recipe
 from seal_agent.parts import Example, Say
+
+Scores = Callable[[int, Sequence[tuple[str, str]]], list[tuple[float, int]]]
+"""Log-probability and tokens of (prompt, completion) pairs under the candidate of that number, as it is now."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +140,20 @@ class LoraLearner:
     def score(
         self, pairs: Sequence[tuple[str, str]], adapter: Path | None, *, raw: bool = False
     ) -> list[tuple[float, int]]:
+        with self._lock, self._adapters.using(adapter):
+            return self._scores(pairs, raw=raw)
+
+    def _scores(
+        self, pairs: Sequence[tuple[str, str]], name: str = "", *, raw: bool = False
+    ) -> list[tuple[float, int]]:
+        """Under the adapter called *name*, or the one in force."""
         rows = [self._row(Example(prompt, completion), raw=raw) for prompt, completion in pairs]
         out: list[tuple[float, int]] = [(0.0, 0)] * len(rows)
-        with self._lock, self._adapters.using(adapter) as model, torch.inference_mode():
+        with torch.inference_mode():
             for indices in self._batches(rows, 500):
                 laid = packing.pack(self.base, [rows[i] for i in indices])
-                logprobs = laid.logits(model).float().log_softmax(-1).gather(1, laid.targets[:, None])[:, 0]
+                logits = laid.logits(self._adapters.model, [name] if name else ())
+                logprobs = logits.float().log_softmax(-1).gather(1, laid.targets[:, None])[:, 0]
                 for index, piece in zip(indices, logprobs.split(laid.counts), strict=True):
                     out[index] = (float(piece.sum()), len(piece))
         return out
@@ -159,13 +170,21 @@ class LoraLearner:
         return log
 
     def train_together(
-        self, candidates: Sequence[Candidate], parent: Path | None, say: Say = lambda stage, share: None
+        self,
+        candidates: Sequence[Candidate],
+        parent: Path | None,
+        say: Say = lambda stage, share: None,
+        leave: Callable[[dict[int, int], Scores], Collection[int]] = lambda epochs, scores: (),
     ) -> list[dict[str, Any]]:
         """
         Train *candidates* from *parent* in the same forward passes: each becomes the adapter it would be alone. Written
         are those that stayed finite; a log for each. Architectures whose attention is not fused train one by one.
+
+        When epochs end, *leave* is told how many each candidate has done and can score them as they are; the candidates
+        it names train no further.
         """
         if len(candidates) > 1 and not (self._packs and fused.keeps_apart(self._adapters.model)):
+            # one by one nobody is there to be compared with, so nobody leaves
             return [log for one in candidates for log in self.train_together([one], parent, say)]
         started = time.monotonic()
 
@@ -178,13 +197,15 @@ class LoraLearner:
                 Lesson(name, parameters, *rows, one.recipe, one.seed)
                 for one, rows, (name, parameters) in zip(candidates, sorted_rows, made.items(), strict=True)
             ]
+            names = list(made)
             logs = training.train(
                 self.base,
                 self._adapters.model,
                 lessons,
                 packed=self._packs,
                 frozen=self._frozen,
-                turn=lambda: self._turn(list(made)),
+                turn=lambda: self._turn(names),
+                leave=lambda epochs: leave(epochs, lambda number, pairs: self._scores(pairs, names[number])),
                 progress=report,
             )
             for one, lesson, log in zip(candidates, lessons, logs, strict=True):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +28,9 @@ from seal_agent.learning.losses import Targets, certain, divergence, joined, lik
 from seal_agent.learning.models import Base
 from seal_agent.learning.packing import Pack, Row, pack
 from seal_agent.parts import OLD_TURNS
+
+Leave = Callable[[dict[int, int]], Collection[int]]
+"""Asked when epochs end: lessons by number and their epochs done; answers which of them train no further."""
 
 _TOP = 48  # base probabilities kept per position; the rest is one bucket
 _LOOK = 8  # steps between two looks at the losses: each look makes a GPU wait
@@ -44,7 +47,8 @@ class Anchor:
 @dataclass(frozen=True)
 class Recipe:
     """
-    How to train. learning_rate is the peak; kl weighs the anchors beside each step's rows.
+    How to train. learning_rate is the peak, from which it *falls* along a cosine to a tenth, or stays; kl weighs the
+    anchors beside each step's rows.
 
     A lesson of few rows gets more epochs, up to least_steps steps.
     """
@@ -56,6 +60,7 @@ class Recipe:
     rows_per_step: int = 8
     anchors_per_step: int = 3
     stop_loss: float = 0.02
+    falls: bool = True
 
 
 @dataclass(frozen=True)
@@ -118,11 +123,12 @@ def train(
     packed: bool = True,
     frozen: Frozen | None = None,
     turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    leave: Leave = lambda epochs: (),
     progress: Callable[[Progress], None] = lambda step: None,
 ) -> list[TrainingLog]:
     """
     Train each lesson's adapter, all of them in the same forward passes. *turn* is entered anew for each step; without
-    *packed* each row is computed alone (for architectures that ignore packing).
+    *packed* each row is computed alone (for architectures that ignore packing). Lessons that *leave* names stop there.
 
     Raises ValueError if a lesson has no row: nothing trained must never look like success.
     """
@@ -144,6 +150,9 @@ def train(
             _forward_and_back(base, model, [(run, run.plan[step]) for run in alive], packed, frozen)
             for run in alive:
                 run.update(step)
+            ended = {n: (step + 1) // run.per_epoch for n, run in enumerate(runs) if run in alive and run.ends(step)}
+            for number in leave(ended) if ended else ():
+                runs[number].leave()
         progress(Progress(step + 1, longest))
     return [run.log() for run in runs]
 
@@ -172,6 +181,7 @@ class _Run:
         self.lesson, self.recipe = lesson, lesson.recipe
         self.per_epoch, self.plan = _planned(lesson)
         self.tokens = self.drawn = 0
+        self._steps = len(self.plan)
         self._optimizer = torch.optim.AdamW(
             lesson.parameters, lr=self.recipe.learning_rate, weight_decay=0.0, fused=True
         )
@@ -190,6 +200,14 @@ class _Run:
             self._look()
         return self._finite
 
+    def ends(self, step: int) -> bool:
+        """Is step number *step* the last of an epoch?"""
+        return (step + 1) % self.per_epoch == 0
+
+    def leave(self) -> None:
+        """Train no further."""
+        self.plan = self.plan[: len(self._losses)]
+
     def note(self, loss: torch.Tensor, drift: torch.Tensor, tokens: int, drawn: int) -> None:
         self._losses.append(loss.detach())
         self._drifts.append(drift.detach())
@@ -200,7 +218,7 @@ class _Run:
         """One step of the optimizer, gradients clipped to norm 1 for this lesson alone."""
         self._norms.append(torch.nn.utils.clip_grad_norm_(self.lesson.parameters, 1.0))
         for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * _schedule(step, len(self.plan))
+            group["lr"] = self.recipe.learning_rate * (_schedule(step, self._steps) if self.recipe.falls else 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 

@@ -1,0 +1,334 @@
+"""
+One contender of `bench speed`, in a process of its own: trains lessons or generates text, and says how long it took.
+
+Promises: every contender starts from the same frozen base in the same format and the same LoRA shape, sees the same
+tokens, and is judged by the same loss, measured by the same code while its clock stands still; warm-up is not
+counted. Gradient checkpointing is off for all, a constant rate is set for all.
+Does not promise: the rivals' best possible settings, only their usual ones and the best rate of a common grid.
+
+Run as: python -m seal_agent.bench.contenders < job.json > result.json
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seal_agent.learning import flops, packing
+from seal_agent.learning.adapters import Adapters
+from seal_agent.learning.learner import Candidate, LoraLearner
+from seal_agent.learning.models import load
+from seal_agent.learning.packing import Row
+from seal_agent.learning.training import Recipe
+from seal_agent.parts import Example
+
+RANK = 16
+_MOST = 40  # epochs after which a contender that has not reached the target has failed
+_SEAL_LENGTH = 2048  # the length SEAL pads every sequence to
+
+
+class Clock:
+    """Seconds of work: stopped while the common loss is measured."""
+
+    def __init__(self) -> None:
+        self.seconds, self._since = 0.0, time.perf_counter()
+
+    def stop(self) -> float:
+        self.seconds += time.perf_counter() - self._since
+        return self.seconds
+
+    def start(self) -> None:
+        self._since = time.perf_counter()
+
+
+class Judge:
+    """Mean loss per real target token of each lesson, epoch by epoch; the time at which the target was reached."""
+
+    def __init__(self, target: float) -> None:
+        self.target, self.clock = target, Clock()
+        self.losses: list[float] = []
+
+    def reached(self, measure: Callable[[], float]) -> bool:
+        self.clock.stop()
+        self.losses.append(measure())
+        self.clock.start()
+        return self.losses[-1] <= self.target
+
+
+def main() -> int:
+    """Read one job from standard input, do it, print one JSON document."""
+    warnings.filterwarnings("ignore")
+    job = json.load(sys.stdin)
+    torch.manual_seed(job["seed"])
+    result = _DOES[job["does"]](job)
+    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(result))
+    return 0
+
+
+def _ours(job: dict[str, Any]) -> dict[str, Any]:
+    """All lessons of the job at once, one candidate each."""
+    recipe = Recipe(
+        epochs=job.get("epochs", _MOST),
+        least_steps=1,
+        learning_rate=job["rate"],
+        kl=0.0,
+        rows_per_step=job["rows"],
+        stop_loss=0.0,
+        falls=False,
+    )
+    learner = LoraLearner(job["model"], RANK, recipe)
+    for technique in job.get("without", ()):
+        _WITHOUT[technique](learner)
+    lessons = job["lessons"]
+    pairs = [[("", text) for text in lesson] for lesson in lessons]
+    judges = [Judge(target) for target in job["targets"]]
+    clock = Clock()
+    ended: dict[int, float] = {}
+
+    def leave(epochs: dict[int, int], scores: Any) -> list[int]:
+        clock.stop()
+        out = []
+        for number in epochs:
+            total = scores(number, pairs[number])
+            if judges[number].reached(lambda total=total: -sum(s for s, _ in total) / sum(n for _, n in total)):  # type: ignore[misc]
+                ended[number] = clock.seconds
+                out.append(number)
+        clock.start()
+        return out
+
+    with tempfile.TemporaryDirectory() as scratch:
+        candidates = []
+        for number, lesson in enumerate(lessons):
+            out = Path(scratch) / str(number)
+            out.mkdir()
+            candidates.append(Candidate([Example("", text) for text in lesson], out, job["seed"] + number, recipe))
+        warm = Path(scratch) / "warm"
+        warm.mkdir()
+        learner.train_together(
+            [Candidate([Example("", lessons[0][0])], warm, 0, dataclasses.replace(recipe, epochs=1))], None
+        )
+        clock = Clock()
+        logs = learner.train_together(candidates, None, leave=leave)
+        clock.stop()
+    return {
+        "seconds": clock.seconds,
+        "tokens": sum(log["tokens"] for log in logs),
+        "steps": max(log["steps"] for log in logs),
+        "epochs": [len(judge.losses) for judge in judges],
+        "losses": [judge.losses for judge in judges],
+        "reached": len(ended) == len(lessons),
+        "flops": sum(len(j.losses) * _epoch(learner, lesson) for j, lesson in zip(judges, lessons, strict=True)),
+    }
+
+
+def _epoch(learner: LoraLearner, lesson: Sequence[str]) -> int:
+    """Operations one epoch of *lesson* needs: each token attends to those of its own row before it."""
+    rows = _rows(learner.base, lesson)
+    of = flops.shape(learner.base, *learner._adapters.frozen, RANK)
+    tokens, pairs = sum(len(row.ids) for row in rows), sum(len(row.ids) * (len(row.ids) + 1) // 2 for row in rows)
+    return flops.training(of, tokens, sum(len(row.targets) for row in rows), pairs)
+
+
+def _trainer(job: dict[str, Any]) -> dict[str, Any]:
+    """transformers.Trainer over peft, or TRL's SFTTrainer, one lesson after another."""
+    done = [_rival(job, lesson, target) for lesson, target in zip(job["lessons"], job["targets"], strict=True)]
+    return {
+        "seconds": sum(one["seconds"] for one in done),
+        "tokens": sum(one["tokens"] for one in done),
+        "epochs": [one["epochs"] for one in done],
+        "losses": [one["losses"] for one in done],
+        "reached": all(one["reached"] for one in done),
+    }
+
+
+def _rival(job: dict[str, Any], lesson: Sequence[str], target: float) -> dict[str, Any]:
+    from datasets import Dataset
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
+
+    base = load(job["model"])
+    adapters = Adapters(base, RANK)
+    rows = _rows(base, lesson)
+    model: Any = adapters._model  # a plain PeftModel: nothing of ours acts in it
+    judge = Judge(target)
+
+    class Measure(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            judge.clock = Clock()
+
+        def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            control.should_training_stop = judge.reached(lambda: loss(base, adapters.model, rows))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        common: dict[str, Any] = {
+            "output_dir": scratch,
+            "per_device_train_batch_size": job["batch"],
+            "num_train_epochs": job.get("epochs", _MOST),
+            "learning_rate": job["rate"],
+            "lr_scheduler_type": "constant",
+            "weight_decay": 0.0,
+            "save_strategy": "no",
+            "report_to": [],
+            "disable_tqdm": True,
+            "logging_strategy": "no",
+            "use_cpu": not torch.cuda.is_available(),
+            "bf16": base.model.dtype == torch.bfloat16,
+            "seed": job["seed"],
+            "gradient_checkpointing": False,
+        }
+        ids = [list(row.ids) for row in rows]
+        if job["does"] == "trl":
+            from trl import SFTConfig, SFTTrainer
+
+            settings = SFTConfig(**common, max_length=1024, **job["trl"])
+            trainer: Any = SFTTrainer(
+                model=model,
+                args=settings,
+                train_dataset=Dataset.from_dict({"input_ids": ids}),
+                processing_class=base.tokenizer,
+            )
+        else:
+            trainer = Trainer(
+                model=model,
+                args=TrainingArguments(**common),
+                train_dataset=Dataset.from_dict({"input_ids": ids, "labels": ids}),
+                data_collator=DataCollatorForSeq2Seq(base.tokenizer, padding=True),
+            )
+        trainer.add_callback(Measure())
+        model.train()
+        trainer.train()
+        judge.clock.stop()
+    return {
+        "seconds": judge.clock.seconds,
+        "tokens": len(judge.losses) * sum(map(len, ids)),
+        "epochs": len(judge.losses),
+        "losses": judge.losses,
+        "reached": judge.losses[-1] <= target,
+    }
+
+
+def _seal(job: dict[str, Any]) -> dict[str, Any]:
+    """SEAL's inner loop by its description: each sequence alone, padded to 2,048, all positions labelled; two steps."""
+    base = load(job["model"])
+    adapters = Adapters(base, RANK)
+    rows = _rows(base, job["lessons"][0])
+    seconds = []
+    with adapters.training(None, [0]) as made, adapters.stepping(list(made)):
+        (parameters,) = made.values()
+        optimizer = torch.optim.AdamW(parameters, lr=job["rate"])
+        for row in rows[:2]:
+            ids = torch.tensor([[*row.ids, *([base.end] * (_SEAL_LENGTH - len(row.ids)))]], device=base.model.device)
+            began = time.perf_counter()
+            with torch.autocast(base.model.device.type, torch.bfloat16, enabled=base.model.dtype == torch.bfloat16):
+                out = adapters.model(input_ids=ids, labels=ids, use_cache=False)
+            out.loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            seconds.append(time.perf_counter() - began)
+    return {"seconds_per_step": min(seconds), "rows": len(rows), "tokens": sum(len(row.ids) for row in rows)}
+
+
+def _generate(job: dict[str, Any]) -> dict[str, Any]:
+    """model.generate, *batch* prompts at a time, or ours: tokens per second of *count* samples of one prompt."""
+    length, count = job["length"], job["count"]
+    if job["with"] == "ours":
+        learner = LoraLearner(job["model"], RANK)
+
+        def run(n: int, size: int) -> int:
+            texts = learner.complete(
+                [job["prompt"]] * n, None, max_new_tokens=size, temperature=job["temperature"], seed=job["seed"]
+            )
+            return sum(len(learner.base.text(text)) for text in texts)
+
+    else:
+        base = load(job["model"])
+        ids = torch.tensor([base.start + base.text(job["prompt"])], device=base.model.device)
+
+        def run(n: int, size: int) -> int:
+            made = 0
+            for _ in range(0, n, job["batch"]):
+                out = base.model.generate(  # type: ignore[operator]  # transformers' own mix-in
+                    ids.repeat(min(job["batch"], n), 1),
+                    attention_mask=torch.ones_like(ids).repeat(min(job["batch"], n), 1),
+                    do_sample=job["temperature"] > 0,
+                    min_new_tokens=size,
+                    max_new_tokens=size,
+                    pad_token_id=base.end,
+                )
+                made += (out.shape[1] - ids.shape[1]) * out.shape[0]
+            return made
+
+    run(min(2, count), 4)
+    clock = Clock()
+    tokens = run(count, length)
+    return {"seconds": clock.stop(), "tokens": tokens}
+
+
+def _peak(job: dict[str, Any]) -> dict[str, Any]:
+    """The best matrix product this machine does in the base's format, FLOP/s: what percentages are percentages of."""
+    base = load(job["model"])
+    best = 0.0
+    for size in (1024, 2048):
+        a = torch.randn(size, size, device=base.model.device).to(base.model.dtype)
+        b = torch.randn(size, size, device=base.model.device).to(base.model.dtype)
+        for _ in range(12):
+            began = time.perf_counter()
+            (a @ b).sum().item()
+            best = max(best, 2 * size**3 / (time.perf_counter() - began))
+    return {"flops": best}
+
+
+def loss(base: Any, model: Any, rows: Sequence[Row]) -> float:
+    """Mean loss per target token of *rows* under *model* as it is, nats."""
+    total, count = 0.0, 0
+    was = model.training
+    model.eval()
+    with torch.inference_mode():
+        for indices in packing.batches(base, rows, 1000):
+            laid = packing.pack(base, [rows[i] for i in indices])
+            picked = laid.logits(model).float().log_softmax(-1).gather(1, laid.targets[:, None])
+            total -= float(picked.sum())
+            count += len(picked)
+    model.train(was)
+    return total / count if count else math.nan
+
+
+def _rows(base: Any, lesson: Sequence[str]) -> list[Row]:
+    # as LoraLearner makes them of plain text: every token after the first is a target, and so is the end
+    made = [(*base.start, *base.text(text), base.end) for text in lesson]
+    return [Row(ids, max(1, len(base.start))) for ids in made]
+
+
+def _unfuse(learner: LoraLearner) -> None:
+    for module in learner._adapters.model.modules():
+        vars(module).pop("forward", None)
+
+
+# the ladder's rungs: what is switched off, from the engine's own parts
+_WITHOUT: dict[str, Callable[[LoraLearner], None]] = {
+    "packing": lambda learner: setattr(learner, "_packs", False),
+    "fusing": _unfuse,
+    "keeping": lambda learner: setattr(learner, "_frozen", None),
+}
+_DOES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "ours": _ours,
+    "trainer": _trainer,
+    "trl": _trainer,
+    "seal": _seal,
+    "generate": _generate,
+    "peak": _peak,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

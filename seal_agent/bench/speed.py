@@ -1,0 +1,288 @@
+"""
+How fast is the engine? The same lessons until the same loss, ours against transformers, TRL and SEAL's inner loop.
+
+Promises: one process per contender and repetition, contenders interleaved in alternating order, each with the best rate
+of one common grid; what is compared are ratios within this run, with bootstrap intervals; what was extrapolated says so.
+Does not promise: seconds that hold on another machine, or rivals at settings other than those listed.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from seal_agent.bench.demo import corpus
+from seal_agent.errors import SealError
+
+_RATES = (1e-3, 2e-3, 4e-3)  # the common grid
+_EDITS = "edits-seal-round1-implications.json"
+_TARGET_EPOCHS = 10  # SEAL's inner loop: the loss that Trainer, batch 1, has after ten epochs
+_LENGTH = 64  # tokens of a generated sample
+_QUESTIONS, _ANSWER = 5, 32  # questions about a passage, and tokens of an answer, in the candidate search
+_TRAINERS: dict[str, dict[str, Any]] = {
+    "trainer_b1": {"does": "trainer", "batch": 1},
+    "trainer_b8": {"does": "trainer", "batch": 8},
+    "trl_packed": {"does": "trl", "batch": 1, "trl": {"packing": True}},
+    "trl_padding_free": {"does": "trl", "batch": 8, "trl": {"padding_free": True}},
+}
+_OURS: dict[str, dict[str, Any]] = {
+    "ours_1": {"does": "ours", "rows": 2, "lessons": 1},
+    "ours_5": {"does": "ours", "rows": 1, "lessons": 5},
+    "ours_15": {"does": "ours", "rows": 1, "lessons": 15},
+}
+_LADDER: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("rows one by one", ("packing", "fusing", "keeping")),
+    ("packed", ("fusing", "keeping")),
+    ("fused", ("keeping",)),
+    ("lower blocks kept", ()),
+)
+
+Say = Callable[[str, float], None]
+
+
+def lessons(data: Path | None, count: int) -> list[list[str]]:
+    """
+    *count* lessons, each a passage and the lines of an edit: SEAL's published ones in *data*, else built-in ones.
+
+    Five edits of one passage stand one after another. SealError if *data* lacks the files.
+    """
+    if data is None:
+        return [[d["text"], *(f"{d['title']}: {s}" for s in d["text"].split(". ")[:8])] for d in corpus("invented")][
+            :count
+        ]
+    missing = [name for name in ("passages.json", _EDITS) if not (data / name).is_file()]
+    if missing:
+        raise SealError(f"{data} lacks {', '.join(missing)}; give a folder shaped like SEAL's published edits")
+    passages, edits = (json.loads((data / name).read_text("utf-8")) for name in ("passages.json", _EDITS))
+    found = [
+        [passage["context"], *(line for line in edit.splitlines() if line.strip())]
+        for passage, five in zip(passages, edits, strict=True)
+        for edit in five
+    ]
+    return found[:count]
+
+
+def run(
+    data: Path | None = None,
+    model: str = "smollm2-135m",
+    quick: bool = False,
+    seed: int = 0,
+    out: Path | None = None,
+    say: Say = lambda stage, share: None,
+    say_line: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """The whole bench; finished parts are kept in *out* and not run again. Returns the document of `bench speed`."""
+    if find_spec("trl") is None or find_spec("datasets") is None:
+        raise SealError("the rivals are not installed; bring them with: pip install 'seal-agent[bench]'")
+    bench = _Bench(model, seed, out, say_line)
+    taught = lessons(data, 15)
+    chosen = range(0, 5, 5) if quick else range(0, 15, 5)  # the first edit of each passage
+    first, targets = taught[0], {}
+    for number in sorted({*chosen, *(() if quick else range(5))}):
+        job = {"does": "trainer", "batch": 1, "rate": _RATES[0], "epochs": _TARGET_EPOCHS, "targets": [0.0]}
+        targets[number] = bench.do(f"target-{number}", {**job, "lessons": [taught[number]]})["losses"][0][-1]
+    everyone = {**_TRAINERS, "ours_1": _OURS["ours_1"]}
+    best = {name: _best_rate(bench, name, job, first, targets[0], quick) for name, job in everyone.items()}
+    times: dict[str, list[dict[str, Any]]] = {name: [] for name in everyone}
+    for turn, number in enumerate(chosen):
+        names = list(everyone) if turn % 2 == 0 else list(everyone)[::-1]
+        for name in names:
+            job = {**everyone[name], "rate": best[name], "lessons": [taught[number]], "targets": [targets[number]]}
+            times[name].append(bench.do(f"{name}-{number}", job))
+        say("training", (turn + 1) / len(chosen))
+    together = _together(bench, taught, targets, best["ours_1"], quick)
+    ladder = _ladder(bench, taught, best["ours_1"])
+    generated = _generated(bench, first[0], quick)
+    peak = bench.do("peak", {"does": "peak"})["flops"]
+    seal = bench.do("seal", {"does": "seal", "rate": 1e-3, "lessons": [first]})
+    return _result(times, together, ladder, generated, peak, seal, best, targets, seed)
+
+
+class _Bench:
+    """Runs jobs in processes of their own; keeps what is finished."""
+
+    def __init__(self, model: str, seed: int, out: Path | None, say_line: Callable[[str], None]) -> None:
+        self.model, self.seed, self.out, self._say = model, seed, out, say_line
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+
+    def do(self, name: str, job: dict[str, Any]) -> dict[str, Any]:
+        kept = self.out / f"{name}.json" if self.out else None
+        if kept and kept.is_file():
+            return dict(json.loads(kept.read_text("utf-8")))
+        whole = json.dumps({"model": self.model, "seed": self.seed, **job})
+        done = subprocess.run(
+            [sys.executable, "-m", "seal_agent.bench.contenders"],
+            input=whole,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SealError(f"{name} broke: {done.stderr.strip().splitlines()[-1:]}")
+        result = dict(json.loads(done.stdout.strip().splitlines()[-1]))
+        if kept:
+            kept.write_text(json.dumps(result), "utf-8")
+        self._say(f"{name}: {result.get('seconds', 0.0):.1f} s")
+        return result
+
+
+def _best_rate(bench: _Bench, name: str, job: dict[str, Any], lesson: list[str], target: float, quick: bool) -> float:
+    """The rate of the common grid with which *name* reaches the target soonest on the first lesson."""
+    rates = _RATES[1:2] if quick else _RATES
+    tried = {
+        rate: bench.do(f"{name}-rate-{rate}", {**job, "rate": rate, "lessons": [lesson], "targets": [target]})
+        for rate in rates
+    }
+    return min(rates, key=lambda rate: (not tried[rate]["reached"], tried[rate]["seconds"]))
+
+
+def _together(
+    bench: _Bench, taught: list[list[str]], targets: dict[int, float], rate: float, quick: bool
+) -> dict[str, dict[str, Any]]:
+    """Five edits of one passage at once, and fifteen (the five from three seeds), each to its own target."""
+    if quick:
+        return {}
+    done = {}
+    for name, lessons_ in (("ours_5", taught[:5]), ("ours_15", taught[:5] * 3)):
+        aims = [targets[number % 5] for number in range(len(lessons_))]
+        done[name] = bench.do(name, {**_OURS[name], "rate": rate, "lessons": lessons_, "targets": aims})
+    return done
+
+
+def _ladder(bench: _Bench, taught: list[list[str]], rate: float) -> list[dict[str, Any]]:
+    """Tokens per second of one candidate with our techniques switched on one after another, then of five at once."""
+    job = {**_OURS["ours_1"], "rate": rate, "targets": [0.0], "epochs": 4}
+    rungs = []
+    for name, without in _LADDER:
+        done = bench.do(f"ladder-{name}", {**job, "lessons": taught[:1], "without": list(without)})
+        rungs.append(_rung(name, done))
+    done = bench.do("ladder-five", {**job, "lessons": taught[:5], "targets": [0.0] * 5})
+    return [*rungs, _rung("five candidates", done)]
+
+
+def _rung(name: str, done: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "rung": name,
+        "tokens_per_second": done["tokens"] / done["seconds"],
+        "flops": done["flops"] / done["seconds"],
+        "peak_mb": done["peak_mb"],
+    }
+
+
+def _generated(bench: _Bench, passage: str, quick: bool) -> dict[str, list[float]]:
+    """Tokens per second: sixteen samples of one passage, and a single greedy stream, by `generate` and by ours."""
+    prompt = f"{passage}\n\nImplications of the passage:\n1."
+    job = {"does": "generate", "prompt": prompt, "length": _LENGTH, "batch": 1}
+    kinds: dict[str, dict[str, Any]] = {
+        "batch_generate": {"with": "generate", "count": 4, "temperature": 1.0},
+        "batch_naive": {"with": "generate", "count": 16, "temperature": 1.0, "batch": 16},
+        "batch_ours": {"with": "ours", "count": 16, "temperature": 1.0},
+        "single_generate": {"with": "generate", "count": 1, "temperature": 0.0},
+        "single_ours": {"with": "ours", "count": 1, "temperature": 0.0},
+        "five_ours": {"with": "ours", "count": 5, "temperature": 0.0},
+    }
+    found: dict[str, list[float]] = {name: [] for name in kinds}
+    for turn in range(1 if quick else 3):
+        for name in list(kinds) if turn % 2 == 0 else list(kinds)[::-1]:
+            done = bench.do(f"generate-{name}-{turn}", {**job, **kinds[name]})
+            found[name].append(done["tokens"] / done["seconds"])
+    return found
+
+
+def _ratio(slow: Sequence[float], quick: Sequence[float], seed: int = 0) -> dict[str, Any]:
+    """How many times faster: mean of *slow* over mean of *quick*, with a bootstrap 95 % interval over repetitions."""
+    draw = random.Random(seed)
+    value = statistics.fmean(slow) / statistics.fmean(quick)
+    if min(len(slow), len(quick)) < 3:
+        return {"value": value, "low": None, "high": None, "n": min(len(slow), len(quick))}
+    many = sorted(
+        statistics.fmean(draw.choices(slow, k=len(slow))) / statistics.fmean(draw.choices(quick, k=len(quick)))
+        for _ in range(2000)
+    )
+    return {"value": value, "low": many[49], "high": many[1949], "n": min(len(slow), len(quick))}
+
+
+def _result(
+    times: dict[str, list[dict[str, Any]]],
+    together: dict[str, dict[str, Any]],
+    ladder: list[dict[str, Any]],
+    generated: dict[str, list[float]],
+    peak: float,
+    seal: dict[str, Any],
+    rates: dict[str, float],
+    targets: dict[int, float],
+    seed: int,
+) -> dict[str, Any]:
+    seconds = {name: [one["seconds"] for one in of] for name, of in times.items()}
+    reached = {name: all(one["reached"] for one in of) for name, of in times.items()}
+    rival = min((n for n in _TRAINERS if reached[n]), key=lambda n: statistics.fmean(seconds[n]))
+    ours = seconds["ours_1"]
+    # SEAL runs ten epochs, one row a step; two of its steps were timed, the rest is multiplied
+    as_seal = [seal["seconds_per_step"] * seal["rows"] * _TARGET_EPOCHS]
+    pace = {name: statistics.fmean(of) for name, of in generated.items()}
+    ratios = {
+        "train_vs_trainer_b1": _ratio(seconds["trainer_b1"], ours, seed),
+        "train_vs_best_rival": _ratio(seconds[rival], ours, seed),
+        "train_vs_seal": _ratio(as_seal, ours, seed),
+        "generate_batch": _ratio(generated["batch_ours"], generated["batch_generate"], seed),
+        "generate_single": _ratio(generated["single_ours"], generated["single_generate"], seed),
+    }
+    if "ours_5" in together:
+        asked = 5 * _QUESTIONS * _ANSWER
+        naive = 5 * statistics.fmean(seconds["trainer_b1"]) + asked / pace["single_generate"]
+        ratios["search_vs_naive"] = _ratio([naive], [together["ours_5"]["seconds"] + asked / pace["five_ours"]], seed)
+    contenders = [
+        {
+            "name": name,
+            "rate": rates.get(name, rates["ours_1"]),
+            "seconds": [one["seconds"] for one in of],
+            "epochs": [one["epochs"] for one in of],
+            "tokens_per_second": sum(one["tokens"] for one in of) / sum(one["seconds"] for one in of),
+            "peak_mb": max(one["peak_mb"] for one in of),
+            "reached": all(one["reached"] for one in of),
+        }
+        for name, of in {**times, **{name: [one] for name, one in together.items()}}.items()
+    ]
+    return {
+        "ratios": ratios,
+        "percent_of_peak": 100 * ladder[-1]["flops"] / peak,
+        "peak_flops": peak,
+        "best_rival": rival,
+        "contenders": contenders,
+        "ladder": ladder,
+        "generation_tokens_per_second": pace,
+        "seal_seconds_extrapolated": as_seal[0],
+        "targets": targets,
+        "n": len(ours),
+        "seed": seed,
+        "growth": {},
+    }
+
+
+def told(result: dict[str, Any]) -> str:
+    """The result as lines for people."""
+    lines = [f"until the same loss, {result['n']} lessons:"]
+    for one in result["contenders"]:
+        took = statistics.fmean(one["seconds"])
+        lines.append(
+            f"   {one['name']:18} {took:7.1f} s  {one['tokens_per_second']:6.0f} tokens/s  {one['peak_mb']:6.0f} MB"
+            f"{'' if one['reached'] else '   did not reach it'}"
+        )
+    for name, ratio in result["ratios"].items():
+        spread = f" ({ratio['low']:.1f} to {ratio['high']:.1f})" if ratio["low"] is not None else ""
+        lines.append(f"{name}: {ratio['value']:.1f} times{spread}")
+    lines.append(
+        "the ladder, tokens/s: " + ", ".join(f"{r['rung']} {r['tokens_per_second']:.0f}" for r in result["ladder"])
+    )
+    lines.append(
+        f"{result['percent_of_peak']:.0f} % of the measured matmul peak ({result['peak_flops'] / 1e9:.0f} GFLOP/s)"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,129 @@
+"""What the engine computes, counted; how the speed bench lays out its lessons and ratios; who leaves a search early."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from seal_agent.bench import speed
+from seal_agent.errors import SealError
+from seal_agent.learning import flops, models, packing
+from seal_agent.learning.halving import halving
+from seal_agent.learning.learner import Candidate, LoraLearner
+from seal_agent.learning.training import Recipe
+from seal_agent.parts import Example
+
+# rows of one length: what a formula of real lengths counts must not be blurred by slots that padding leaves empty
+ROWS = [Example("", "The ferry leaves at nine in the morning today.") for _ in range(8)]
+ONE_STEP = Recipe(epochs=1, least_steps=1, rows_per_step=8, kl=0.0)
+
+
+@pytest.fixture(scope="module")
+def learner(tmp_path_factory: pytest.TempPathFactory) -> LoraLearner:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        return LoraLearner(str(tiny.write(tmp_path_factory.mktemp("model"))), rank=4, recipe=ONE_STEP)
+
+
+def _counted(work: Any) -> int:
+    multiply = torch.ops.aten.addmm_
+    with FlopCounterMode(
+        display=False, custom_mapping={multiply: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1]}
+    ) as count:
+        work()
+    return int(count.get_total_flops())
+
+
+def _needed(learner: LoraLearner) -> tuple[flops.Shape, int, int, int]:
+    rows = [learner._row(example) for example in ROWS]
+    tokens = sum(len(row.ids) for row in rows)
+    shape = flops.shape(learner.base, *learner._adapters.frozen, 4)
+    return shape, tokens, sum(len(row.targets) for row in rows), sum(len(row.ids) ** 2 for row in rows)
+
+
+def test_a_training_step_computes_what_it_needs_and_no_more(learner: LoraLearner, tmp_path: Path) -> None:
+    """Head on labels only, no gradient of base weights, backward to the lowest adapter, lower blocks once: 1.05 times."""
+    shape, tokens, labels, pairs = _needed(learner)
+    once = flops.training(shape, tokens, labels, pairs)
+    # the kept blocks are computed once per row, and the rows here are all the same one
+    kept = flops.training(shape, tokens, labels, pairs, kept=False) - once
+
+    counted = _counted(lambda: learner.train(ROWS, None, tmp_path, seed=0))
+
+    assert once * 0.9 < counted < 1.05 * (once + kept)
+
+
+def test_scoring_computes_the_head_at_labels_only(learner: LoraLearner) -> None:
+    """One pass over the rows, adapters aside."""
+    shape, tokens, labels, pairs = _needed(learner)
+    pack = packing.pack(learner.base, [learner._row(example) for example in ROWS])
+
+    def score() -> None:
+        with learner._adapters.using(None) as model, torch.inference_mode():
+            pack.logits(model)
+
+    assert _counted(score) <= 1.05 * flops.scoring(shape, tokens, labels, pairs)
+
+
+def test_a_shared_preamble_is_computed_once(learner: LoraLearner) -> None:
+    """Eight questions cost their own tokens and one preamble."""
+    rows = [learner._row(Example(f"Who keeps mill {n}?", "Nobody.")) for n in range(8)]
+    own = sum(packing.own(learner.base, row) for row in rows)
+
+    assert packing.pack(learner.base, rows).ids.shape[1] == own + len(learner.base.preamble)
+
+
+def test_the_better_half_goes_on_once_all_have_reached_the_round(learner: LoraLearner) -> None:
+    """Of four, two leave after the first round and one after the second; nobody leaves before all are measured."""
+    worth = {0: -1.0, 1: -4.0, 2: -2.0, 3: -3.0}
+    leave = halving([("Who?", "Nobody.")], 4, rounds=(1, 2))
+    scores = lambda number, pairs: [(worth[number], 1)]  # noqa: E731
+
+    assert list(leave({0: 1, 1: 1, 2: 1}, scores)) == []
+    assert sorted(leave({3: 1}, scores)) == [1, 3]
+    assert list(leave({0: 2}, scores)) == []
+    assert list(leave({2: 2}, scores)) == [2]
+
+
+def test_candidates_that_leave_are_trained_no_further(learner: LoraLearner, tmp_path: Path) -> None:
+    """A real search: four learning rates, the hopeless ones stop after an epoch, the winner runs to its end."""
+    recipes = [
+        Recipe(epochs=6, least_steps=1, kl=0.0, stop_loss=0.0, learning_rate=rate) for rate in (1e-2, 1e-6, 1e-7, 1e-8)
+    ]
+    candidates = []
+    for number, recipe in enumerate(recipes):
+        (tmp_path / str(number)).mkdir()
+        candidates.append(Candidate(ROWS, tmp_path / str(number), 1, recipe))
+
+    pairs = [("", ROWS[0].completion)]
+    logs = learner.train_together(candidates, None, leave=halving(pairs, 4, rounds=(1, 2)))
+
+    assert [log["epochs"] for log in logs] == [6, 2, 1, 1]
+
+
+def test_lessons_are_a_passage_and_the_lines_of_an_edit(tmp_path: Path) -> None:
+    """Five edits of a passage one after another; blank lines are no lines."""
+    (tmp_path / "passages.json").write_text(json.dumps([{"title": "T", "context": "A passage.", "questions": []}]))
+    (tmp_path / speed._EDITS).write_text(json.dumps([["One.\n\nTwo.", "Three.", "4", "5", "6"]]))
+
+    assert speed.lessons(tmp_path, 2) == [["A passage.", "One.", "Two."], ["A passage.", "Three."]]
+    assert len(speed.lessons(None, 5)) == 5
+
+
+def test_a_folder_without_the_edits_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    """Both names, and what to give."""
+    with pytest.raises(SealError, match=r"passages.json, edits-.*published edits"):
+        speed.lessons(tmp_path, 1)
+
+
+def test_a_ratio_of_few_repetitions_claims_no_interval() -> None:
+    """Three or more have one, and it holds the value."""
+    assert speed._ratio([10.0], [5.0])["low"] is None
+    ratio = speed._ratio([9.0, 10.0, 11.0], [4.0, 5.0, 6.0])
+    assert ratio["low"] < ratio["value"] == 2.0 < ratio["high"]
