@@ -410,12 +410,15 @@ def speed(
     model: Annotated[str, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")] = "smollm2-135m",
     json: Json = False,
     seed: int = 0,
+    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the ladder.")] = None,
 ) -> Reply:
     """The engine against transformers, TRL and SEAL's inner loop: the same lessons until the same loss."""
-    from seal_agent.bench.speed import run, told
+    from seal_agent.bench.speed import draw, run, told
 
     with show.Progress() as say:
         result = run(data, model, quick, seed, out, say, show.note)
+    if picture:
+        draw(result, picture)
     return Reply(result, lambda: told(result))
 
 

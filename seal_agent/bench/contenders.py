@@ -27,6 +27,7 @@ import torch
 
 from seal_agent.learning import flops, packing
 from seal_agent.learning.adapters import Adapters
+from seal_agent.learning.halving import halving
 from seal_agent.learning.learner import Candidate, LoraLearner
 from seal_agent.learning.models import load
 from seal_agent.learning.packing import Row
@@ -133,6 +134,40 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _search(job: dict[str, Any]) -> dict[str, Any]:
+    """Five candidates scored by the passage's questions: all to the end, then with the weak ones leaving early."""
+    recipe = Recipe(job["epochs"], 1, job["rate"], 0.0, job["rows"], stop_loss=0.0, falls=False)
+    learner = LoraLearner(job["model"], RANK, recipe)
+    pairs = [(question, answer) for question, answer in job["pairs"]]
+    count = len(job["lessons"])
+    done: dict[str, dict[str, Any]] = {}
+    for name in ("full", "halved"):
+        leave: Any = halving(pairs, count, rounds=(job["epochs"] // 3, 2 * job["epochs"] // 3))
+        with tempfile.TemporaryDirectory() as scratch:
+            outs = [Path(scratch) / str(number) for number in range(count)]
+            for out in outs:
+                out.mkdir()
+            candidates = [
+                Candidate([Example("", text) for text in lesson], out, job["seed"] + number, recipe)
+                for number, (lesson, out) in enumerate(zip(job["lessons"], outs, strict=True))
+            ]
+            began = time.perf_counter()
+            extra = {"leave": leave} if name == "halved" else {}
+            logs = learner.train_together(candidates, None, **extra)
+            spent = time.perf_counter() - began
+            scores = [sum(s for s, _ in learner.score(pairs, out)) for out in outs]
+        done[name] = {
+            "seconds": spent,
+            "tokens": sum(log["tokens"] for log in logs),
+            "epochs": [log["epochs"] for log in logs],
+            "scores": [score / sum(len(learner.base.answer(answer)) for _, answer in pairs) for score in scores],
+        }
+    stayed = [n for n, epochs in enumerate(done["halved"]["epochs"]) if epochs == max(done["halved"]["epochs"])]
+    chosen = max(stayed, key=lambda n: done["halved"]["scores"][n])
+    full = done["full"]["scores"]
+    return {**done, "seconds": done["full"]["seconds"], "chosen": chosen, "regret": max(full) - full[chosen]}
+
+
 def _epoch(learner: LoraLearner, lesson: Sequence[str]) -> int:
     """Operations one epoch of *lesson* needs: each token attends to those of its own row before it."""
     rows = _rows(learner.base, lesson)
@@ -191,7 +226,7 @@ def _rival(job: dict[str, Any], lesson: Sequence[str], target: float) -> dict[st
         if job["does"] == "trl":
             from trl import SFTConfig, SFTTrainer
 
-            settings = SFTConfig(**common, max_length=1024, **job["trl"])
+            settings = SFTConfig(**common, **job["trl"])
             trainer: Any = SFTTrainer(
                 model=model,
                 args=settings,
@@ -326,6 +361,7 @@ _DOES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "trainer": _trainer,
     "trl": _trainer,
     "seal": _seal,
+    "search": _search,
     "generate": _generate,
     "peak": _peak,
 }

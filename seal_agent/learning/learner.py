@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,6 @@ class LoraLearner:
         self.recipe = recipe or Recipe()
         self._adapters = Adapters(self.base, rank)
         self._packs = self._fused()
-        self._frozen = self._below()
         self._lock = threading.RLock()
         self._anchors: dict[Row, Anchor] = {}
 
@@ -61,7 +61,8 @@ class LoraLearner:
         undo()
         return packing.exact(self.base)
 
-    def _below(self) -> Frozen | None:
+    @cached_property
+    def _frozen(self) -> Frozen | None:
         """The blocks under the lowest adapter, where there are some and their output can stand for them."""
         blocks, lowest = self._adapters.frozen
         below = Frozen(self.base, self._adapters.model, blocks, lowest)
