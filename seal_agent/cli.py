@@ -406,7 +406,7 @@ def speed(
         Path | None, typer.Option("--data", help="A folder of SEAL's published edits; else built in.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Keep finished parts here, and go on from them.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate: under five minutes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate: about ten minutes.")] = False,
     model: Annotated[str, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")] = "smollm2-135m",
     json: Json = False,
     seed: int = 0,
