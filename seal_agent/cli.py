@@ -407,7 +407,7 @@ def speed(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Keep finished parts here, and go on from them.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate: about ten minutes.")] = False,
-    model: Annotated[str, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")] = "smollm2-135m",
+    model: Model = None,
     json: Json = False,
     seed: int = 0,
     picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the ladder.")] = None,

@@ -51,7 +51,7 @@ def _apart(first: Path, second: Path) -> float:
 def _folders(root: Path, count: int) -> list[Path]:
     made = [root / str(number) for number in range(count)]
     for folder in made:
-        folder.mkdir()
+        folder.mkdir(parents=True)
     return made
 
 
@@ -129,10 +129,7 @@ def test_candidates_trained_together_are_those_trained_alone(learner: LoraLearne
     """Other rows, other lengths, other rates, other seeds, one done earlier: within 1e-5."""
     recipes = [SHORT, dataclasses.replace(SHORT, learning_rate=1e-3), dataclasses.replace(SHORT, epochs=1)]
     lessons = [LESSON, [*LESSON[1:], Example("Who?", "Nobody knows who it was or whence.")], LESSON[:2]]
-    together, alone = _folders(tmp_path, 3), _folders(tmp_path / "..", 0)
-    alone = [tmp_path / f"alone-{number}" for number in range(3)]
-    for folder in alone:
-        folder.mkdir()
+    together, alone = (_folders(tmp_path / name, 3) for name in ("together", "alone"))
 
     logs = learner.train_together(
         [Candidate(e, out, seed, r) for e, out, seed, r in zip(lessons, together, (4, 5, 6), recipes, strict=True)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,26 @@ def test_a_ratio_of_few_repetitions_claims_no_interval() -> None:
     assert speed._ratio([10.0], [5.0])["low"] is None
     ratio = speed._ratio([9.0, 10.0, 11.0], [4.0, 5.0, 6.0])
     assert ratio["low"] < ratio["value"] == 2.0 < ratio["high"]
+
+
+def test_without_the_rivals_it_says_how_to_bring_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are an extra, and nothing else needs them."""
+    monkeypatch.setattr(speed, "find_spec", lambda name: None)
+
+    with pytest.raises(SealError, match=r"pip install 'seal-agent\[bench\]'"):
+        speed.run()
+
+
+def test_kept_parts_of_another_job_are_not_taken_for_this_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Same name, another model: run again. The same job: read from the folder."""
+    ran: list[str] = []
+
+    def process(command: Any, input: str, **how: Any) -> Any:
+        ran.append(json.loads(input)["model"])
+        return subprocess.CompletedProcess(command, 0, stdout=json.dumps({"seconds": 1.0}))
+
+    monkeypatch.setattr(speed.subprocess, "run", process)
+    for model in ("a", "b", "a"):
+        speed._Bench(model, 0, tmp_path, lambda line: None).do("peak", {"does": "peak"})
+
+    assert ran == ["a", "b"]

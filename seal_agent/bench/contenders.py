@@ -54,17 +54,15 @@ class Clock:
 
 
 class Judge:
-    """Mean loss per real target token of each lesson, epoch by epoch; the time at which the target was reached."""
+    """Mean loss per real target token of a lesson, epoch by epoch, until the target is reached."""
 
     def __init__(self, target: float) -> None:
-        self.target, self.clock = target, Clock()
+        self.target = target
         self.losses: list[float] = []
 
-    def reached(self, measure: Callable[[], float]) -> bool:
-        self.clock.stop()
-        self.losses.append(measure())
-        self.clock.start()
-        return self.losses[-1] <= self.target
+    def reached(self, value: float) -> bool:
+        self.losses.append(value)
+        return value <= self.target
 
 
 def main() -> int:
@@ -96,18 +94,16 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
     pairs = [[("", text) for text in lesson] for lesson in lessons]
     judges = [Judge(target) for target in job["targets"]]
     clock = Clock()
-    ended: dict[int, float] = {}
+    ended: set[int] = set()
 
-    def leave(epochs: dict[int, int], scores: Any) -> list[int]:
+    def leave(epochs: dict[int, int], scores: Any) -> set[int]:
         clock.stop()
-        out = []
-        for number in epochs:
-            total = scores(number, pairs[number])
-            if judges[number].reached(lambda total=total: -sum(s for s, _ in total) / sum(n for _, n in total)):  # type: ignore[misc]
-                ended[number] = clock.seconds
-                out.append(number)
+        totals = {number: scores(number, pairs[number]) for number in epochs}
+        means = {number: -sum(s for s, _ in of) / sum(n for _, n in of) for number, of in totals.items()}
+        there = {number for number, mean in means.items() if judges[number].reached(mean)}
+        ended.update(there)
         clock.start()
-        return out
+        return there
 
     with tempfile.TemporaryDirectory() as scratch:
         candidates = []
@@ -196,14 +192,16 @@ def _rival(job: dict[str, Any], lesson: Sequence[str], target: float) -> dict[st
     adapters = Adapters(base, RANK)
     rows = _rows(base, lesson)
     model: Any = adapters._model  # a plain PeftModel: nothing of ours acts in it
-    judge = Judge(target)
+    judge, clock = Judge(target), Clock()
 
     class Measure(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            judge.clock = Clock()
+            clock.start()
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            control.should_training_stop = judge.reached(lambda: loss(base, adapters.model, rows))
+            clock.stop()
+            control.should_training_stop = judge.reached(loss(base, adapters.model, rows))
+            clock.start()
 
     with tempfile.TemporaryDirectory() as scratch:
         common: dict[str, Any] = {
@@ -243,9 +241,9 @@ def _rival(job: dict[str, Any], lesson: Sequence[str], target: float) -> dict[st
         trainer.add_callback(Measure())
         model.train()
         trainer.train()
-        judge.clock.stop()
+        clock.stop()
     return {
-        "seconds": judge.clock.seconds,
+        "seconds": clock.seconds,
         "tokens": len(judge.losses) * sum(map(len, ids)),
         "epochs": len(judge.losses),
         "losses": judge.losses,

@@ -14,12 +14,14 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import SealError
+from seal_agent.learning import embedded
 
 _RATES = (1e-3, 2e-3, 4e-3)  # the common grid
 _EDITS = "edits-seal-round1-implications.json"
@@ -33,9 +35,8 @@ _TRAINERS: dict[str, dict[str, Any]] = {
     "trl_padding_free": {"does": "trl", "batch": 8, "trl": {"padding_free": True, "max_length": None}},
 }
 _OURS: dict[str, dict[str, Any]] = {
-    "ours_1": {"does": "ours", "rows": 2, "lessons": 1},
-    "ours_5": {"does": "ours", "rows": 1, "lessons": 5},
-    "ours_15": {"does": "ours", "rows": 1, "lessons": 15},
+    "ours_1": {"does": "ours", "rows": 2},
+    "ours_many": {"does": "ours", "rows": 1},  # other candidates bring the rows that fill a step
 }
 _LADDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rows one by one", ("packing", "fusing", "keeping")),
@@ -71,7 +72,7 @@ def lessons(data: Path | None, count: int) -> list[list[str]]:
 
 def run(
     data: Path | None = None,
-    model: str = "smollm2-135m",
+    model: str | None = None,
     quick: bool = False,
     seed: int = 0,
     out: Path | None = None,
@@ -81,7 +82,7 @@ def run(
     """The whole bench; finished parts are kept in *out* and not run again. Returns the document of `bench speed`."""
     if find_spec("trl") is None or find_spec("datasets") is None:
         raise SealError("the rivals are not installed; bring them with: pip install 'seal-agent[bench]'")
-    bench = _Bench(model, seed, out, say_line)
+    bench = _Bench(model or embedded.MODEL.folder, seed, out, say_line)
     taught = lessons(data, 15)
     chosen = range(0, 5, 5) if quick else range(0, 15, 5)  # the first edit of each passage
     first, targets = taught[0], {}
@@ -118,10 +119,11 @@ class _Bench:
             out.mkdir(parents=True, exist_ok=True)
 
     def do(self, name: str, job: dict[str, Any]) -> dict[str, Any]:
-        kept = self.out / f"{name}.json" if self.out else None
+        whole = json.dumps({"model": self.model, "seed": self.seed, **job})
+        # named by what was asked, so that another model, seed or folder of data never finds these results
+        kept = self.out / f"{name}-{sha256(whole.encode()).hexdigest()[:12]}.json" if self.out else None
         if kept and kept.is_file():
             return dict(json.loads(kept.read_text("utf-8")))
-        whole = json.dumps({"model": self.model, "seed": self.seed, **job})
         done = subprocess.run(
             [sys.executable, "-m", "seal_agent.bench.contenders"],
             input=whole,
@@ -158,14 +160,14 @@ def _together(
     done = {}
     for name, lessons_ in (("ours_5", taught[:5]), ("ours_15", taught[:5] * 3)):
         aims = [targets[number % 5] for number in range(len(lessons_))]
-        done[name] = bench.do(name, {**_OURS[name], "rate": rate, "lessons": lessons_, "targets": aims})
+        done[name] = bench.do(name, {**_OURS["ours_many"], "rate": rate, "lessons": lessons_, "targets": aims})
     return done
 
 
 def _searched(bench: _Bench, data: Path, taught: list[list[str]], rate: float) -> list[dict[str, Any]]:
     """For each passage: what successive halving among its five edits saves, and what it loses against the full search."""
     passages = json.loads((data / "passages.json").read_text("utf-8"))
-    job = {**_OURS["ours_5"], "does": "search", "rate": rate, "epochs": 9}
+    job = {**_OURS["ours_many"], "does": "search", "rate": rate, "epochs": 9}
     found = []
     for number in range(len(taught) // 5):
         pairs = [(q["question"], q["answer"]) for q in passages[number]["questions"]]
@@ -198,7 +200,7 @@ def _rung(name: str, done: dict[str, Any]) -> dict[str, Any]:
 
 
 def _generated(bench: _Bench, passage: str, quick: bool) -> dict[str, list[float]]:
-    """Tokens per second: sixteen samples of one passage, and a single greedy stream, by `generate` and by ours."""
+    """Tokens per second: sixteen samples of one passage (four, one by one) and a single stream, `generate` and ours."""
     prompt = f"{passage}\n\nImplications of the passage:\n1."
     job = {"does": "generate", "prompt": prompt, "length": _LENGTH, "batch": 1}
     kinds: dict[str, dict[str, Any]] = {
@@ -285,7 +287,7 @@ def _result(
         "targets": targets,
         "n": len(ours),
         "seed": seed,
-        "growth": {},
+        "growth": {},  # not measured yet; the key is part of the document's shape
     }
 
 

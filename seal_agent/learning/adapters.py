@@ -88,20 +88,22 @@ class Adapters:
         What an adapter starts from depends on its seed alone, not on how many there are.
         """
         names = [_name(f"training-{number}-{seed}") for number, seed in enumerate(seeds)]
+        begun = None if parent is None else read(parent)
         try:
             for name, seed in zip(names, seeds, strict=True):
                 with torch.random.fork_rng():
                     torch.manual_seed(seed)
                     self._model.add_adapter(name, self._config)
-                if parent is not None:
-                    set_peft_model_state_dict(self._model, read(parent), adapter_name=name)
+                if begun is not None:
+                    set_peft_model_state_dict(self._model, begun, adapter_name=name)
             self._train(names)
             yield {n: [p for key, p in self._model.named_parameters() if f".{n}." in key] for n in names}
         finally:
             self._trains = False
             self._model.set_adapter(_name("start"), inference_mode=True)
             for name in names:
-                self._model.delete_adapter(name)
+                if name in self._model.peft_config:  # all of them, unless adding one failed
+                    self._model.delete_adapter(name)
 
     def _train(self, names: Sequence[str]) -> None:
         tuner: Any = self._model.base_model  # the tuner takes several names, PeftModel one

@@ -10,8 +10,8 @@ Source: frozen activations kept across epochs, AutoFreeze (arXiv 2102.01386).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -58,13 +58,14 @@ class Frozen:
         tokens = sum(len(row.ids) for row in set(rows))
         return tokens * weight.shape[1] * weight.element_size() < _MOST
 
-    def learn(self, rows: Sequence[Row]) -> None:
-        """Compute the states of *rows*, forgetting those of all others."""
+    def learn(self, rows: Sequence[Row], turn: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
+        """Compute the states of *rows*, forgetting those of all others. *turn* is entered anew for each pack."""
         self._states = {row: self._states[row] for row in set(rows) if row in self._states}
         fresh = [row for row in dict.fromkeys(rows) if row not in self._states]
         for indices in batches(self.base, fresh, _PACK):
             chosen = [fresh[i] for i in indices]
-            self._keep(chosen, self._below(pack(self.base, chosen)))
+            with turn():
+                self._keep(chosen, self._below(pack(self.base, chosen)))
 
     def lower(self, *sections: Sequence[Row]) -> torch.Tensor:
         """The states of a pack of these sections, [1, T, width]."""

@@ -144,11 +144,11 @@ def _lora(module: Any) -> Callable[..., torch.Tensor]:
             return out
         segments = _segments.get()
         names = segments.names if segments else tuple(module.active_adapters)
-        if not torch.is_grad_enabled() and (whole := _merged(module).get(names[0])) is not None:
-            return torch.nn.functional.linear(x, whole, module.base_layer.bias)
         if args or kwargs or module.merged or (segments is None and len(names) != 1):
             other: torch.Tensor = plain(x, *args, **kwargs)
             return other
+        if segments is None and not torch.is_grad_enabled() and names[0] in _merged(module):
+            return torch.nn.functional.linear(x, _merged(module)[names[0]], module.base_layer.bias)
         factors = [f for name in names for f in (module.lora_A[name].weight, module.lora_B[name].weight)]
         tokens = segments.tokens if segments else (x.numel() // x.shape[-1],)
         base = module.base_layer

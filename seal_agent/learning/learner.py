@@ -193,6 +193,8 @@ class LoraLearner:
             say("training", step.step / step.steps)
 
         sorted_rows = [self._sorted(one.examples) for one in candidates]  # anchors ask the base: before, not within
+        with self._lock:
+            below = self._frozen  # looked at on first use, which takes the model apart for a moment
         with self._training(parent, [one.seed for one in candidates]) as made:
             lessons = [
                 Lesson(name, parameters, *rows, one.recipe, one.seed)
@@ -204,7 +206,7 @@ class LoraLearner:
                 self._adapters.model,
                 lessons,
                 packed=self._packs,
-                frozen=self._frozen,
+                frozen=below,
                 turn=lambda: self._turn(names),
                 leave=lambda epochs: leave(epochs, lambda number, pairs: self._scores(pairs, names[number])),
                 progress=report,

@@ -139,8 +139,7 @@ def train(
         everything = [row for run in runs for step in run.plan for row in step.rows]
         frozen = frozen if frozen.fits(everything) else None
     if frozen:
-        with turn():
-            frozen.learn(everything)
+        frozen.learn(everything, turn)
     longest = max(len(run.plan) for run in runs)
     for step in range(longest):
         alive = [run for run in runs if run.goes_on(step)]
@@ -168,9 +167,9 @@ class _Step:
     def rows(self) -> tuple[Row, ...]:
         return (*self.learn, *(anchor.row for anchor in self.beside))
 
-    @property
-    def targets(self) -> list[Targets]:
-        rows = [certain(torch.tensor(row.targets), _TOP) for row in self.learn]
+    def targets(self, where: torch.device) -> list[Targets]:
+        """What each row's labels should be, in the order of the rows."""
+        rows = [certain(torch.tensor(row.targets, device=where), _TOP) for row in self.learn]
         return [*rows, *(anchor.targets for anchor in self.beside)]
 
 
@@ -262,7 +261,7 @@ def _forward_and_back(
     # fp32 adapters over a bf16 base: where a layer is not fused, autocast multiplies them in bf16
     with torch.autocast(base.model.device.type, torch.bfloat16, enabled=model.dtype == torch.bfloat16):
         logits, tokens = _logits(base, model, sections, names, packed, frozen)
-    each = divergence(logits, joined([one for _, step in steps for one in step.targets]))
+    each = divergence(logits, joined([one for _, step in steps for one in step.targets(logits.device)]))
     parts = iter(each.split([len(row.targets) for rows in sections for row in rows]))
     for (run, step), size in zip(steps, tokens, strict=True):
         loss = torch.stack([next(parts).mean() for _ in step.learn]).mean()
