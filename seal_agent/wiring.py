@@ -233,8 +233,9 @@ class Rooms:
         fresh = {check.id for check in new}
         old = [check for check in journal.checks("fact") if check.id not in fresh]
         old += journal.checks("user")
-        step = max(1, -(-len(old) // _OLD_CHECKS))
-        return judge(learner, new, old[::step], journal.checks("general"), live, candidate, say)
+        old = old[:: max(1, -(-len(old) // _OLD_CHECKS))]
+        learned = journal.right_when_learned([check.id for check in old])
+        return judge(learner, new, old, journal.checks("general"), live, candidate, say, learned)
 
     def token_share(
         self, examples: Sequence[Example], rows: Sequence[SelfEdit], learner: Learner, log: dict[str, Any]

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from seal_agent.journal import HomeLock, Journal, adapters, schema
 from seal_agent.records import (
     Candidate,
     Check,
+    CheckResult,
     Decision,
     Document,
     GateReport,
@@ -80,12 +82,12 @@ def candidate(run: str, parent: int) -> Candidate:
     return Candidate(run=run, path=f"adapters/{run}", digest=f"digest of {run}", parent=parent)
 
 
-def consolidate(journal: Journal, run: str, outcome: str = "accepted") -> Version:
+def consolidate(journal: Journal, run: str, outcome: str = "accepted", results: Sequence[CheckResult] = ()) -> Version:
     fence, edits = journal.claim(run)
     live = journal.live()
     learned = dict.fromkeys(row.document for row in edits)
     memories = [memory(document) for key in learned if (document := journal.document(key))]
-    report = GateReport(outcome=outcome, reason="tried")
+    report = GateReport(outcome=outcome, reason="tried", results=list(results))
     return journal.publish(candidate(run, live.number if live else 0), report, run, fence, memories)
 
 
@@ -138,6 +140,26 @@ def test_the_same_text_again_is_an_attestation_and_not_a_second_lesson(journal: 
     assert journal.attest(elsewhere).attestations == 2
     assert learn(journal, elsewhere).attestations == 2
     assert journal.waiting_count() == 1
+
+
+def test_what_a_check_said_when_its_document_was_learned_is_remembered(journal: Journal) -> None:
+    """Not what a later or a rejected version said; a rollback before that version forgets it."""
+
+    def result(document: Document, after: bool) -> CheckResult:
+        losses = {"base_nll": 1.0, "before_nll": 1.0, "after_nll": 1.0}
+        return CheckResult(check=check(document).id, kind="fact", base=False, before=False, after=after, **losses)
+
+    learn(journal, MILL)
+    consolidate(journal, "r1", "rejected", [result(MILL, False)])
+    consolidate(journal, "r2", results=[result(MILL, True)])
+    learn(journal, LAMP)
+    consolidate(journal, "r3", results=[result(LAMP, False), result(MILL, False)])
+    asked = [check(MILL).id, check(LAMP).id]
+
+    assert journal.right_when_learned(asked) == {asked[0]: True, asked[1]: False}
+    assert journal.right_when_learned(asked[1:]) == {asked[1]: False}
+    journal.rollback(2)
+    assert journal.right_when_learned(asked) == {asked[0]: True}
 
 
 def test_changed_text_under_a_name_supersedes_what_the_name_said(journal: Journal) -> None:

@@ -95,6 +95,30 @@ def test_a_candidate_that_forgot_old_facts_is_rejected() -> None:
     assert verdict(new=1.0, old=0.5, general=0.0) == "rejected"
 
 
+def test_a_few_answers_that_turn_by_chance_do_not_sink_a_good_candidate() -> None:
+    """Four of twelve and none gained: one in sixteen by chance alone, and no exact test calls that proved."""
+    assert verdict(new=1.0, old=8 / 12, general=0.0) == "accepted"
+    assert verdict(new=1.0, old=7 / 12, general=0.0) == "rejected"
+
+
+def test_losses_too_small_to_see_one_by_one_are_seen_in_their_sum() -> None:
+    """Each candidate loses one old fact more than the one before it; the line is stopped before it has lost six."""
+    right = [
+        {"new 0?": ("yes", 0.1)} | {c.question: ("yes" if i >= lost else "no", 0.1) for i, c in enumerate(OLD)}
+        for lost in range(13)
+    ]
+    taken = 0
+    for lost in range(1, 13):
+        table = {None: right[0], LIVE: right[taken], CANDIDATE: right[lost]}
+        learned = {check.id: True for check in OLD}
+        report = gate.judge(Scripted(table), [], OLD, [], LIVE, CANDIDATE, learned=learned)  # type: ignore[arg-type] - a script
+        if any(finding.verdict == "fail" and "old facts" in finding.name for finding in report.findings):
+            break
+        taken = lost
+
+    assert taken == 4
+
+
 def test_a_candidate_whose_general_answers_changed_is_rejected() -> None:
     """By the median of paired losses, against the live version and the base."""
     assert verdict(new=1.0, old=1.0, general=0.4) == "rejected"

@@ -1,16 +1,17 @@
 """
 The gate: may this candidate answer from now on?
 
-Promises: new facts must be recalled on reserved wordings better than before; old facts and general answers must not
-be worse than under the live version, general answers not worse than under the untouched base either; every
-comparison is paired and stands in the report; a number that is not finite fails.
-Does not promise: protection against many small losses in a row beyond the comparison with the base (a later storey).
+Promises: new facts must be recalled on reserved wordings better than before; old facts must not be worse than under
+the live version, nor worse than when they were learned, so that small losses in a row add up; general answers not worse
+than under the live version and the untouched base; every comparison is paired and stands in the report; a number
+that is not finite fails.
+Does not promise: to see a loss that fewer than five answers show; no exact test can.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -23,7 +24,7 @@ from seal_agent.records import Check, CheckResult, Finding, GateReport
 _ALPHA = 0.05
 _ENOUGH = 5  # paired checks below which no test can reach 5 %
 _WORSE = 0.10  # nats per token: a median rise of general answers' loss above this is felt in the wording of answers
-_LOST = 0.10  # share of old facts that may flip to wrong without a test's word, since checks are few and greedy flips
+_LOST = 0.10  # share of old facts that may turn wrong on balance, counted from when they were learned, if they are many
 
 Outcome = Literal["accepted", "rejected", "undecided"]
 Verdict = Literal["pass", "fail", "undecided"]
@@ -49,8 +50,13 @@ def judge(
     live: Path | None,
     candidate: Path,
     say: Callable[[str, float], None] = lambda stage, share: None,
+    learned: Mapping[str, bool] | None = None,
 ) -> GateReport:
-    """Compare *candidate* with *live* and the base on held-out checks: new facts, old facts, general answers."""
+    """
+    Compare *candidate* with *live* and the base on held-out checks: new facts, old facts, general answers.
+
+    *learned* tells of an old check whether it was right under the version that learned it.
+    """
     checks = [*new, *old, *general]
     after = ask(learner, checks, candidate)
     say("judging", 0.5)
@@ -60,7 +66,7 @@ def judge(
     say("judging", 1.0)
     groups = {kind: {c.id for c in chosen} for kind, chosen in (("new", new), ("old", old), ("general", general))}
     of = {kind: [r for r in results if r.check in ids] for kind, ids in groups.items()}
-    findings = [_learned(of["new"]), _kept(of["old"]), *_unharmed(of["general"])]
+    findings = [_learned(of["new"]), *_kept(of["old"], learned or {}), *_unharmed(of["general"])]
     outcome, reason = _verdict(findings)
     return GateReport(outcome=outcome, reason=reason, findings=findings, results=results)
 
@@ -97,17 +103,27 @@ def _learned(results: Sequence[CheckResult]) -> Finding:
     return _finding("new facts", results, min(by_answer, by_loss), verdict, reason)
 
 
-def _kept(results: Sequence[CheckResult]) -> Finding:
+def _kept(results: Sequence[CheckResult], learned: Mapping[str, bool]) -> list[Finding]:
+    since = [r.model_copy(update={"before": learned[r.check]}) for r in results if r.check in learned]
+    return [
+        _not_lost("old facts, against the live version", results),
+        *([_not_lost("old facts, since they were learned", since)] if since else []),
+    ]
+
+
+def _not_lost(name: str, results: Sequence[CheckResult]) -> Finding:
     lost = sum(r.before and not r.after for r in results)
     gained = sum(r.after and not r.before for r in results)
     p = sign_test(lost, gained)
+    # fewer than _ENOUGH greedy answers turn by chance: no test can tell four lost from none
+    most = max(_ENOUGH - 1, _LOST * len(results))
     if not _finite(results):
         verdict, reason = _said("fail", "a loss is not finite")
-    elif lost > gained and (p < _ALPHA or lost - gained > max(1.0, _LOST * len(results))):
-        verdict, reason = _said("fail", f"{lost} old facts lost, {gained} gained")
+    elif lost > gained and (p < _ALPHA or lost - gained > most):
+        verdict, reason = _said("fail", f"{lost} lost, {gained} gained")
     else:
-        verdict, reason = _said("pass", f"{lost} old facts lost, {gained} gained")
-    return _finding("old facts", results, p, verdict, reason)
+        verdict, reason = _said("pass", f"{lost} lost, {gained} gained")
+    return _finding(name, results, p, verdict, reason)
 
 
 def _unharmed(results: Sequence[CheckResult]) -> list[Finding]:
