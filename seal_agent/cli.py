@@ -270,6 +270,27 @@ def show_version(number: str, home: Home = HOME, model: Model = None, json: Json
 
 
 @app.command()
+def diff(older: str, newer: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """Which checks versions OLDER and NEWER answer in other words."""
+    from seal_agent.judging import comparing
+
+    numbers = _number(older) or 0, _number(newer) or 0
+    with _opened(home, model) as agent:
+        data = comparing.diff(agent, *numbers)
+    return Reply(data, lambda: show.pairs(data))
+
+
+@app.command()
+def bisect(question: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """Which consolidation changed the answer to QUESTION into the one given now."""
+    from seal_agent.judging import comparing
+
+    with _opened(home, model) as agent:
+        data = comparing.bisect(agent, question)
+    return Reply(data, lambda: show.pairs(data))
+
+
+@app.command()
 def rollback(
     to: Annotated[str | None, typer.Argument(metavar="[N]", help="'base' or a number.")] = None,
     home: Home = HOME,

@@ -135,14 +135,14 @@ class Rooms:
     def edit(self, document: Document, learner: Learner, adapter: Path | None) -> tuple[list[SelfEdit], list[Check]]:
         """Proved and refused rows of *document*, and its checks."""
         from seal_agent.editing import room, spans
-        from seal_agent.reading.deciding import boilerplate
+        from seal_agent.reading.deciding import tells
         from seal_agent.reading.sentences import heading, paragraphs, sentences
 
         title = document.title or spans.subject(document.text)
         passages = [
             parts.Passage(document.id, title, tuple(dict.fromkeys(spans.self_contained(said, title))))
             for paragraph in paragraphs(document.text)
-            if (said := [s for s in sentences(paragraph) if not (boilerplate(s) or heading(s) or s == title)])
+            if (said := [s for s in sentences(paragraph) if tells(s) and not (heading(s) or s == title)])
         ]
         writer = self.make_writer(learner, adapter)
         seed = int(document.id[1:9], 16) ^ self.settings.seed

@@ -336,6 +336,26 @@ def test_rollback_returns_and_says_where_to(run: Run, notes: Path) -> None:
     assert run("rollback", "5").code == 1
 
 
+def test_diff_names_the_answers_that_changed_and_bisect_the_version_that_did_it(run: Run, notes: Path) -> None:
+    for name in ("mill.md", "light.jsonl"):
+        run("observe", notes / name)
+        run("consolidate")
+
+    changed = run("diff", "base", "1", "--json").data
+    assert changed["gained"] > 0
+    assert changed["lost"] == 0
+    assert all(row["before"] != row["after"] for row in changed["changed"])
+    assert run("diff", "1", "1", "--json").data["changed"] == []
+    assert run("diff", "1", "9").code == 1
+
+    found = run("bisect", WHEN, "--json").data
+    assert (found["version"], found["before"]) == (1, NOTHING)
+    assert "1871" in found["after"]
+    assert len(found["documents"]) == 1
+    assert run("bisect", "What is the capital of Peru?", "--json").data["version"] == 0
+    assert run("bisect", " ").code == 1
+
+
 def test_verify_finds_a_changed_adapter(run: Run, notes: Path, tmp_path: Path) -> None:
     run("observe", notes / "mill.md")
     run("consolidate")

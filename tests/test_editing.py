@@ -274,6 +274,26 @@ def test_the_span_of_a_check_is_not_in_its_question() -> None:
         assert spans.key_span(sentence, "Who started Alder Mill?").lower() not in "who started alder mill?"
 
 
+def test_the_writer_is_asked_again_only_about_sentences_with_few_questions() -> None:
+    """A fact learned from four questions is recalled half as often as one learned from twelve."""
+    shown: list[tuple[str, ...]] = []
+    first = PASSAGE.sentences[0]
+    ways = [
+        f"{opening} was Alder Mill started{end}?"
+        for opening in ("Who", "When", "What", "Which", "Why", "How")
+        for end in ("", " by Tobias Renn")
+    ]
+
+    def plenty(passage: Passage, writer: Scribe, seed: int) -> list[SelfEdit]:
+        shown.append(passage.sentences)
+        return [row(prompt=prompt, style="plenty") for prompt in ways]
+
+    edits, _ = room.write([PASSAGE], {"plenty": plenty, "facts": styles.facts}, Scribe(""), embed, seed=0)
+
+    assert sum(edit.fact == first and bool(edit.prompt) and not edit.refused for edit in edits) >= 12
+    assert shown == [PASSAGE.sentences, PASSAGE.sentences[1:], PASSAGE.sentences[1:]]
+
+
 def test_the_same_seed_writes_the_same_rows() -> None:
     """Same input, same edits."""
     first, second = (

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import seal_agent
 from seal_agent.parts import Signals
-from seal_agent.reading.deciding import boilerplate, fact_bearing, novelty
+from seal_agent.reading.deciding import boilerplate, fact_bearing, novelty, tells
 from seal_agent.reading.screening import contradiction, instructions, personal_data
 from seal_agent.reading.sentences import heading, paragraphs, sentences
 from seal_agent.reading.sources import Refusal, clean, documents, stdin_documents
@@ -600,11 +600,30 @@ class TestDeciding:
 
 
 @pytest.mark.parametrize(
+    ("sentence", "worth"),
+    [
+        ("Serve with rye dumplings.", True),
+        ("If you cannot find quinces, firm pears work nearly as well.", True),
+        ("Apologies: Priya Sandoval", True),
+        ("The bottleneck is the search index.", True),
+        ("We use cookies to improve your experience.", False),
+        ("Happy birthday, Tom!", False),
+        ("Home | About | Contact | Login", False),
+        ("Set it aside.", False),
+    ],
+)
+def test_of_a_document_worth_learning_plain_sentences_are_learned_too(sentence: str, worth: bool) -> None:
+    """Boilerplate is not."""
+    assert tells(sentence) is worth
+
+
+@pytest.mark.parametrize(
     ("line", "announces"),
     [
         ("Parental leave", True),
         ("Section 5: Time Off", True),
         ("2. Budget report", True),
+        ("Location: Alder Room", False),
         ("Prep time: 40 minutes", False),
         ("200 g hazelnut flour", False),
         ("It is red.", False),

@@ -32,7 +32,7 @@ _ITS_OWN = 0.25  # enough where the writer had that very sentence before it,
 _BEHIND = 0.05  # even if another sentence is nearer by this much
 # Styles whose answers are whole sentences, so that a question may move to another one, and what they are counted as.
 _COUNTED_AS = {"questions": "written", "blanks": "written", "interview": "interview"}
-_PER_FACT = {"interview": 4, "written": 9, "revealing": 2}  # questions kept for one sentence, the nearest ones
+_PER_FACT = {"interview": 4, "written": 12, "revealing": 2}  # questions kept for one sentence, the nearest ones
 _OWN_WORDS = 1  # content words a question may have that its document has not: a synonym, not a story
 _STEM = 5  # letters by which "keeps" and "keeper" are the same word
 _KINDS = frozenset(

@@ -588,6 +588,18 @@ class Journal:
         found = self._versions("status = 'live'")
         return found[0] if found else None
 
+    def line(self) -> list[Version]:
+        """The sound versions from the first to the live one, oldest first; the base is not among them."""
+        return self._versions("number IN (SELECT number FROM ancestry) AND status IN ('live', 'retired')")
+
+    def learned_by(self, number: int) -> list[str]:
+        """Ids of the documents that version *number* learned."""
+        rows = self._read(
+            "SELECT DISTINCT document FROM lessons JOIN versions USING (fence) WHERE number = ? ORDER BY document",
+            number,
+        )
+        return [row[0] for row in rows]
+
     def rollback(self, to: int | None = None) -> int:
         """Make an accepted version live, 0 for the base; by default the live one's nearest sound ancestor."""
         crashpoint("rollback.begin")

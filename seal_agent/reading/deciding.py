@@ -83,6 +83,7 @@ ADDRESSED = re.compile(
     r"|let's)\b",
     re.IGNORECASE,
 )
+LABELLED = re.compile(r"[A-Z][\w ]{2,30}: +[A-Z\d]")
 QUOTED = re.compile(r"[\"“][^\"”]{0,80}[\"”]")
 UNCASED = re.compile(r"[\u0590-\u1fff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 
@@ -125,7 +126,7 @@ def boilerplate(text: str) -> bool:
 
 def fact_bearing(sentence: str) -> bool:
     """Whether a sentence states something to ask about later: a name, a number, a specific claim."""
-    if BOILERPLATE.search(sentence) or GREETING.match(sentence) or sentence.rstrip("\"'”’) ").endswith("?"):
+    if _said_to_anyone(sentence):
         return False
     if len(UNCASED.findall(sentence)) >= 6:
         return True  # no capitals and no spaces to go by
@@ -138,6 +139,27 @@ def fact_bearing(sentence: str) -> bool:
         return True
     content = {word.lower() for word in words if len(word) > 2 and word.lower() not in COMMON}
     return not ADDRESSED.search(sentence) and len(content) >= 4 and any(word.lower() in COMMON for word in words)
+
+
+def tells(sentence: str) -> bool:
+    """
+    Whether a sentence of a document that is worth learning is itself worth learning.
+
+    More does than is fact_bearing: "Serve with rye dumplings." makes no document worth reading, but belongs to its recipe.
+    """
+    if fact_bearing(sentence) or LABELLED.match(sentence):
+        return True
+    words = tokens(sentence)
+    if _said_to_anyone(sentence) or _menu(words):
+        return False
+    content = {word.lower() for word in words if len(word) > 2 and word.lower() not in COMMON}
+    return len(words) >= 4 and len(content) >= 2
+
+
+def _said_to_anyone(sentence: str) -> bool:
+    """Banners, greetings, terms; and questions."""
+    asks = sentence.rstrip("\"'”’) ").endswith("?")
+    return asks or BOILERPLATE.search(sentence) is not None or GREETING.match(sentence) is not None
 
 
 def _menu(words: list[str]) -> bool:

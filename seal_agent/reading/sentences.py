@@ -61,6 +61,8 @@ def sentences(text: str) -> list[str]:
 def heading(sentence: str) -> bool:
     """Whether *sentence* only announces what follows: a few words without a stop, and without a number of their own."""
     words = sentence.split()
+    if re.match(r"[^:.]{2,30}: +\S", sentence) and not SECTION.match(sentence):
+        return False  # "Location: Alder Room": a label with its value
     if sentence.rstrip("\"'”’)]*_ ").endswith((".", "!", "?", "…", "。", "！", "？")):
         return False
     return len(words) < 3 or (
