@@ -258,8 +258,8 @@ def _seal(job: dict[str, Any]) -> dict[str, Any]:
     rows = _rows(base, job["lessons"][0])
     seconds = []
     with adapters.training(None, [0]) as made, adapters.stepping(list(made)):
-        (parameters,) = made.values()
-        optimizer = torch.optim.AdamW(parameters, lr=job["rate"])
+        (weights,) = made.values()
+        optimizer = torch.optim.AdamW(weights.parameters, lr=job["rate"])
         for row in rows[:2]:
             ids = torch.tensor([[*row.ids, *([base.end] * (_SEAL_LENGTH - len(row.ids)))]], device=base.model.device)
             began = time.perf_counter()

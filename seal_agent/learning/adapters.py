@@ -24,6 +24,7 @@ from transformers.pytorch_utils import Conv1D
 
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning import fused
+from seal_agent.learning.flat import Trainable
 from seal_agent.learning.models import Base
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -81,14 +82,15 @@ class Adapters:
         yield self.model
 
     @contextmanager
-    def training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, list[torch.nn.Parameter]]]:
+    def training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
         """
-        New adapters, one for each seed, that start from *parent*'s weights (or from nothing): parameters by name.
+        New adapters, one for each seed, that start from *parent*'s weights (or from nothing), by name.
 
         What an adapter starts from depends on its seed alone, not on how many there are.
         """
         names = [_name(f"training-{number}-{seed}") for number, seed in enumerate(seeds)]
         begun = None if parent is None else read(parent)
+        made: dict[str, Trainable] = {}
         try:
             for name, seed in zip(names, seeds, strict=True):
                 with torch.random.fork_rng():
@@ -97,8 +99,11 @@ class Adapters:
                 if begun is not None:
                     set_peft_model_state_dict(self._model, begun, adapter_name=name)
             self._train(names)
-            yield {n: [p for key, p in self._model.named_parameters() if f".{n}." in key] for n in names}
+            made.update((name, Trainable(self.model, name)) for name in names)
+            yield made
         finally:
+            for trainable in made.values():
+                trainable.release()
             self._trains = False
             self._model.set_adapter(_name("start"), inference_mode=True)
             for name in names:

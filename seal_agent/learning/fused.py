@@ -22,6 +22,8 @@ from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from seal_agent.learning import flat
+
 # What a forward pass is about, for the modules deep inside: set around it, read there, per thread.
 _layout: ContextVar[Layout | None] = ContextVar("layout", default=None)
 _segments: ContextVar[Segments | None] = ContextVar("segments", default=None)
@@ -149,48 +151,61 @@ def _lora(module: Any) -> Callable[..., torch.Tensor]:
             return other
         if segments is None and not torch.is_grad_enabled() and names[0] in _merged(module):
             return torch.nn.functional.linear(x, _merged(module)[names[0]], module.base_layer.bias)
-        factors = [f for name in names for f in (module.lora_A[name].weight, module.lora_B[name].weight)]
         tokens = segments.tokens if segments else (x.numel() // x.shape[-1],)
-        base = module.base_layer
-        return _Lora.apply(x, base.weight, base.bias, tokens, module.scaling[names[0]], *factors)  # type: ignore[no-any-return, no-untyped-call]
+        base, scale = module.base_layer, module.scaling[names[0]]
+        held = [flat.factors(module, name) for name in names]
+        if None not in held:
+            return _Lora.apply(x, base.weight, base.bias, tokens, scale, held, *(one.whole for one in held))  # type: ignore[no-any-return, no-untyped-call, union-attr]
+        if torch.is_grad_enabled():
+            trained: torch.Tensor = plain(x, *args, **kwargs)
+            return trained
+        pairs = [(module.lora_A[n].weight.to(x.dtype), module.lora_B[n].weight.to(x.dtype)) for n in names]
+        return _added(x, base.weight, base.bias, tokens, scale, pairs)[0]
 
     return forward
 
 
+def _added(
+    x: torch.Tensor, weight: Any, bias: Any, tokens: Sequence[int], scale: float, pairs: Sequence[tuple[Any, Any]]
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """x Wᵀ + s (x Aᵀ) Bᵀ, each pair (A, B) on its own segment of the tokens; and the narrow products x Aᵀ."""
+    rows = x.reshape(-1, x.shape[-1])
+    out = torch.nn.functional.linear(rows, weight, bias)
+    narrow = [segment @ down.t() for segment, (down, _) in zip(rows.split(tokens), pairs, strict=True)]
+    for part, thin, (_, up) in zip(out.split(tokens), narrow, pairs, strict=True):
+        part.addmm_(thin, up.t(), alpha=scale)
+    return out.view(*x.shape[:-1], -1), narrow
+
+
 class _Lora(torch.autograd.Function):
-    """x Wᵀ + s (x Aᵀ) Bᵀ, each pair (A, B) on its own segment of the tokens. No gradient for W."""
+    """
+    `_added` with gradients: those of the factors go straight into their buffers, W gets none.
+
+    *wholes* are the vectors the factors are views of: given so that autograd sees something to train.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, weight: Any, bias: Any, tokens: Any, scale: float, *factors: Any) -> Any:
-        rows = x.reshape(-1, x.shape[-1])
-        out = torch.nn.functional.linear(rows, weight, bias)
-        saved = []
-        for segment, part, a, b in zip(rows.split(tokens), out.split(tokens), factors[::2], factors[1::2], strict=True):
-            down, up = a.to(x.dtype), (b * scale).to(x.dtype)
-            narrow = segment @ down.t()
-            part.addmm_(narrow, up.t())
-            saved += [down, up, narrow]
-        ctx.save_for_backward(rows, weight, *saved)
-        ctx.tokens, ctx.scale, ctx.shape = tokens, scale, x.shape
-        return out.view(*x.shape[:-1], -1)
+    def forward(ctx: Any, x: Any, weight: Any, bias: Any, tokens: Any, scale: float, held: Any, *wholes: Any) -> Any:
+        out, narrow = _added(x, weight, bias, tokens, scale, [(one.down, one.up) for one in held])
+        ctx.save_for_backward(x.reshape(-1, x.shape[-1]), weight, *narrow)
+        ctx.tokens, ctx.scale, ctx.held, ctx.shape = tokens, scale, held, x.shape
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        rows, weight, *saved = ctx.saved_tensors
+        rows, weight, *narrow = ctx.saved_tensors
         grad = grads[0].reshape(-1, grads[0].shape[-1])
-        wanted = ctx.needs_input_grad[0]
-        into = grad @ weight if wanted else None
-        out: list[torch.Tensor] = []
+        into = grad @ weight if ctx.needs_input_grad[0] else None
         at = 0
-        for number, size in enumerate(ctx.tokens):
-            down, up, narrow = saved[3 * number : 3 * number + 3]
+        for size, one, thin in zip(ctx.tokens, ctx.held, narrow, strict=True):
             here = grad[at : at + size]
-            narrowed = here @ up
-            out += [(narrowed.t() @ rows[at : at + size]).float(), (here.t() @ narrow).float().mul_(ctx.scale)]
+            narrowed = here @ one.up
+            one.down_gradient.addmm_(narrowed.t(), rows[at : at + size], alpha=ctx.scale)
+            one.up_gradient.addmm_(here.t(), thin, alpha=ctx.scale)
             if into is not None:
-                into[at : at + size].addmm_(narrowed, down)
+                into[at : at + size].addmm_(narrowed, one.down, alpha=ctx.scale)
             at += size
-        return (into.view(ctx.shape) if into is not None else None, None, None, None, None, *out)
+        return (into.view(ctx.shape) if into is not None else None, *[None] * (5 + len(ctx.held)))
 
 
 def _norm(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:

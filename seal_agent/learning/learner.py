@@ -21,6 +21,7 @@ import torch
 
 from seal_agent.learning import fused, generation, models, packing, training
 from seal_agent.learning.adapters import Adapters
+from seal_agent.learning.flat import Trainable
 from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.packing import Row
 from seal_agent.learning.training import Anchor, Lesson, Progress, Recipe
@@ -197,8 +198,8 @@ class LoraLearner:
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
         with self._training(parent, [one.seed for one in candidates]) as made:
             lessons = [
-                Lesson(name, parameters, *rows, one.recipe, one.seed)
-                for one, rows, (name, parameters) in zip(candidates, sorted_rows, made.items(), strict=True)
+                Lesson(name, trainable, *rows, one.recipe, one.seed)
+                for one, rows, (name, trainable) in zip(candidates, sorted_rows, made.items(), strict=True)
             ]
             names = list(made)
             logs = training.train(
@@ -233,7 +234,7 @@ class LoraLearner:
         return new, held, [self._row(example) for example in examples if example.old]
 
     @contextmanager
-    def _training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, list[torch.nn.Parameter]]]:
+    def _training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
         """New adapters, made and removed under the lock, which is free in between."""
         adapters = self._adapters.training(parent, seeds)
         with self._lock:

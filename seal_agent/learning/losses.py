@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import torch
 
+_CHUNK = 32  # labels looked at together: 6 MB of probabilities for a vocabulary of 49,152
 _TINY = 1e-6  # least mass of the bucket for the rest
 
 
@@ -52,30 +53,47 @@ def joined(parts: list[Targets]) -> Targets:
 
 
 def divergence(logits: torch.Tensor, targets: Targets) -> torch.Tensor:
-    """KL(targets ‖ softmax(logits)) of each label, [labels], in nats."""
+    """
+    KL(targets ‖ softmax(logits)) of each label, [labels], in nats.
+
+    Logits that want a gradient are overwritten with it, and are not to be read again.
+    """
     return cast(torch.Tensor, _Divergence.apply(logits, targets))  # type: ignore[no-untyped-call]  # torch's own method
 
 
 class _Divergence(torch.autograd.Function):
+    """A few labels at a time, so that their probabilities never leave the cache: the logits are half of a step's memory."""
+
     @staticmethod
     def forward(ctx: Any, logits: Any, targets: Targets) -> Any:
-        now = torch.softmax(logits, -1, dtype=torch.float32)
-        kept = now.gather(1, targets.tokens)
-        # a label of one token has rest 0, and with it nothing of this bucket counts
-        left = (1 - (kept * (targets.rest > 0)[:, None]).sum(1)).clamp(min=_TINY)
-        ctx.save_for_backward(now, kept, left)
-        ctx.targets, ctx.format = targets, logits.dtype
-        p, rest = targets.probabilities, targets.rest
-        inside = torch.xlogy(p, p) - p * kept.clamp(min=1e-38).log()
-        return inside.sum(1) + torch.xlogy(rest, rest) - rest * left.log()
+        parts = [
+            _chunk(logits[at : at + _CHUNK], _cut(targets, at), ctx.needs_input_grad[0])
+            for at in range(0, len(logits), _CHUNK)
+        ]
+        ctx.save_for_backward(logits)
+        return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        now, kept, left = ctx.saved_tensors
-        targets: Targets = ctx.targets
-        grad = grads[0][:, None]
-        ratio = torch.where(left > _TINY, targets.rest / left, 0.0)[:, None]
-        common = targets.probabilities.sum(1, keepdim=True) - ratio * kept.sum(1, keepdim=True)
-        into = now.mul_(common * grad)  # this is the last use of the probabilities
-        into.scatter_add_(1, targets.tokens, (ratio * kept - targets.probabilities) * grad)
-        return into.to(ctx.format), None
+        (into,) = ctx.saved_tensors
+        return into.mul_(grads[0][:, None].to(into.dtype)), None
+
+
+def _cut(targets: Targets, at: int) -> Targets:
+    chosen = slice(at, at + _CHUNK)
+    return Targets(targets.tokens[chosen], targets.probabilities[chosen], targets.rest[chosen])
+
+
+def _chunk(logits: torch.Tensor, targets: Targets, wanted: bool) -> torch.Tensor:
+    """The divergence of a few labels; if *wanted*, their logits become the gradient of each one's own."""
+    now = torch.softmax(logits, -1, dtype=torch.float32)
+    kept = now.gather(1, targets.tokens)
+    # a label of one token has rest 0, and with it nothing of this bucket counts
+    left = (1 - (kept * (targets.rest > 0)[:, None]).sum(1)).clamp(min=_TINY)
+    p, rest = targets.probabilities, targets.rest
+    if wanted:
+        ratio = torch.where(left > _TINY, rest / left, 0.0)[:, None]
+        now.mul_(p.sum(1, keepdim=True) - ratio * kept.sum(1, keepdim=True))
+        logits.copy_(now.scatter_add_(1, targets.tokens, ratio * kept - p))
+    inside = torch.xlogy(p, p) - p * kept.clamp(min=1e-38).log()
+    return inside.sum(1) + torch.xlogy(rest, rest) - rest * left.log()

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from seal_agent.learning.flat import Trainable
 from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.losses import Targets, certain, divergence, joined, likely
 from seal_agent.learning.models import Base
@@ -65,10 +66,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one candidate is trained on: its adapter's name and parameters, new rows, old rows, anchors."""
+    """What one candidate is trained on: its adapter's name and weights, new rows, old rows, anchors."""
 
     name: str
-    parameters: Sequence[torch.nn.Parameter]
+    weights: Trainable
     rows: Sequence[Row]
     held: Sequence[Anchor] = ()
     old: Sequence[Row] = ()
@@ -182,7 +183,7 @@ class _Run:
         self.tokens = self.drawn = 0
         self._steps = len(self.plan)
         self._optimizer = torch.optim.AdamW(
-            lesson.parameters, lr=self.recipe.learning_rate, weight_decay=0.0, fused=True
+            lesson.weights.parameters, lr=self.recipe.learning_rate, weight_decay=0.0, fused=True
         )
         self._losses: list[torch.Tensor] = []
         self._drifts: list[torch.Tensor] = []
@@ -215,11 +216,14 @@ class _Run:
 
     def update(self, step: int) -> None:
         """One step of the optimizer, gradients clipped to norm 1 for this lesson alone."""
-        self._norms.append(torch.nn.utils.clip_grad_norm_(self.lesson.parameters, 1.0))
+        weights = self.lesson.weights
+        weights.gather()
+        self._norms.append(torch.nn.utils.clip_grad_norm_(weights.parameters, 1.0))
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate * (_schedule(step, self._steps) if self.recipe.falls else 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        weights.spread()
 
     def log(self) -> TrainingLog:
         self._look()
