@@ -11,7 +11,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from seal_agent.learning import fused, losses, models, packing
+from seal_agent.learning import decoding, fused, losses, models, packing
 from seal_agent.learning.adapters import read
 from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.learner import Candidate, LoraLearner
@@ -210,3 +210,58 @@ def test_the_loss_of_an_anchor_is_its_divergence_from_the_base() -> None:
     assert torch.allclose(ours, expected, atol=1e-5)
     gradients = [torch.autograd.grad(loss.sum(), logits, retain_graph=True)[0] for loss in (ours, expected)]
     assert torch.allclose(*gradients, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", FUSED, ids=lambda kind: f"{kind[0]}-{kind[1]}")
+def test_a_single_stream_says_what_the_model_says(kind: tuple[str, bool], tmp_path: Path) -> None:
+    """Greedy, with drafts taken from the text before and without, under an adapter and under none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        learner = LoraLearner(str(tiny.write(tmp_path / "model", *kind)), rank=4)
+    (folder,) = _folders(tmp_path, 1)
+    learner.train(LESSON, None, folder, seed=1)
+    prompt = learner.base.question("Who keeps the harbour? Who keeps the harbour? Who keeps")
+    for adapter in (None, folder):
+        with learner._adapters.using(adapter) as model:
+            plain = list(prompt)
+            with torch.inference_mode():
+                for _ in range(40):
+                    plain.append(int(model(torch.tensor([plain]), use_cache=False).logits[0, -1].argmax()))
+            said = [list(decoding.tokens(model, prompt, _likeliest, 40, (), drafts)) for drafts in (False, True)]
+
+        assert said[0] == said[1] == plain[len(prompt) :]
+
+
+def test_what_is_copied_ahead_costs_fewer_passes_and_changes_nothing() -> None:
+    """A text that repeats itself is its own draft; a stop token ends it in the middle of one."""
+    passes: list[int] = []
+    wanted = [7, 8, 9, 10, 11, 12] * 6
+
+    class Parrot:
+        length = 0
+        last = torch.nn.functional.one_hot(torch.tensor([wanted[0]]), 600)
+
+        def __init__(self, *given: object) -> None: ...
+
+        def logits(self, ids: list[int]) -> torch.Tensor:
+            passes.append(len(ids))
+            self.length += len(ids)
+            return torch.nn.functional.one_hot(torch.tensor([wanted[(i - 6) % 6] for i in ids]), 600)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "Stream", Parrot)
+        assert list(decoding.tokens(None, [1], _likeliest, 36, (), True)) == wanted
+        quick = len(passes)
+        assert list(decoding.tokens(None, [1], _likeliest, 36, (12,), True)) == wanted[:5]
+
+    assert quick < 12
+
+
+def test_a_model_of_another_shape_keeps_its_own_forward(tmp_path: Path) -> None:
+    """GPT-2 has no gated MLP and no rotary positions."""
+    assert LoraLearner(str(tiny.write(tmp_path / "a", "gpt2", False)), rank=4)._streams is False
+    assert LoraLearner(str(tiny.write(tmp_path / "b", "llama")), rank=4)._streams is True
+
+
+def _likeliest(logits: torch.Tensor) -> torch.Tensor:
+    return logits.argmax(-1)

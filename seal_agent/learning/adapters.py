@@ -48,7 +48,7 @@ class Adapters:
         self._model: PeftModel = get_peft_model(base.model, self._config, adapter_name=_name("start"))
         self._held: list[str] = []
         weights = sum(p.numel() * p.element_size() for p in base.model.parameters())
-        self._merges = weights * _KEPT < _ROOM
+        self.merges = weights * _KEPT < _ROOM
         self._trains = False
         self._model.eval()
 
@@ -147,7 +147,7 @@ class Adapters:
             )
         set_peft_model_state_dict(self._model, weights, adapter_name=name)
         self._held.append(name)
-        if self._merges:
+        if self.merges:
             fused.merge(self.model, name)
         return name
 

@@ -95,6 +95,13 @@ def merge(model: nn.Module, name: str) -> None:
                 _merged(module)[name] = (base.weight.float() + added).to(base.weight.dtype)
 
 
+def merged(module: Any, name: str) -> torch.Tensor:
+    """What `merge` kept for *name*. AttributeError if it kept nothing."""
+    if name not in _merged(module):
+        raise AttributeError(f"nothing is merged for {name}")
+    return _merged(module)[name]
+
+
 def unmerge(model: nn.Module, name: str) -> None:
     """Let go of what `merge` kept for *name*."""
     for module in model.modules():
@@ -213,12 +220,12 @@ def _norm(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
         if torch.is_grad_enabled():
             out: torch.Tensor = _Norm.apply(x, module.weight, module.variance_epsilon)  # type: ignore[no-untyped-call]
             return out
-        return _unit(x, module.variance_epsilon)[0].mul_(module.weight)
+        return rescaled(x, module.variance_epsilon)[0].mul_(module.weight)
 
     return forward
 
 
-def _unit(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
+def rescaled(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
     """*x* divided by its root mean square over the last dimension, and one over that, in fp32."""
     size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
     inverse = torch.rsqrt(size.square_().div_(x.shape[-1]).add_(epsilon))
@@ -230,7 +237,7 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, epsilon: float) -> Any:
-        unit, inverse = _unit(x, epsilon)
+        unit, inverse = rescaled(x, epsilon)
         ctx.save_for_backward(unit, weight, inverse)
         return unit * weight
 

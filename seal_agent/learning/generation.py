@@ -3,7 +3,7 @@ Generation in batches: one shared prefill, rows that finished leave the batch.
 
 Promises: greedy text of a row does not depend on its neighbours (up to the last bits of bf16); sampling depends only
 on the seed, the prompts and their order; stop tokens and stop strings end a row.
-Does not promise: speed records; a compiled decode step is the engine's next storey.
+Does not promise: a compiled decode step: on two cores compiling costs more than it saves.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from seal_agent.learning import decoding
 from seal_agent.learning.models import Base
 
 _BATCH = 96  # rows decoded at once: beyond this two CPU cores gain little
@@ -28,13 +29,24 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
     stop: Sequence[str] = (),
+    single: bool = False,
 ) -> list[str]:
     """
-    A continuation of each prompt (token ids), in the order given.
+    A continuation of each prompt (token ids), in the order given; *single*: a lone one goes by decoding.py.
 
     temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string.
     """
     texts = [""] * len(prompts)
+    if len(prompts) == 1 and single:
+        source = torch.Generator().manual_seed(seed * 1_000_003)
+        ids: list[int] = []
+        for token in decoding.tokens(
+            model, prompts[0], _chooser(temperature, source), max_new_tokens, base.stops, temperature <= 0
+        ):
+            ids.append(token)
+            if stop and any(s in base.decode(ids[-8:]) for s in stop):
+                break
+        return [_cut(base.decode(ids), stop)]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for at in range(0, len(order), _BATCH):
         chosen = order[at : at + _BATCH]
@@ -53,19 +65,20 @@ def stream(
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
+    single: bool = False,
 ) -> Iterator[int]:
-    """Token ids of one continuation as they come."""
+    """Token ids of one continuation as they come; *single*: by decoding.py."""
     source = torch.Generator().manual_seed(seed)
+    choose = _chooser(temperature, source)
+    if single:
+        yield from decoding.tokens(model, prompt, choose, max_new_tokens, base.stops, temperature <= 0)
+        return
     cache = DynamicCache(config=model.config)
     ids = torch.tensor([list(prompt)], device=base.model.device)
     for _ in range(max_new_tokens):
         with torch.inference_mode():
-            logits = (
-                model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=_last(ids))
-                .logits[:, -1]
-                .float()
-            )
-            token = int(_choose(logits, temperature, source)[0])
+            out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=_last(ids))
+            token = int(choose(out.logits[:, -1])[0])
         if token in base.stops:
             return
         yield token
@@ -129,6 +142,10 @@ def _decode(
         seen = torch.cat([seen, seen.new_ones(len(going), 1)], 1)
         positions = positions[:, -1:] + 1
     return out
+
+
+def _chooser(temperature: float, source: torch.Generator) -> decoding.Choose:
+    return lambda logits: _choose(logits.float(), temperature, source)
 
 
 def _choose(logits: torch.Tensor, temperature: float, source: torch.Generator) -> torch.Tensor:

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from seal_agent.learning import fused, generation, models, packing, training
+from seal_agent.learning import decoding, fused, generation, models, packing, training
 from seal_agent.learning.adapters import Adapters
 from seal_agent.learning.flat import Trainable
 from seal_agent.learning.frozen import Frozen
@@ -69,6 +69,13 @@ class LoraLearner:
         below = Frozen(self.base, self._adapters.model, blocks, lowest)
         return below if lowest and self._packs and below.exact() else None
 
+    @cached_property
+    def _streams(self) -> bool:
+        """Can a single stream go by the written-out block? Looked at when first one is wanted."""
+        with self._lock, self._adapters.using(None) as model:
+            fits = decoding.exact(model, self.base.question("What colour is the sky?"))
+        return fits and self._adapters.merges
+
     def lock(self) -> AbstractContextManager[Any]:
         return self._lock
 
@@ -107,7 +114,7 @@ class LoraLearner:
         if not prompts:
             return []
         with self._lock, self._adapters.using(adapter) as model:
-            return generation.generate(self.base, model, prompts, **how)
+            return generation.generate(self.base, model, prompts, single=self._streams, **how)
 
     def chat(
         self,
@@ -127,6 +134,7 @@ class LoraLearner:
             max_new_tokens=max_new_tokens,
             temperature=temperature,
             seed=seed,
+            single=self._streams,
         )
         while True:
             with self._lock, self._adapters.using(adapter):
