@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from seal_agent.bench import growth
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import SealError
 from seal_agent.learning import embedded
@@ -107,6 +108,7 @@ def run(
     return {
         **_result(times, together, ladder, generated, peak, seal, best, targets, seed),
         "halving": searched,
+        "growth": {} if quick else growth.run(say=say),
     }
 
 
@@ -287,7 +289,6 @@ def _result(
         "targets": targets,
         "n": len(ours),
         "seed": seed,
-        "growth": {},  # not measured yet; the key is part of the document's shape
     }
 
 
