@@ -427,7 +427,7 @@ def speed(
         Path | None, typer.Option("--data", help="A folder of SEAL's published edits; else built in.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Keep finished parts here, and go on from them.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate: about ten minutes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate, two rivals, three epochs.")] = False,
     model: Model = None,
     json: Json = False,
     seed: int = 0,
