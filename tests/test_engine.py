@@ -258,9 +258,24 @@ def test_what_is_copied_ahead_costs_fewer_passes_and_changes_nothing() -> None:
 
 
 def test_a_model_of_another_shape_keeps_its_own_forward(tmp_path: Path) -> None:
-    """GPT-2 has no gated MLP and no rotary positions."""
+    """GPT-2 has no gated MLP and no rotary positions; Mistral's window slides."""
     assert LoraLearner(str(tiny.write(tmp_path / "a", "gpt2", False)), rank=4)._streams is False
-    assert LoraLearner(str(tiny.write(tmp_path / "b", "llama")), rank=4)._streams is True
+    assert LoraLearner(str(tiny.write(tmp_path / "b", "mistral")), rank=4)._streams is False
+    assert LoraLearner(str(tiny.write(tmp_path / "c", "llama")), rank=4)._streams is True
+
+
+def test_the_base_asked_first_answers_as_the_base(tmp_path: Path) -> None:
+    """Looking whether a stream can be written out must not leave an adapter in force."""
+    learner = LoraLearner(str(tiny.write(tmp_path / "model")), rank=4)
+    (folder,) = _folders(tmp_path, 1)
+    learner.train(LESSON, None, folder, seed=1)
+    question = [LESSON[0].prompt]
+    with learner._adapters.using(folder):
+        pass  # in force, until the base is asked for
+    untouched = learner.answer(question, None)
+
+    assert untouched == learner.answer(question, None) == learner.answer(question * 2, None)[:1]
+    assert learner.answer(question, folder) != untouched
 
 
 def _likeliest(logits: torch.Tensor) -> torch.Tensor:

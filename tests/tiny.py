@@ -11,6 +11,7 @@ from transformers import (
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
+    MistralConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
 )
@@ -25,6 +26,7 @@ _SMALL = {"vocab_size": 600, "hidden_size": 48, "num_hidden_layers": 3, "num_att
 CONFIGS = {
     "llama": lambda: LlamaConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, tie_word_embeddings=True),
     "qwen2": lambda: Qwen2Config(**_SMALL, intermediate_size=96, num_key_value_heads=2),
+    "mistral": lambda: MistralConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, sliding_window=64),
     "gpt_neox": lambda: GPTNeoXConfig(**_SMALL, intermediate_size=96),
     "gpt2": lambda: GPT2Config(vocab_size=600, n_embd=48, n_layer=3, n_head=4, n_positions=512),
 }

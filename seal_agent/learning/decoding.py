@@ -63,6 +63,8 @@ class Stream:
         self._embed, self._norm, self._head = body.embed_tokens.weight, body.norm, _weight(model.lm_head)
         self._blocks = [_Block(block) for block in body.layers]
         filled: list[Any] = list(cache.layers)
+        if any(layer.is_sliding for layer in filled):
+            raise TypeError("a sliding window forgets; this cache does not")
         _, heads, size, width = filled[0].keys.shape
         shape = (len(self._blocks), heads, size + room, width)
         self._keys, self._values = (self.last.new_empty(shape) for _ in range(2))

@@ -32,12 +32,12 @@ def generate(
     single: bool = False,
 ) -> list[str]:
     """
-    A continuation of each prompt (token ids), in the order given; *single*: a lone one goes by decoding.py.
+    A continuation of each prompt (token ids), in the order given; *single*: there is one, and it goes by decoding.py.
 
     temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string.
     """
     texts = [""] * len(prompts)
-    if len(prompts) == 1 and single:
+    if single:
         source = torch.Generator().manual_seed(seed * 1_000_003)
         ids: list[int] = []
         for token in decoding.tokens(

@@ -113,8 +113,9 @@ class LoraLearner:
     def _generate(self, prompts: Sequence[Sequence[int]], adapter: Path | None, **how: Any) -> list[str]:
         if not prompts:
             return []
+        single = len(prompts) == 1 and self._streams  # looked at before an adapter is in force, never within
         with self._lock, self._adapters.using(adapter) as model:
-            return generation.generate(self.base, model, prompts, single=self._streams, **how)
+            return generation.generate(self.base, model, prompts, single=single, **how)
 
     def chat(
         self,
