@@ -3,7 +3,7 @@ Does a consolidation get slower as a home grows? Everything around the model's o
 
 Promises: real SQLite, the real mix, gate and publishing; what the model would be given is counted (rows to train, questions
 to ask), since that is what its time follows. Figures are medians of a few repetitions.
-Does not promise: the model's seconds; `bench speed` has them. Rows, vectors and answers here are made up.
+Does not promise: the model's seconds; `bench speed` has them. Rows and answers here are made up.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seal_agent.agent import SealAgent
-from seal_agent.records import Candidate, Check, Decision, Document, GateReport, Memory, SelfEdit, content_id
+from seal_agent.records import Candidate, Check, Decision, Document, GateReport, SelfEdit, content_id
 from seal_agent.testing import FakeEmbedder, FakeLearner, fake_agent
 
 DOCUMENTS = (100, 500, 1500)  # the last makes 100,000 memories
@@ -46,8 +44,7 @@ def run(documents: Sequence[int] = DOCUMENTS, say: Callable[[str, float], None] 
     """
     At each size of *documents*: seconds of mixing, gating and publishing ten more, and what the model is given.
 
-    *slope*: percent by which these seconds together grow per 100 documents, of ten documents' training at the rate of
-    one row a second.
+    slope_seconds: by how much these seconds together grow per 100 documents.
     """
     rows = []
     with tempfile.TemporaryDirectory(prefix="seal-growth-") as scratch:
@@ -63,8 +60,7 @@ def run(documents: Sequence[int] = DOCUMENTS, say: Callable[[str, float], None] 
                 done += 3 * _TOGETHER
     spent = [sum(row[key] for key in ("mix_seconds", "gate_seconds", "publish_seconds")) for row in rows]
     hundreds = (rows[-1]["documents"] - rows[0]["documents"]) / 100
-    trained = rows[0]["rows_trained"]
-    return {"rows": rows, "slope_percent": 100 * (spent[-1] - spent[0]) / hundreds / trained if hundreds else 0.0}
+    return {"rows": rows, "slope_seconds": (spent[-1] - spent[0]) / hundreds if hundreds else 0.0}
 
 
 def _measured(agent: SealAgent, learner: Counting, done: int) -> dict[str, float]:
@@ -126,25 +122,7 @@ def _consolidated(agent: SealAgent, edits: Sequence[SelfEdit]) -> None:
     run = content_id("r", str(number))
     live = agent.journal.live()
     candidate = Candidate(run=run, path=f"adapters/{run}", digest=run, parent=live.number if live else 0)
-    memories = [
-        (
-            Memory(
-                id=content_id("m", edit.id),
-                kind="learned",
-                prompt=edit.prompt,
-                completion=edit.completion,
-                document=edit.document,
-                title=edit.title,
-            ),
-            None if edit.prompt else _vector(edit.id),
-        )
-        for edit in edits
-    ]
+    memories = agent.rooms.memories(edits)
     fence, _ = agent.journal.claim(run)
     report = GateReport(outcome="accepted", reason="made up")
     agent.journal.publish(candidate, report, run, fence, memories, FakeEmbedder.fingerprint)
-
-
-def _vector(key: str) -> bytes:
-    made = np.random.default_rng(int(key[1:9], 16)).standard_normal(384).astype(np.float32)
-    return (made / np.linalg.norm(made)).tobytes()

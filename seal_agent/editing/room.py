@@ -46,12 +46,9 @@ def _proved(passage: Passage, styles: Mapping[str, Style], writer: Writer, embed
     for again in range(1, _ROUNDS + 1):
         asked = _asked(proved)
         poor = replace(passage, sentences=tuple(said for said in passage.sentences if asked[said] < _TAUGHT))
-        proposed += [
-            edit
-            for name in styles
-            if name in sampled and poor.sentences
-            for edit in styles[name](poor, writer, seed + again)
-        ]
+        if not (poor.sentences and sampled):
+            break
+        proposed += [edit for name in styles if name in sampled for edit in styles[name](poor, writer, seed + again)]
         proved = prove(proposed, passage, embed)
     return proved
 

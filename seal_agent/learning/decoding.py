@@ -145,7 +145,7 @@ def _weight(layer: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
     if layer.disable_adapters:
         return layer.base_layer.weight, layer.base_layer.bias
     (name,) = layer.active_adapters
-    return fused.merged(layer, name), layer.base_layer.bias
+    return fused.merged(layer)[name], layer.base_layer.bias
 
 
 def _linear(x: torch.Tensor, layer: tuple[torch.Tensor, torch.Tensor | None]) -> torch.Tensor:

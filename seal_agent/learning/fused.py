@@ -92,23 +92,17 @@ def merge(model: nn.Module, name: str) -> None:
             if isinstance(module, LoraLinear) and "forward" in vars(module) and name in module.lora_A:
                 lora, base = cast(Any, module), cast(nn.Linear, module.base_layer)
                 added = lora.lora_B[name].weight @ lora.lora_A[name].weight * lora.scaling[name]
-                _merged(module)[name] = (base.weight.float() + added).to(base.weight.dtype)
-
-
-def merged(module: Any, name: str) -> torch.Tensor:
-    """What `merge` kept for *name*. AttributeError if it kept nothing."""
-    if name not in _merged(module):
-        raise AttributeError(f"nothing is merged for {name}")
-    return _merged(module)[name]
+                merged(module)[name] = (base.weight.float() + added).to(base.weight.dtype)
 
 
 def unmerge(model: nn.Module, name: str) -> None:
     """Let go of what `merge` kept for *name*."""
     for module in model.modules():
-        _merged(module).pop(name, None)
+        merged(module).pop(name, None)
 
 
-def _merged(module: nn.Module) -> dict[str, torch.Tensor]:
+def merged(module: nn.Module) -> dict[str, torch.Tensor]:
+    """What `merge` kept in *module*, by adapter."""
     held: dict[str, torch.Tensor] = vars(module).setdefault("_seal_merged", {})
     return held
 
@@ -156,8 +150,8 @@ def _lora(module: Any) -> Callable[..., torch.Tensor]:
         if args or kwargs or module.merged or (segments is None and len(names) != 1):
             other: torch.Tensor = plain(x, *args, **kwargs)
             return other
-        if segments is None and not torch.is_grad_enabled() and names[0] in _merged(module):
-            return torch.nn.functional.linear(x, _merged(module)[names[0]], module.base_layer.bias)
+        if segments is None and not torch.is_grad_enabled() and names[0] in merged(module):
+            return torch.nn.functional.linear(x, merged(module)[names[0]], module.base_layer.bias)
         tokens = segments.tokens if segments else (x.numel() // x.shape[-1],)
         base, scale = module.base_layer, module.scaling[names[0]]
         held = [flat.factors(module, name) for name in names]
