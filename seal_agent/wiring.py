@@ -102,8 +102,6 @@ class Rooms:
         self, document: Document, learner: Learner, adapter: Path | None, journal: Journal, screened: bool
     ) -> Decision:
         """Measure the signals of *document* and let the decider decide."""
-        from seal_agent.editing.asking import questions
-        from seal_agent.editing.styles import named
         from seal_agent.judging.grading import correct
         from seal_agent.reading import measuring
 
@@ -115,13 +113,24 @@ class Rooms:
             self.embedder.embed,
             index.near,
             told,
-            # asked as it was taught: with the subject named in full
-            lambda said, title: [(span, named(q, title, Random(0))) for span, q in questions(said, title)],
+            self._questions,
             correct,
             self._reference(learner, adapter),
             screened,
         )
         return self.decider(document, signals)
+
+    def _questions(self, memory: Memory) -> list[tuple[str, str]]:
+        """(gold span, question) pairs about a remembered sentence: cut from it, else those it was learned with."""
+        from seal_agent.editing.asking import questions
+        from seal_agent.editing.spans import key_span
+        from seal_agent.editing.styles import named
+
+        said, title = memory.completion, memory.title
+        # asked as it was taught: with the subject named in full
+        cut = [(span, named(question, title, Random(0))) for span, question in questions(said, title)]
+        learned = [(key_span(said, f"{prompt} {title}"), prompt) for prompt in self._held["asked"].get(said, ())]
+        return cut or [(span, prompt) for span, prompt in learned if span]
 
     def _reference(self, learner: Learner, adapter: Path | None) -> float:
         key = f"reference {adapter}"
@@ -187,33 +196,41 @@ class Rooms:
         index, told = self._index(journal)
         facts = list(dict.fromkeys(f"{row.title}. {row.fact}" for row in rows))
         hits = {name for found in index.near(self.embedder.embed(facts), 2) for name, _ in found}
-        sentences = {told[name][1] for name in hits}
+        sentences = {told[name].completion for name in hits}
         return [memory.id for memory in learned if memory.completion in sentences]
 
-    def _index(self, journal: Journal) -> tuple[Any, dict[str, tuple[str, str]]]:
-        """The index over remembered sentences and what each id says: (document id, sentence)."""
+    def _index(self, journal: Journal) -> tuple[Any, dict[str, Memory]]:
+        """The index over remembered sentences, and these by id."""
         with self._lock:
             return self._built(journal)
 
-    def _built(self, journal: Journal) -> tuple[Any, dict[str, tuple[str, str]]]:
+    def _built(self, journal: Journal) -> tuple[Any, dict[str, Memory]]:
         from seal_agent.remembering.index import Index
 
         ids, vectors = journal.memory_vectors(self.embedder.fingerprint)
         key = hash(tuple(ids))
         if self._held.get("index key") != key:
             wanted = set(ids)
-            told = {m.id: (m.document, m.completion) for m in journal.memories("learned") if m.id in wanted}
+            told: dict[str, Memory] = {}
+            asked: dict[str, list[str]] = {}
+            for memory in journal.memories("learned"):
+                if memory.id in wanted:
+                    told[memory.id] = memory
+                if memory.prompt:
+                    asked.setdefault(memory.completion, []).append(memory.prompt)
             # with nothing remembered there is no width to know, and none is needed
             matrix = np.frombuffer(b"".join(vectors), dtype=np.float32).reshape(len(ids), -1 if ids else 0)
             index = Index(ids, matrix)
-            self._held.update({"index key": key, "index": index, "told": told})
+            self._held.update({"index key": key, "index": index, "told": told, "asked": asked})
         return self._held["index"], self._held["told"]
 
     def nearest_documents(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[str]]:
         """For each question the documents whose remembered sentences stand nearest, at most *k*."""
         index, told = self._index(journal)
         found = index.near(self.embedder.embed(questions), 2 * k) if len(index) else [[] for _ in questions]
-        return [list(dict.fromkeys(told[name][0] for name, likeness in hits if likeness > 0.3))[:k] for hits in found]
+        return [
+            list(dict.fromkeys(told[name].document for name, likeness in hits if likeness > 0.3))[:k] for hits in found
+        ]
 
     # -- judging
 

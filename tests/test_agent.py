@@ -113,6 +113,24 @@ def test_what_is_known_already_is_skipped(agent: SealAgent) -> None:
     assert "already known" in told.decision.reason
 
 
+def test_what_is_remembered_is_asked_about_under_the_title_it_was_learned_under(
+    agent: SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question is whether the weights hold the old fact, whatever the new document calls it."""
+    learned(agent)
+    asked: list[str] = []
+    answer = agent.learner.answer
+    monkeypatch.setattr(
+        agent.learner, "answer", lambda questions, *given: (asked.extend(questions), answer(questions, *given))[1]
+    )
+
+    decision = agent.decide(MILL.model_copy(update={"title": "A walk", "text": f"{MILL.text} It rained that day."}))
+
+    assert decision.action == "skip"
+    assert asked
+    assert not any("walk" in question for question in asked)
+
+
 def test_what_is_held_is_never_trained_until_it_is_released(agent: SealAgent) -> None:
     held = agent.observe(ORDERS)
     assert held.decision.action == "hold"

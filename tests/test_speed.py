@@ -12,7 +12,7 @@ import tiny
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from seal_agent.bench import growth, speed
+from seal_agent.bench import contenders, growth, speed
 from seal_agent.errors import SealError
 from seal_agent.learning import flops, models, packing
 from seal_agent.learning.halving import halving
@@ -162,3 +162,29 @@ def test_what_the_model_is_given_does_not_grow_with_the_home() -> None:
     assert rows[1]["rows_trained"] == rows[0]["rows_trained"]
     assert rows[1]["questions_asked"] <= 1.1 * rows[0]["questions_asked"]
     assert all(row[part] > 0 for row in rows for part in ("mix_seconds", "gate_seconds", "publish_seconds"))
+
+
+def test_by_token_a_long_row_counts_for_its_length(learner: LoraLearner, tmp_path: Path) -> None:
+    """Of a step over a short and a long row: the mean over rows, or the mean over all of their labels."""
+    texts = ["A bell.", "The ferry leaves at nine in the morning today, and the crew of six sleeps on board."]
+    scored = learner.score([("", text) for text in texts], None)
+    means = [-total / tokens for total, tokens in scored]
+    expected = {False: sum(means) / 2, True: -sum(s for s, _ in scored) / sum(n for _, n in scored)}
+    assert abs(expected[True] - expected[False]) > 0.01
+
+    for by_token, loss in expected.items():
+        out = tmp_path / str(by_token)
+        out.mkdir()
+        recipe = Recipe(epochs=1, least_steps=1, kl=0.0, by_token=by_token)
+        (log,) = learner.train_together([Candidate([Example("", text) for text in texts], out, 0, recipe)], None)
+        assert log["loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_one_process_consolidates_again_and_again(tmp_path: Path) -> None:
+    """Each from the last one's adapter; its peak memory is noted when asked for."""
+    job = {"model": str(tiny.write(tmp_path / "model")), "does": "lasting", "times": 4, "at": [2, 4]}
+
+    seen = contenders._DOES["lasting"](job)["peak_mb_after"]
+
+    assert list(seen) == ["2", "4"]
+    assert 0 < seen["2"] <= seen["4"]

@@ -15,6 +15,7 @@ import dataclasses
 import json
 import math
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -86,6 +87,7 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
         rows_per_step=job["rows"],
         stop_loss=0.0,
         falls=False,
+        by_token=True,  # as the others, and as the loss they are judged by
     )
     learner = LoraLearner(job["model"], RANK, recipe)
     for technique in job.get("without", ()):
@@ -132,7 +134,7 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
 
 def _search(job: dict[str, Any]) -> dict[str, Any]:
     """Five candidates scored by the passage's questions: all to the end, then with the weak ones leaving early."""
-    recipe = Recipe(job["epochs"], 1, job["rate"], 0.0, job["rows"], stop_loss=0.0, falls=False)
+    recipe = Recipe(job["epochs"], 1, job["rate"], 0.0, job["rows"], stop_loss=0.0, falls=False, by_token=True)
     learner = LoraLearner(job["model"], RANK, recipe)
     pairs = [(question, answer) for question, answer in job["pairs"]]
     count = len(job["lessons"])
@@ -162,6 +164,25 @@ def _search(job: dict[str, Any]) -> dict[str, Any]:
     chosen = max(stayed, key=lambda n: done["halved"]["scores"][n])
     full = done["full"]["scores"]
     return {**done, "seconds": done["full"]["seconds"], "chosen": chosen, "regret": max(full) - full[chosen]}
+
+
+def _lasting(job: dict[str, Any]) -> dict[str, Any]:
+    """One process that trains an adapter from the last one, and answers with it, again and again: its peak memory."""
+    learner = LoraLearner(job["model"], RANK, Recipe(1, 1, 1e-4, 0.0, 1, stop_loss=0.0))
+    seen: dict[str, float] = {}
+    parent: Path | None = None
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(1, job["times"] + 1):
+            out = Path(scratch) / str(number)
+            out.mkdir()
+            learner.train([Example(f"What is number {number}?", f"Number {number} is {number}.")], parent, out, number)
+            learner.answer([f"What is number {number}?"], out, max_new_tokens=4)
+            if parent:
+                shutil.rmtree(parent)  # as on a disk with room for a few versions
+            parent = out
+            if number in job["at"]:
+                seen[str(number)] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"peak_mb_after": seen, "seconds": 0.0}
 
 
 def _epoch(learner: LoraLearner, lesson: Sequence[str]) -> int:
@@ -361,6 +382,7 @@ _DOES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "seal": _seal,
     "search": _search,
     "generate": _generate,
+    "lasting": _lasting,
     "peak": _peak,
 }
 

@@ -38,8 +38,9 @@ _TRAINERS: dict[str, dict[str, Any]] = {
     "trl_padding_free": {"does": "trl", "batch": 8, "trl": {"padding_free": True, "max_length": None}},
 }
 _OURS: dict[str, dict[str, Any]] = {
-    "ours_1": {"does": "ours", "rows": 2},
-    "ours_many": {"does": "ours", "rows": 1},  # other candidates bring the rows that fill a step
+    "ours_1": {"does": "ours", "rows": 16},  # all rows of a lesson, as TRL packs them
+    "ours_5": {"does": "ours", "rows": 16},
+    "ours_15": {"does": "ours", "rows": 4},  # other candidates bring the rows that fill a step
 }
 _LADDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rows one by one", ("packing", "fusing", "keeping")),
@@ -47,6 +48,7 @@ _LADDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("fused", ("keeping",)),
     ("lower blocks kept", ()),
 )
+_LASTING = {"does": "lasting", "times": 200, "at": [10, 50, 100, 200]}  # consolidations in one process
 
 Say = Callable[[str, float], None]
 
@@ -112,6 +114,7 @@ def run(
         **_result(times, together, ladder, generated, peak, seal, best, targets, epochs, seed),
         "halving": searched,
         "growth": {} if quick else growth.run(say=say),
+        "process_mb": {} if quick else bench.do("lasting", _LASTING)["peak_mb_after"],
     }
 
 
@@ -165,14 +168,14 @@ def _together(
     done = {}
     for name, lessons_ in (("ours_5", taught[:5]), ("ours_15", taught[:5] * 3)):
         aims = [targets[number % 5] for number in range(len(lessons_))]
-        done[name] = bench.do(name, {**_OURS["ours_many"], "rate": rate, "lessons": lessons_, "targets": aims})
+        done[name] = bench.do(name, {**_OURS[name], "rate": rate, "lessons": lessons_, "targets": aims})
     return done
 
 
 def _searched(bench: _Bench, data: Path, taught: list[list[str]], rate: float) -> list[dict[str, Any]]:
     """For each passage: what successive halving among its five edits saves, and what it loses against the full search."""
     passages = json.loads((data / "passages.json").read_text("utf-8"))
-    job = {**_OURS["ours_many"], "does": "search", "rate": rate, "epochs": 9}
+    job = {**_OURS["ours_15"], "does": "search", "rate": rate, "epochs": 9}
     found = []
     for number in range(len(taught) // 5):
         pairs = [(q["question"], q["answer"]) for q in passages[number]["questions"]]

@@ -220,10 +220,10 @@ def _norm(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def rescaled(x: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """*x* divided by its root mean square over the last dimension, and one over that, in fp32."""
+    """*x* divided by its root mean square over the last dimension, and one over that: computed in fp32, given as *x* is."""
     size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    inverse = torch.rsqrt(size.square_().div_(x.shape[-1]).add_(epsilon))
-    return torch.mul(x, inverse, out=torch.empty_like(x)), inverse
+    inverse = torch.rsqrt(size.square_().div_(x.shape[-1]).add_(epsilon)).to(x.dtype)
+    return x * inverse, inverse
 
 
 class _Norm(torch.autograd.Function):
@@ -241,7 +241,7 @@ class _Norm(torch.autograd.Function):
         into = grads[0] * weight
         share = (into * unit).sum(-1, keepdim=True, dtype=torch.float32).div_(-unit.shape[-1])
         into = into.addcmul_(unit, share.to(unit.dtype))
-        return torch.mul(into, inverse, out=into), None, None
+        return into.mul_(inverse), None, None
 
 
 class _Rotary(torch.autograd.Function):

@@ -68,7 +68,8 @@ class Pack:
                 use_cache=False,  # with a cache, packed attention is silently off
                 logits_to_keep=self.keep,
             )
-        return cast(torch.Tensor, out.logits[0])
+        # squeezed, not indexed: the gradient of an index is a copy of all logits among zeros
+        return cast(torch.Tensor, out.logits.squeeze(0))
 
 
 def pack(base: Base, *sections: Sequence[Row]) -> Pack:

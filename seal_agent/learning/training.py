@@ -49,7 +49,8 @@ class Anchor:
 class Recipe:
     """
     How to train. learning_rate is the peak, from which it *falls* along a cosine to a tenth, or stays; kl weighs the
-    anchors beside each step's rows.
+    anchors beside each step's rows; a step's loss is the mean over its rows, so that a long one counts no more than a
+    short one, or *by_token* over all their labels.
 
     A lesson of few rows gets more epochs, up to least_steps steps.
     """
@@ -62,6 +63,7 @@ class Recipe:
     anchors_per_step: int = 3
     stop_loss: float = 0.02
     falls: bool = True
+    by_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,8 @@ def _forward_and_back(
     each = divergence(logits, joined([one for _, step in steps for one in step.targets(logits.device)]))
     parts = iter(each.split([len(row.targets) for rows in sections for row in rows]))
     for (run, step), size in zip(steps, tokens, strict=True):
-        loss = torch.stack([next(parts).mean() for _ in step.learn]).mean()
+        learn = [next(parts) for _ in step.learn]
+        loss = torch.cat(learn if run.recipe.by_token else [one.mean()[None] for one in learn]).mean()
         beside = [next(parts) for _ in step.beside]
         drift = torch.cat(beside).mean() if beside else loss.new_zeros(())
         total = total + loss + run.recipe.kl * drift

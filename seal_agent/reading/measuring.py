@@ -19,15 +19,16 @@ from seal_agent.parts import Learner, Signals
 from seal_agent.reading.contradicting import contradiction
 from seal_agent.reading.deciding import boilerplate, fact_bearing
 from seal_agent.reading.sentences import sentences
-from seal_agent.records import Document
+from seal_agent.records import Document, Memory
 
 Near = Callable[[np.ndarray, int], list[list[tuple[str, float]]]]
 """Query vectors and k to (memory id, cosine), nearest first."""
-Ask = Callable[[str, str], Sequence[tuple[str, str]]]
-"""(sentence, title) to (gold span, question) pairs cut from it."""
+Ask = Callable[[Memory], Sequence[tuple[str, str]]]
+"""A remembered sentence to (gold span, question) pairs about it."""
 
 REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
+_ASKED = 2  # questions about one remembered sentence
 _SENTENCES = 8  # of a long document, spread evenly, so that the cost of deciding is bounded
 
 
@@ -37,14 +38,14 @@ def measure(
     adapter: Path | None,
     embed: Callable[[Sequence[str]], np.ndarray],
     near: Near,
-    remembered: Mapping[str, tuple[str, str]],
+    remembered: Mapping[str, Memory],
     ask: Ask,
     right: Callable[[str, str], bool],
     reference: float,
     screened: bool = False,
 ) -> Signals:
     """
-    Signals of *document*. *remembered* holds (document id, sentence) by memory id, *ask* cuts questions, *right*
+    Signals of *document*. *remembered* holds the remembered sentences by id, *ask* has questions about one, *right*
     grades, *reference* is the loss per token of ordinary text. A screened (released) document is not contradicted.
     """
     said = sentences(document.text)
@@ -56,10 +57,10 @@ def measure(
     clash, why = "", ""
     if not screened:
         # all that the near documents say: a sentence that differs counts by what stands beside it
-        near_by = {remembered[name][0] for hits in found for name, likeness in hits if likeness >= _NEAR_BY}
-        others = [told for told in remembered.values() if told[0] in near_by]
+        near_by = {remembered[name].document for hits in found for name, likeness in hits if likeness >= _NEAR_BY}
+        others = [(told.document, told.completion) for told in remembered.values() if told.document in near_by]
         clash, why = contradiction(" ".join(sample), others)
-    said_before = " ".join(told[1] for told in remembered.values()).lower()
+    said_before = " ".join(told.completion for told in remembered.values()).lower()
     covered = [
         s
         for s, likeness in zip(sample, best, strict=True)
@@ -73,12 +74,12 @@ def measure(
         "reference": reference,
         "near": max(best, default=0.0),
         "covered": len(covered) / len(sample) if sample else 0.0,
-        "known": _known(learner, adapter, document.title, covered, found, best, remembered, ask, right),
+        "known": _known(learner, adapter, covered, found, best, remembered, ask, right),
     }
     return Signals(
         numbers=numbers,
         contradiction=f"{why} (document {clash})" if clash else "",
-        nearest=remembered[nearest[0]][0] if nearest[0] else "",
+        nearest=remembered[nearest[0]].document if nearest[0] else "",
     )
 
 
@@ -94,20 +95,19 @@ def _surprise(learner: Learner, adapter: Path | None, sample: Sequence[str]) -> 
 def _known(
     learner: Learner,
     adapter: Path | None,
-    title: str,
     covered: Sequence[str],
     found: Sequence[list[tuple[str, float]]],
     best: Sequence[float],
-    remembered: Mapping[str, tuple[str, str]],
+    remembered: Mapping[str, Memory],
     ask: Ask,
     right: Callable[[str, str], bool],
 ) -> float:
     """Share of the questions about what is covered that the live version answers closed-book; -1 if none can be asked."""
     if not covered or adapter is None:
         return -1.0
-    # The facts asked about are those remembered: does the weights' answer hold what this document would teach again?
+    # The facts asked about are those remembered, under the title they were learned under: do the weights still hold them?
     facts = dict.fromkeys(hits[0][0] for hits, likeness in zip(found, best, strict=True) if likeness >= REMEMBERED)
-    asked = [pair for name in facts for pair in list(ask(remembered[name][1], title))[:2]]
+    asked = [pair for name in facts for pair in list(ask(remembered[name]))[:_ASKED]]
     if not asked:
         return -1.0
     answers = learner.answer([question for _, question in asked], adapter)
