@@ -252,7 +252,10 @@ class Rooms:
         old += journal.checks("user")
         old = old[:: max(1, -(-len(old) // _OLD_CHECKS))]
         learned = journal.right_when_learned([check.id for check in old])
-        return judge(learner, new, old, journal.checks("general"), live, candidate, say, learned)
+        serving = {str(live or ""), ""}  # of other versions nothing will be wanted again
+        asked = {key: said for key, said in self._held.get("asked of versions", {}).items() if key[0] in serving}
+        self._held["asked of versions"] = asked
+        return judge(learner, new, old, journal.checks("general"), live, candidate, say, learned, asked)
 
     def token_share(
         self, examples: Sequence[Example], rows: Sequence[SelfEdit], learner: Learner, log: dict[str, Any]

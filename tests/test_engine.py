@@ -11,7 +11,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from seal_agent.learning import decoding, fused, losses, models, packing
+from seal_agent.learning import decoding, fused, generation, losses, models, packing
 from seal_agent.learning.adapters import read
 from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.learner import Candidate, LoraLearner
@@ -232,6 +232,39 @@ def test_a_single_stream_says_what_the_model_says(kind: tuple[str, bool], tmp_pa
         assert said[0] == said[1] == plain[len(prompt) :]
 
 
+@pytest.mark.parametrize("kind", FUSED, ids=str)
+def test_many_texts_at_once_say_what_each_says_alone(kind: tuple[str, bool], tmp_path: Path) -> None:
+    """Prompts of all lengths, some alike to the end but one token; rows that ended leave; with an adapter in force."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        learner = LoraLearner(str(tiny.write(tmp_path / "model", *kind)), rank=4, recipe=SHORT)
+        (folder,) = _folders(tmp_path, 1)
+        learner.train(LESSON, None, folder, seed=1)
+        begun = learner.base.start + learner.base.text("Question:")
+        ends = ["", " Who", " Who keeps", " Who keeps the lighthouse by the sea?", " Who keeps the mill?", " Where"]
+        prompts = [begun + learner.base.text(end) for end in ends for _ in range(2)]
+        assert learner._streams
+
+        with learner._adapters.using(folder) as model:
+            said = [
+                generation._decode(learner.base, model, prompts, 12, 0.0, torch.Generator(), ["e"], written)
+                for written in (False, True)
+            ]
+
+        assert said[0] == said[1]
+        assert len({len(row) for row in said[0]}) > 1  # they end at different steps
+
+
+def test_what_several_prompts_begin_with_is_computed_once() -> None:
+    """Two sentences, three openings each: two stems, and of every row at least a token is its own."""
+    rows = [[*said, *opening] for said in ([1, 2, 3, 4], [5, 6, 7, 8]) for opening in ([9], [9, 10], [11])]
+
+    stems = decoding._stems(rows)
+
+    assert [(stem, sorted(of)) for stem, of in stems] == [([1, 2, 3, 4], [0, 1, 2]), ([5, 6, 7, 8], [3, 4, 5])]
+    assert [stem for stem, _ in decoding._stems([[1], [1]])] == [[], []]  # never a whole row
+
+
 def test_what_is_copied_ahead_costs_fewer_passes_and_changes_nothing() -> None:
     """A text that repeats itself is its own draft; a stop token ends it in the middle of one."""
     passes: list[int] = []
@@ -243,13 +276,16 @@ def test_what_is_copied_ahead_costs_fewer_passes_and_changes_nothing() -> None:
 
         def __init__(self, *given: object) -> None: ...
 
+        def read(self, ids: list[list[int]]) -> list[list[int]]:
+            passes.append(len(ids[0]))
+            self.length += len(ids[0])
+            return ids
+
         def logits(self, ids: list[int]) -> torch.Tensor:
-            passes.append(len(ids))
-            self.length += len(ids)
             return torch.nn.functional.one_hot(torch.tensor([wanted[(i - 6) % 6] for i in ids]), 600)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "Stream", Parrot)
+        patch.setattr(decoding, "Streams", Parrot)
         assert list(decoding.tokens(None, [1], _likeliest, 36, (), True)) == wanted
         quick = len(passes)
         assert list(decoding.tokens(None, [1], _likeliest, 36, (12,), True)) == wanted[:5]

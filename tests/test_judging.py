@@ -138,3 +138,24 @@ def test_too_few_checks_are_undecided() -> None:
 
     assert report.outcome == "undecided"
     assert "5" in report.reason
+
+
+def test_what_a_version_answered_before_is_not_asked_again() -> None:
+    """The second candidate is asked everything; the base and the live version nothing more."""
+    other = Path("other")
+    known = {check.question: ("yes", 0.1) for check in (*NEW, *OLD, *GENERAL)}
+    calls: list[tuple[Path | None, int]] = []
+
+    class Counted(Scripted):
+        def answer(self, questions: Sequence[str], adapter: Path | None, **how: object) -> list[str]:
+            calls.append((adapter, len(questions)))
+            return super().answer(questions, adapter)
+
+    learner, asked = Counted(dict.fromkeys((None, LIVE, CANDIDATE, other), known)), gate.Asked()
+    reports = [
+        gate.judge(learner, NEW, OLD, GENERAL, LIVE, candidate, asked=asked)  # type: ignore[arg-type] - a script
+        for candidate in (CANDIDATE, other)
+    ]
+
+    assert calls == [(CANDIDATE, 24), (LIVE, 24), (None, 0), (other, 24), (LIVE, 0), (None, 0)]
+    assert reports[0].results == reports[1].results

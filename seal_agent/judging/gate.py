@@ -26,20 +26,27 @@ _ENOUGH = 5  # paired checks below which no test can reach 5 %
 _WORSE = 0.10  # nats per token: a median rise of general answers' loss above this is felt in the wording of answers
 _LOST = 0.10  # share of old facts that may turn wrong on balance, counted from when they were learned, if they are many
 
+Asked = dict[tuple[str, Check], tuple[bool, float]]
+"""What a version (its folder, "" for the base) gave to a check: right or not, and the loss of the right answer."""
 Outcome = Literal["accepted", "rejected", "undecided"]
 Verdict = Literal["pass", "fail", "undecided"]
 
 
-def ask(learner: Learner, checks: Sequence[Check], adapter: Path | None) -> dict[str, tuple[bool, float]]:
-    """For each check: is the greedy answer right, and the loss per token (nats) of the answer it should give."""
-    questions = [check for check in checks if check.gold]
+def ask(learner: Learner, checks: Sequence[Check], adapter: Path | None, asked: Asked) -> dict[str, tuple[bool, float]]:
+    """
+    For each check: is the greedy answer right, and the loss per token (nats) of the answer it should give.
+
+    What is in *asked* is not asked again, and what is asked is put there: a version never changes.
+    """
+    version = str(adapter or "")
+    fresh = [check for check in checks if (version, check) not in asked]
+    questions = [check for check in fresh if check.gold]
     answers = learner.answer([check.question for check in questions], adapter)
     right = {c.id: correct(c.gold, a) for c, a in zip(questions, answers, strict=True)}
-    scores = learner.score([(c.question, c.answer or c.gold) for c in checks], adapter)
-    return {
-        check.id: (right.get(check.id, False), -logprob / max(1, tokens))
-        for check, (logprob, tokens) in zip(checks, scores, strict=True)
-    }
+    scores = learner.score([(c.question, c.answer or c.gold) for c in fresh], adapter)
+    for check, (logprob, tokens) in zip(fresh, scores, strict=True):
+        asked[version, check] = right.get(check.id, False), -logprob / max(1, tokens)
+    return {check.id: asked[version, check] for check in checks}
 
 
 def judge(
@@ -51,17 +58,19 @@ def judge(
     candidate: Path,
     say: Callable[[str, float], None] = lambda stage, share: None,
     learned: Mapping[str, bool] | None = None,
+    asked: Asked | None = None,
 ) -> GateReport:
     """
     Compare *candidate* with *live* and the base on held-out checks: new facts, old facts, general answers.
 
-    *learned* tells of an old check whether it was right under the version that learned it.
+    *learned* tells of an old check whether it was right under the version that learned it; *asked* holds what versions
+    answered before, and afterwards what they answered now.
     """
-    checks = [*new, *old, *general]
-    after = ask(learner, checks, candidate)
+    checks, asked = [*new, *old, *general], {} if asked is None else asked
+    after = ask(learner, checks, candidate, asked)
     say("judging", 0.5)
-    before = ask(learner, checks, live)
-    base = before if live is None else {**before, **ask(learner, general, None)}
+    before = ask(learner, checks, live, asked)
+    base = before if live is None else {**before, **ask(learner, general, None, asked)}
     results = [_result(check, base[check.id], before[check.id], after[check.id]) for check in checks]
     say("judging", 1.0)
     groups = {kind: {c.id for c in chosen} for kind, chosen in (("new", new), ("old", old), ("general", general))}

@@ -1,11 +1,14 @@
 """
-One stream, token by token: a Llama-like block written out, and several tokens looked at in one pass.
+Text token by token, by a Llama-like block written out: many texts that begin alike at once, or one and several of its
+tokens in a pass.
 
-Promises: the greedy text that the model's own forward gives, up to the last bits of bf16; a draft copied from the text
-before is kept only as far as the model itself chooses it; weights are those in force when the stream began.
+Promises: the greedy text that the model's own forward gives, up to the last bits of bf16; what all texts begin with is
+held once, and what several begin with is computed once; a draft copied from the text before is kept only as far as the
+model itself chooses it; weights are those in force when the streams began.
 Does not promise: every architecture. Where `fits` says no, or the logits differ (`exact`), the model's own forward goes on.
 
-Source: prompt lookup (Saxena, 2023), a draft without a draft model for speculative decoding (arXiv 2211.17192).
+Sources: prompt lookup (Saxena, 2023), a draft without a draft model for speculative decoding (arXiv 2211.17192); shared
+beginnings attended to once, Hydragen (arXiv 2402.05099).
 """
 
 from __future__ import annotations
@@ -19,9 +22,12 @@ from torch.nn import functional as F
 from transformers import DynamicCache
 
 from seal_agent.learning import fused
+from seal_agent.learning.models import common
 
 _DRAFT = 10  # tokens copied at once: on a CPU a pass over eleven tokens costs little more than one over one
 _ALIKE = (3, 2, 1)  # last tokens that must stand earlier in the text, the longest first
+_STEM = 0.5  # share of a prompt that it must have in common with the one beside it to be computed with it
+_WORTH = 0.75  # rows that still run, below which those that ended are dropped from the cache
 
 Choose = Callable[[torch.Tensor], torch.Tensor]
 """Logits [1, vocabulary] to a token [1]."""
@@ -31,7 +37,7 @@ def tokens(
     model: Any, prompt: Sequence[int], choose: Choose, limit: int, stops: Collection[int], drafts: bool
 ) -> Iterator[int]:
     """At most *limit* tokens after *prompt*, ending before one of *stops*; *drafts* only if *choose* is the likeliest."""
-    stream = Stream(model, prompt, limit + _DRAFT)
+    stream = Streams(model, prompt, 1, limit + _DRAFT)
     known = list(prompt)
     logits = stream.last
     draft: list[int] = []
@@ -44,46 +50,120 @@ def tokens(
             yield token
             if at == len(draft) or token != draft[at]:
                 break
-        stream.length = len(known) - 1  # what was drafted and not chosen is written over
+        stream.length = len(known) - 1 - len(prompt)  # what was drafted and not chosen is written over
         draft = _earlier(known) if drafts else []
-        logits = stream.logits([token, *draft])
+        logits = stream.logits(stream.read([[token, *draft]])[0])
 
 
-class Stream:
-    """The cache of one text under *model* as it is now, with room for *room* tokens more than *prompt* has."""
+class Batch:
+    """
+    Several prompts and what follows each; all begin with *shared*, which is not empty, and have a token more.
+
+    logits [rows, vocabulary]: what follows each row now.
+    """
 
     @torch.inference_mode()
-    def __init__(self, model: Any, prompt: Sequence[int], room: int) -> None:
-        where, self.length = model.device, len(prompt)
+    def __init__(self, model: Any, shared: Sequence[int], prompts: Sequence[Sequence[int]], limit: int) -> None:
+        rest = [list(prompt[len(shared) :]) for prompt in prompts]
+        stems = _stems(rest)
+        size = [len(stem) for stem, rows in stems for _ in rows]
+        order = [row for _, rows in stems for row in rows]
+        tails = [rest[row][begin:] for row, begin in zip(order, size, strict=True)]
+        width = max(size)
+        self._streams = Streams(model, shared, len(stems), width)
+        if width:
+            self._streams.read(*_padded([stem for stem, _ in stems]))
+        owners = [number for number, (_, rows) in enumerate(stems) for _ in rows]
+        self._streams.choose(owners, width + max(map(len, tails)) + limit)
+        last = self._streams.read(*_padded(tails))[:, -1]
+        self._slots = sorted(range(len(order)), key=order.__getitem__)  # the slot of each row
+        self.logits = self._streams.logits(last[self._slots])
+
+    @torch.inference_mode()
+    def step(self, rows: Sequence[int], tokens: Sequence[int]) -> None:
+        """Go on with *rows* only, a token more each; they are renumbered in the order given."""
+        self._slots = [self._slots[row] for row in rows]
+        if len(self._slots) < _WORTH * self._streams.rows:
+            self._streams.choose(self._slots)
+            self._slots = list(range(len(rows)))
+        ids = [[0]] * self._streams.rows
+        for slot, token in zip(self._slots, tokens, strict=True):
+            ids[slot] = [token]
+        self.logits = self._streams.logits(self._streams.read(ids)[self._slots, -1])
+
+
+class Streams:
+    """
+    Texts that begin with *shared*, under *model* as it is now: its keys and values once, those of the rest by row.
+
+    last [1, vocabulary]: what follows *shared*; length: columns of the rest that are written, at most *room*.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model: Any, shared: Sequence[int], rows: int, room: int) -> None:
+        where, self._begun = model.device, len(shared)
         cache = DynamicCache(config=model.config)
-        ids = torch.tensor([list(prompt)], device=where)
-        end = torch.tensor([len(prompt) - 1], device=where)  # an index: the head on a slice copies the vocabulary
+        ids = torch.tensor([list(shared)], device=where)
+        end = torch.tensor([len(shared) - 1], device=where)  # an index: the head on a slice copies the vocabulary
         self.last = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=end).logits[0]
-        body = model.model
-        self._embed, self._norm, self._head = body.embed_tokens.weight, body.norm, _weight(model.lm_head)
-        self._blocks = [_Block(block) for block in body.layers]
+        self._body, self._head = model.model, _weight(model.lm_head)
+        self._blocks = [_Block(block) for block in self._body.layers]
         filled: list[Any] = list(cache.layers)
         if any(layer.is_sliding for layer in filled):
             raise TypeError("a sliding window forgets; this cache does not")
-        _, heads, size, width = filled[0].keys.shape
-        shape = (len(self._blocks), heads, size + room, width)
-        self._keys, self._values = (self.last.new_empty(shape) for _ in range(2))
-        for number, layer in enumerate(filled):
-            self._keys[number, :, :size], self._values[number, :, :size] = layer.keys[0], layer.values[0]
-        positions = torch.arange(size + room, device=where)[None]
-        self._cos, self._sin = (turn[0, :, None] for turn in body.rotary_emb(self.last, positions))
+        self._shared = [(layer.keys[0], layer.values[0]) for layer in filled]
+        self.length = 0
+        # a CPU multiplies many small matrices far quicker in fp32 than in bf16
+        exact = torch.float32 if where.type == "cpu" else self.last.dtype
+        heads, _, width = self._shared[0][0].shape
+        self._cache = torch.empty(2, len(filled), rows, heads, 0, width, dtype=exact, device=where)
+        self._real = torch.zeros(rows, 0, dtype=torch.bool, device=where)
+        self.choose(range(rows), room)
+
+    @property
+    def rows(self) -> int:
+        """How many texts there are."""
+        return self._cache.shape[2]
 
     @torch.inference_mode()
-    def logits(self, ids: Sequence[int]) -> torch.Tensor:
-        """Append *ids* and return the logits after each of them, [tokens, vocabulary]."""
-        begin, end = self.length, self.length + len(ids)
-        x = self._embed[torch.tensor(ids, device=self._embed.device)]
-        cos, sin = self._cos[begin:end], self._sin[begin:end]
-        ahead = x.new_full((len(ids), end), torch.finfo(x.dtype).min).triu(begin + 1) if len(ids) > 1 else None
-        for block, keys, values in zip(self._blocks, self._keys, self._values, strict=True):
-            x = block.forward(x, cos, sin, keys, values, begin, ahead)
+    def choose(self, rows: Sequence[int], room: int | None = None) -> None:
+        """Go on with *rows*, each as often as it is named, and with *room* columns in all."""
+        index = torch.tensor(list(rows), device=self._cache.device)
+        _, layers, _, heads, columns, width = self._cache.shape
+        columns = columns if room is None else room
+        cache, real = self._cache, self._real
+        self._cache = cache.new_empty(2, layers, len(index), heads, columns, width)
+        self._real = real.new_zeros(len(index), columns)
+        self._cache[:, :, :, :, : self.length] = cache[:, :, index, :, : self.length]
+        self._real[:, : self.length] = real[index, : self.length]
+        positions = torch.arange(self._begun + columns, device=index.device)[None]
+        self._cos, self._sin = (turn[0, :, None] for turn in self._body.rotary_emb(self.last, positions))
+
+    @torch.inference_mode()
+    def read(self, ids: Sequence[Sequence[int]], real: Sequence[Sequence[bool]] | None = None) -> torch.Tensor:
+        """Append *ids* [rows, tokens], of which only the *real* ones are text; hidden states [rows, tokens, width]."""
+        where = self._cache.device
+        chosen = torch.tensor(ids, device=where)
+        rows, count = chosen.shape
+        begin, end = self.length, self.length + count
+        self._real[:, begin:end] = True if real is None else torch.tensor(real, device=where)
+        seen = self._real[:, :end]
+        at = (self._begun - 1 + seen.cumsum(1)[:, begin:]).clamp(min=0).flatten()
+        hidden = ~seen[:, None].expand(rows, count, end)
+        if count > 1:
+            hidden = hidden | torch.ones(count, end, dtype=torch.bool, device=where).triu(begin + 1)
+        mask = torch.zeros(hidden.shape, dtype=self._cache.dtype, device=where).masked_fill_(hidden, float("-inf"))
+        x = self._body.embed_tokens.weight[chosen.flatten()]
+        cos, sin = self._cos[at], self._sin[at]
+        for block, shared, own in zip(self._blocks, self._shared, self._cache.unbind(1), strict=True):
+            x = block.forward(x, cos, sin, shared, own, begin, mask[:, None, None])
         self.length = end
-        return _linear(_normed(self._norm, x), self._head)
+        return _normed(self._body.norm, x).view(rows, count, -1)
+
+    @torch.inference_mode()
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits of hidden states [n, width], [n, vocabulary]."""
+        return _linear(hidden, self._head)
 
 
 class _Block:
@@ -97,23 +177,36 @@ class _Block:
         self.size, self.scale, self.activation = attention.head_dim, attention.scaling, mlp.act_fn
 
     def forward(
-        self, x: Any, cos: Any, sin: Any, keys: Any, values: Any, begin: int, ahead: torch.Tensor | None
+        self, x: Any, cos: Any, sin: Any, shared: tuple[Any, Any], own: torch.Tensor, begin: int, mask: torch.Tensor
     ) -> torch.Tensor:
-        count, end, kv = len(x), begin + len(x), len(keys)
+        """x [rows · tokens, width]; shared keys and values [heads, S, size]; own, of both, [2, rows, heads, room, size]."""
+        rows, kv, count = own.shape[1], own.shape[2], mask.shape[3]
+        end = begin + count
         h = _normed(self.first, x)
-        query, key, value = (_linear(h, w).view(count, -1, self.size) for w in (self.query, self.key, self.value))
-        keys[:, begin:end] = _turned(key, cos, sin).transpose(0, 1)
-        values[:, begin:end] = value.transpose(0, 1)
-        # heads that share a key stand below one another: [kv heads, heads of each · tokens, size]
-        asked = (_turned(query, cos, sin) * self.scale).view(count, kv, -1, self.size).permute(1, 2, 0, 3)
-        weights = asked.reshape(kv, -1, self.size) @ keys[:, :end].transpose(1, 2)
-        if ahead is not None:
-            weights = (weights.view(kv, -1, count, end) + ahead).view(kv, -1, end)
-        seen = (weights.softmax(-1) @ values[:, :end]).view(kv, -1, count, self.size).permute(2, 0, 1, 3)
-        x = x + _linear(seen.reshape(count, -1), self.out)
+        query, key, value = (_linear(h, w).view(len(x), -1, self.size) for w in (self.query, self.key, self.value))
+        own[0, :, :, begin:end] = _turned(key, cos, sin).view(rows, count, kv, -1).transpose(1, 2)
+        own[1, :, :, begin:end] = value.view(rows, count, kv, -1).transpose(1, 2)
+        # heads that share a key stand below one another: [rows, kv heads, heads of each · tokens, size]
+        asked = (_turned(query, cos, sin) * self.scale).view(rows, count, kv, -1, self.size).permute(0, 2, 3, 1, 4)
+        asked = asked.reshape(rows, kv, -1, self.size)
+        of_shared = _together(asked, shared[0].transpose(1, 2)).to(own.dtype)
+        of_own = asked.to(own.dtype) @ own[0, :, :, :end].transpose(2, 3)
+        of_own = (of_own.view(rows, kv, -1, count, end) + mask).view(of_own.shape)
+        weights = torch.cat([of_shared, of_own], -1).softmax(-1)
+        before = weights.shape[-1] - end
+        seen = (weights[..., before:] @ own[1, :, :, :end]).to(x.dtype)
+        seen += _together(weights[..., :before].to(x.dtype), shared[1])
+        seen = seen.view(rows, kv, -1, count, self.size).permute(0, 3, 1, 2, 4)
+        x = x + _linear(seen.reshape(len(x), -1), self.out)
         h = _normed(self.second, x)
         out: torch.Tensor = x + _linear(self.activation(_linear(h, self.gate)) * _linear(h, self.up), self.down)
         return out
+
+
+def _together(x: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+    """x [rows, heads, n, a] times shared [heads, a, b], one product for each head: [rows, heads, n, b]."""
+    rows, heads, n, _ = x.shape
+    return (x.transpose(0, 1).reshape(heads, rows * n, -1) @ shared).view(heads, rows, n, -1).transpose(0, 1)
 
 
 def fits(model: Any) -> bool:
@@ -121,21 +214,27 @@ def fits(model: Any) -> bool:
     if not fused.attends_by_row(model):
         return False
     try:
-        Stream(model, [0, 1], 1)
+        Streams(model, [0, 1], 1, 1)
     except (AttributeError, TypeError):
         return False
     return True
 
 
 def exact(model: Any, prompt: Sequence[int]) -> bool:
-    """Do the last tokens of *prompt*, given one by one and together, have the logits of the model's own forward?"""
+    """Has *prompt* the logits of the model's own forward: its last tokens together, and beside a shorter prompt?"""
     if not fits(model) or len(prompt) < 6:
         return False
+    ids = list(prompt)
     with torch.inference_mode():
-        plain = model(input_ids=torch.tensor([list(prompt)], device=model.device), use_cache=False).logits[0, -4:]
-    stream = Stream(model, prompt[:-4], 4)
-    ours = torch.cat([stream.logits(prompt[-4:-3]), stream.logits(prompt[-3:])])
-    return bool((ours.float() - plain.float()).abs().mean() < 0.1 * plain.float().std())
+        plain = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0]
+    stream = Streams(model, ids[:-3], 1, 3)
+    together = stream.logits(stream.read([ids[-3:]])[0])
+    batch = Batch(model, ids[:-4], [ids, ids[:-2], ids[:-1]], 1)
+    beside = batch.logits
+    batch.step([1], [ids[-2]])
+    ours = torch.cat([stream.last, together, beside, batch.logits])
+    wanted = plain[[-4, -3, -2, -1, -1, -3, -2, -2]]
+    return bool((ours.float() - wanted.float()).abs().mean() < 0.1 * wanted.float().std())
 
 
 def _weight(layer: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -173,3 +272,24 @@ def _earlier(known: list[int]) -> list[int]:
             if known[at] == last[0] and known[at : at + size] == last:
                 return known[at + size : at + size + _DRAFT]
     return []
+
+
+def _stems(rows: Sequence[Sequence[int]]) -> list[tuple[list[int], list[int]]]:
+    """*rows* in groups that begin alike: what they begin with, never a whole row, and their numbers."""
+    stems: list[tuple[list[int], list[int]]] = []
+    for number in sorted(range(len(rows)), key=lambda n: list(rows[n])):
+        row = list(rows[number])
+        alike = common(stems[-1][0], row[:-1]) if stems else []
+        if stems and len(alike) >= _STEM * len(row):
+            stems[-1] = alike, [*stems[-1][1], number]
+        else:
+            stems.append((row[:-1], [number]))
+    return stems
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[list[bool]]]:
+    """*rows* as wide as the widest, filled up from the left, and which tokens are theirs."""
+    width = max(map(len, rows))
+    return [[0] * (width - len(row)) + list(row) for row in rows], [
+        [False] * (width - len(row)) + [True] * len(row) for row in rows
+    ]

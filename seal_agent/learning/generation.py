@@ -1,5 +1,5 @@
 """
-Generation in batches: one shared prefill, rows that finished leave the batch.
+Generation in batches: what all prompts begin with is computed once, rows that finished leave the batch.
 
 Promises: greedy text of a row does not depend on its neighbours (up to the last bits of bf16); sampling depends only
 on the seed, the prompts and their order; stop tokens and stop strings end a row.
@@ -15,7 +15,7 @@ import torch
 from transformers import DynamicCache
 
 from seal_agent.learning import decoding
-from seal_agent.learning.models import Base
+from seal_agent.learning.models import Base, common
 
 _BATCH = 96  # rows decoded at once: beyond this two CPU cores gain little
 
@@ -29,15 +29,15 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
     stop: Sequence[str] = (),
-    single: bool = False,
+    written: bool = False,
 ) -> list[str]:
     """
-    A continuation of each prompt (token ids), in the order given; *single*: there is one, and it goes by decoding.py.
+    A continuation of each prompt (token ids), in the order given; *written*: by the blocks of decoding.py.
 
     temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string.
     """
     texts = [""] * len(prompts)
-    if single:
+    if written and len(prompts) == 1:
         source = torch.Generator().manual_seed(seed * 1_000_003)
         ids: list[int] = []
         for token in decoding.tokens(
@@ -51,7 +51,9 @@ def generate(
     for at in range(0, len(order), _BATCH):
         chosen = order[at : at + _BATCH]
         source = torch.Generator().manual_seed(seed * 1_000_003 + at)
-        rows = _decode(base, model, [list(prompts[i]) for i in chosen], max_new_tokens, temperature, source, stop)
+        rows = _decode(
+            base, model, [list(prompts[i]) for i in chosen], max_new_tokens, temperature, source, stop, written
+        )
         for index, ids in zip(chosen, rows, strict=True):
             texts[index] = _cut(base.decode(ids), stop)
     return texts
@@ -65,12 +67,12 @@ def stream(
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
-    single: bool = False,
+    written: bool = False,
 ) -> Iterator[int]:
-    """Token ids of one continuation as they come; *single*: by decoding.py."""
+    """Token ids of one continuation as they come; *written*: by decoding.py."""
     source = torch.Generator().manual_seed(seed)
     choose = _chooser(temperature, source)
-    if single:
+    if written:
         yield from decoding.tokens(model, prompt, choose, max_new_tokens, base.stops, temperature <= 0)
         return
     cache = DynamicCache(config=model.config)
@@ -85,7 +87,6 @@ def stream(
         ids = torch.tensor([[token]], device=base.model.device)
 
 
-@torch.inference_mode()
 def _decode(
     base: Base,
     model: Any,
@@ -94,54 +95,68 @@ def _decode(
     temperature: float,
     source: torch.Generator,
     stop: Sequence[str],
+    written: bool,
 ) -> list[list[int]]:
-    where = base.model.device
     shared = _shared(prompts)
-    cache = DynamicCache(config=model.config)
-    if shared:
-        model(
-            input_ids=torch.tensor([shared], device=where),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        cache.batch_repeat_interleave(len(prompts))
-    rest = [prompt[len(shared) :] for prompt in prompts]
-    width = max(map(len, rest))
-    ids = torch.tensor([[base.end] * (width - len(row)) + row for row in rest], device=where)
-    real = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rest], device=where)
-    seen = torch.cat([real.new_ones(len(rest), len(shared)), real], 1)
-    positions = (seen.cumsum(1) - 1).clamp(min=0)[:, len(shared) :]
+    make = decoding.Batch if written and shared else _Cached
+    batch: decoding.Batch | _Cached = make(model, shared, prompts, limit)
     out: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(prompts)))
     for _ in range(limit):
-        logits = model(
-            input_ids=ids,
-            attention_mask=seen,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=_last(ids),
-        ).logits[:, -1]
-        tokens = _choose(logits.float(), temperature, source).tolist()
+        tokens = _choose(batch.logits.float(), temperature, source).tolist()
         going = []
         for slot, (row, token) in enumerate(zip(alive, tokens, strict=True)):
             if token in base.stops:
                 continue
             out[row].append(token)
-            if not (stop and any(s in base.decode(out[row][-8:]) for s in stop)):
+            if len(out[row]) < limit and not (stop and any(s in base.decode(out[row][-8:]) for s in stop)):
                 going.append(slot)
         if not going:
             break
-        if len(going) < len(alive):
-            keep = torch.tensor(going, device=where)
-            cache.batch_select_indices(keep)
-            seen, positions = seen[keep], positions[keep]
         alive = [alive[slot] for slot in going]
-        ids = torch.tensor([[tokens[slot]] for slot in going], device=where)
-        seen = torch.cat([seen, seen.new_ones(len(going), 1)], 1)
-        positions = positions[:, -1:] + 1
+        batch.step(going, [tokens[slot] for slot in going])
     return out
+
+
+class _Cached:
+    """Like decoding.Batch, by the model's own forward: prompts padded from the left, one cache for all."""
+
+    @torch.inference_mode()
+    def __init__(self, model: Any, shared: list[int], prompts: list[list[int]], limit: int) -> None:
+        where, self._model = model.device, model
+        self._cache = DynamicCache(config=model.config)
+        if shared:
+            ids = torch.tensor([shared], device=where)
+            model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+            self._cache.batch_repeat_interleave(len(prompts))
+        rest = [prompt[len(shared) :] for prompt in prompts]
+        width = max(map(len, rest))
+        real = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rest], device=where)
+        self._seen = torch.cat([real.new_ones(len(rest), len(shared)), real], 1)
+        self._positions = (self._seen.cumsum(1) - 1).clamp(min=0)[:, len(shared) :]
+        self._forward([[0] * (width - len(row)) + row for row in rest])
+
+    @torch.inference_mode()
+    def step(self, rows: list[int], tokens: list[int]) -> None:
+        """Go on with *rows* only, a token more each."""
+        if len(rows) < len(self._seen):
+            keep = torch.tensor(rows, device=self._seen.device)
+            self._cache.batch_select_indices(keep)
+            self._seen, self._positions = self._seen[keep], self._positions[keep]
+        self._seen = torch.cat([self._seen, self._seen.new_ones(len(rows), 1)], 1)
+        self._positions = self._positions[:, -1:] + 1
+        self._forward([[token] for token in tokens])
+
+    def _forward(self, rows: list[list[int]]) -> None:
+        ids = torch.tensor(rows, device=self._seen.device)
+        self.logits = self._model(
+            input_ids=ids,
+            attention_mask=self._seen,
+            position_ids=self._positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=_last(ids),
+        ).logits[:, -1]
 
 
 def _chooser(temperature: float, source: torch.Generator) -> decoding.Choose:
@@ -164,11 +179,7 @@ def _last(ids: torch.Tensor) -> torch.Tensor:
 def _shared(prompts: list[list[int]]) -> list[int]:
     """The longest beginning all prompts have in common; each keeps at least one token of its own."""
     first, last = min(prompts), max(prompts)
-    limit = min(map(len, prompts)) - 1
-    size = 0
-    while size < limit and first[size] == last[size]:
-        size += 1
-    return first[:size]
+    return common(first, last)[: min(map(len, prompts)) - 1]
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:

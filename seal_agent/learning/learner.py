@@ -71,7 +71,7 @@ class LoraLearner:
 
     @cached_property
     def _streams(self) -> bool:
-        """Can a single stream go by the written-out block? Looked at when first one is wanted."""
+        """Can text go by the written-out blocks? Looked at when first some is wanted."""
         with self._lock, self._adapters.using(None) as model:
             fits = decoding.exact(model, self.base.question("What colour is the sky?"))
         return fits and self._adapters.merges
@@ -113,9 +113,9 @@ class LoraLearner:
     def _generate(self, prompts: Sequence[Sequence[int]], adapter: Path | None, **how: Any) -> list[str]:
         if not prompts:
             return []
-        single = len(prompts) == 1 and self._streams  # looked at before an adapter is in force, never within
+        written = self._streams  # looked at before an adapter is in force, never within
         with self._lock, self._adapters.using(adapter) as model:
-            return generation.generate(self.base, model, prompts, single=single, **how)
+            return generation.generate(self.base, model, prompts, written=written, **how)
 
     def chat(
         self,
@@ -135,7 +135,7 @@ class LoraLearner:
             max_new_tokens=max_new_tokens,
             temperature=temperature,
             seed=seed,
-            single=self._streams,
+            written=self._streams,
         )
         while True:
             with self._lock, self._adapters.using(adapter):

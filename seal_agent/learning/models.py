@@ -105,7 +105,7 @@ class Base:
     @cached_property
     def preamble(self) -> tuple[int, ...]:
         """The token ids with which every question begins (the template's system turn), computed once per pack."""
-        return tuple(_common(self.question("Apples?"), self.question("Who?")))
+        return tuple(common(self.question("Apples?"), self.question("Who?")))
 
 
 def load(name: str) -> Base:
@@ -150,7 +150,8 @@ def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> list[int]:
+def common(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    """What both token sequences begin with."""
     shared: list[int] = []
     for a, b in zip(first, second, strict=False):
         if a != b:
