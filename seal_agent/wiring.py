@@ -220,7 +220,8 @@ class Rooms:
                     asked.setdefault(memory.completion, []).append(memory.prompt)
             # with nothing remembered there is no width to know, and none is needed
             matrix = np.frombuffer(b"".join(vectors), dtype=np.float32).reshape(len(ids), -1 if ids else 0)
-            index = Index(ids, matrix)
+            before = self._held.get("index")
+            index = before.then(ids, matrix) if before else Index(ids, matrix)
             self._held.update({"index key": key, "index": index, "told": told, "asked": asked})
         return self._held["index"], self._held["told"]
 

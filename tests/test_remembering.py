@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from importlib.resources import files
 
@@ -42,6 +43,29 @@ def test_chroma_and_brute_force_find_the_same_neighbours() -> None:
 def test_an_empty_index_finds_nothing() -> None:
     """A fresh home has no memories."""
     assert Index([], np.zeros((0, 1))).near(unit(2), 3) == [[], []]
+
+
+def test_an_index_that_grows_keeps_its_collection_and_leaves_none_behind() -> None:
+    """What was added is found by the new index and never by the old one; what shrinks is built anew; the last is deleted."""
+    import chromadb
+    from chromadb.config import Settings
+
+    client = chromadb.EphemeralClient(Settings(anonymized_telemetry=False))
+    vectors = unit(40)
+    ids = [f"m{number}" for number in range(40)]
+    there = client.count_collections()
+    first = Index(ids[:30], vectors[:30], exact_up_to=0)
+    first.near(vectors[:1])
+
+    grown = first.then(ids, vectors)
+
+    assert [hits[0][0] for hits in grown.near(vectors)] == ids
+    assert client.count_collections() == there + 1
+    assert all(name in ids[:30] for hits in first.near(vectors, 5) for name, _ in hits)
+    assert [hits[0][0] for hits in grown.then(ids[:10], vectors[:10]).near(vectors[:10])] == ids[:10]
+    del first, grown
+    gc.collect()
+    assert client.count_collections() == there
 
 
 def test_rehearsal_never_exceeds_what_was_asked_for() -> None:
