@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -316,3 +317,29 @@ def test_the_base_asked_first_answers_as_the_base(tmp_path: Path) -> None:
 
 def _likeliest(logits: torch.Tensor) -> torch.Tensor:
     return logits.argmax(-1)
+
+
+@pytest.mark.parametrize("kind", FUSED, ids=str)
+def test_candidates_scored_together_have_the_scores_they_have_alone(kind: tuple[str, bool], tmp_path: Path) -> None:
+    """One pass over the questions of both, ragged, each under its own adapter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        learner = LoraLearner(str(tiny.write(tmp_path / "model", *kind)), rank=4, recipe=SHORT)
+    pairs = {
+        0: [(row.prompt, row.completion) for row in LESSON],
+        1: [("Who?", "Marta Vell keeps it."), ("", "A mill.")],
+    }
+    seen: list[tuple[Any, Any]] = []
+
+    def leave(epochs: dict[int, int], scores: Any) -> tuple[int, ...]:
+        alone = {number: scores({number: pairs[number]})[number] for number in epochs}
+        seen.append((alone, scores({number: pairs[number] for number in epochs})))
+        return ()
+
+    candidates = [Candidate(LESSON, folder, seed, SHORT) for seed, folder in enumerate(_folders(tmp_path, 2))]
+    learner.train_together(candidates, None, leave=leave)
+
+    alone, together = seen[-1]
+    assert set(alone) == {0, 1}
+    for number in alone:
+        assert together[number] == [(pytest.approx(score, rel=1e-4), tokens) for score, tokens in alone[number]]

@@ -85,7 +85,7 @@ def test_the_better_half_goes_on_once_all_have_reached_the_round(learner: LoraLe
     """Of four, two leave after the first round and one after the second; nobody leaves before all are measured."""
     worth = {0: -1.0, 1: -4.0, 2: -2.0, 3: -3.0}
     leave = halving([("Who?", "Nobody.")], 4, rounds=(1, 2))
-    scores = lambda number, pairs: [(worth[number], 1)]  # noqa: E731
+    scores = lambda asked: {number: [(worth[number], 1)] for number in asked}  # noqa: E731
 
     assert list(leave({0: 1, 1: 1, 2: 1}, scores)) == []
     assert sorted(leave({3: 1}, scores)) == [1, 3]

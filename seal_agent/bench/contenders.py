@@ -100,7 +100,7 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
 
     def leave(epochs: dict[int, int], scores: Any) -> set[int]:
         clock.stop()
-        totals = {number: scores(number, pairs[number]) for number in epochs}
+        totals = scores({number: pairs[number] for number in epochs})
         means = {number: -sum(s for s, _ in of) / sum(n for _, n in of) for number, of in totals.items()}
         there = {number for number, mean in means.items() if judges[number].reached(mean)}
         ended.update(there)

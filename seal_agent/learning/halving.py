@@ -24,11 +24,10 @@ def halving(
     standing: dict[int, dict[int, float]] = {epoch: {} for epoch in rounds}
 
     def leave(epochs: dict[int, int], scores: Scores) -> Collection[int]:
-        for number, epoch in epochs.items():
-            if epoch in standing:
-                total = scores(number, pairs)
-                mean = sum(score for score, _ in total) / max(1, sum(tokens for _, tokens in total))
-                standing[epoch][number] = mean if math.isfinite(mean) else -math.inf
+        scored = scores({number: pairs for number, epoch in epochs.items() if epoch in standing})
+        for number, total in scored.items():
+            mean = sum(score for score, _ in total) / max(1, sum(tokens for _, tokens in total))
+            standing[epochs[number]][number] = mean if math.isfinite(mean) else -math.inf
         gone = [n for round_ in standing.values() if left <= set(round_) for n in _worse(round_, left)]
         standing.update({epoch: {} for epoch, round_ in standing.items() if left <= set(round_)})
         left.difference_update(gone)

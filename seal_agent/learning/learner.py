@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from seal_agent.learning.packing import Row
 from seal_agent.learning.training import Anchor, Lesson, Progress, Recipe
 from seal_agent.parts import Example, Say
 
-Scores = Callable[[int, Sequence[tuple[str, str]]], list[tuple[float, int]]]
-"""Log-probability and tokens of (prompt, completion) pairs under the candidate of that number, as it is now."""
+Pairs = Sequence[tuple[str, str]]
+Scores = Callable[[Mapping[int, Pairs]], dict[int, list[tuple[float, int]]]]
+"""Log-probability and tokens of (prompt, completion) pairs, each candidate's (by number) under itself as it is now."""
 
 
 @dataclass(frozen=True)
@@ -148,25 +150,25 @@ class LoraLearner:
                 yield text[len(shown) :]
                 shown = text
 
-    def score(
-        self, pairs: Sequence[tuple[str, str]], adapter: Path | None, *, raw: bool = False
-    ) -> list[tuple[float, int]]:
+    def score(self, pairs: Pairs, adapter: Path | None, *, raw: bool = False) -> list[tuple[float, int]]:
         with self._lock, self._adapters.using(adapter):
-            return self._scores(pairs, raw=raw)
+            return self._scores({"": pairs}, raw=raw)[""]
 
-    def _scores(
-        self, pairs: Sequence[tuple[str, str]], name: str = "", *, raw: bool = False
-    ) -> list[tuple[float, int]]:
-        """Under the adapter called *name*, or the one in force."""
-        rows = [self._row(Example(prompt, completion), raw=raw) for prompt, completion in pairs]
-        out: list[tuple[float, int]] = [(0.0, 0)] * len(rows)
+    def _scores(self, pairs: Mapping[str, Pairs], *, raw: bool = False) -> dict[str, list[tuple[float, int]]]:
+        """By the name of an adapter ("": the one in force) its own pairs under it, all in the same forward passes."""
+        asked = [(name, place) for name, of in pairs.items() for place in range(len(of))]
+        rows = [self._row(Example(*pairs[name][place]), raw=raw) for name, place in asked]
+        out = {name: [(0.0, 0)] * len(of) for name, of in pairs.items()}
         with torch.inference_mode():
             for indices in self._batches(rows, 500):
-                laid = packing.pack(self.base, [rows[i] for i in indices])
-                logits = laid.logits(self._adapters.model, [name] if name else ())
+                indices.sort(key=lambda i: asked[i][0])
+                sections = {name: [rows[i] for i in of] for name, of in groupby(indices, lambda i: asked[i][0])}
+                laid = packing.pack(self.base, *sections.values())
+                logits = laid.logits(self._adapters.model, [] if "" in sections else list(sections))
                 logprobs = logits.float().log_softmax(-1).gather(1, laid.targets[:, None])[:, 0]
                 for index, piece in zip(indices, logprobs.split(laid.counts), strict=True):
-                    out[index] = (float(piece.sum()), len(piece))
+                    name, place = asked[index]
+                    out[name][place] = (float(piece.sum()), len(piece))
         return out
 
     def train(
@@ -211,6 +213,11 @@ class LoraLearner:
                 for one, rows, (name, trainable) in zip(candidates, sorted_rows, made.items(), strict=True)
             ]
             names = list(made)
+
+            def score(pairs: Mapping[int, Pairs]) -> dict[int, list[tuple[float, int]]]:
+                found = self._scores({names[number]: of for number, of in pairs.items()})
+                return {number: found[names[number]] for number in pairs}
+
             logs = training.train(
                 self.base,
                 self._adapters.model,
@@ -218,7 +225,7 @@ class LoraLearner:
                 packed=self._packs,
                 frozen=below,
                 turn=lambda: self._turn(names),
-                leave=lambda epochs: leave(epochs, lambda number, pairs: self._scores(pairs, names[number])),
+                leave=lambda epochs: leave(epochs, score),
                 progress=report,
             )
             for one, lesson, log in zip(candidates, lessons, logs, strict=True):
