@@ -131,6 +131,18 @@ def test_what_is_remembered_is_asked_about_under_the_title_it_was_learned_under(
     assert not any("walk" in question for question in asked)
 
 
+def test_a_new_name_among_known_sentences_is_news(agent: SealAgent) -> None:
+    """Most of it is remembered and known; one sentence says what nobody said before."""
+    learned(agent)
+    told = "Alder Mill opened in 1871 beside the river Tarn. A flood broke its wheel in 1904."
+
+    decision = agent.decide(MILL.model_copy(update={"text": f"{told} Oskar Lind mended it within 40 days."}))
+
+    assert decision.action == "edit"
+    assert decision.numbers["news"] == 1
+    assert decision.numbers["covered"] > 0.5
+
+
 def test_what_is_held_is_never_trained_until_it_is_released(agent: SealAgent) -> None:
     held = agent.observe(ORDERS)
     assert held.decision.action == "hold"

@@ -538,6 +538,7 @@ NUMBERS = {
     "reference": 2.0,
     "near": 0.0,
     "covered": 0.0,
+    "news": 0.0,
     "known": -1.0,
 }
 
@@ -550,6 +551,7 @@ class TestDeciding:
             ({"facts": 0}, "", "skip", "nothing to learn"),
             ({"covered": 1.0, "known": 1.0}, "", "skip", "already known"),
             ({"covered": 1.0, "known": 0.0}, "", "edit", "worth learning"),
+            ({"covered": 0.5, "known": 1.0, "news": 1.0}, "", "edit", "1 name something never heard of"),
             ({"covered": 0.0, "known": 1.0}, "", "edit", "worth learning"),
             ({"covered": 1.0, "surprise": 1.5}, "", "skip", "already known"),
             ({"covered": 1.0, "surprise": float("nan")}, "", "edit", "worth learning"),

@@ -25,6 +25,7 @@ from seal_agent.records import Decision, Document
 #   reference  the same for ordinary text that the live version knows
 #   near       highest cosine of one of its sentences to a remembered sentence, 0 if there is none
 #   covered    share of its sentences whose nearest remembered sentence has a cosine of 0.8 or more
+#   news       how many of its sentences have a name or a number that is remembered nowhere
 #   known      share of self-made questions about it answered rightly closed-book; -1 if none could be made
 # The thresholds below wait for the measurement that freezes them.
 COVERED = 0.5  # at least this share of the sentences has a remembered neighbour
@@ -96,7 +97,7 @@ def novelty(document: Document, signals: Signals) -> Decision:
     if numbers["facts"] == 0:
         reason = f"nothing to learn: none of its {numbers['sentences']:.0f} sentences states anything checkable"
         return Decision(action="skip", reason=reason, numbers=numbers)
-    if numbers["covered"] >= COVERED and (why := _known(numbers)):
+    if numbers["covered"] >= COVERED and not numbers["news"] and (why := _known(numbers)):
         beside = f", nearest {signals.nearest}" if signals.nearest else ""
         reason = f"already known: {numbers['covered']:.0%} of its sentences are remembered{beside}, and {why}"
         return Decision(action="skip", reason=reason, numbers=numbers)
@@ -116,7 +117,8 @@ def _new(numbers: dict[str, float]) -> str:
     """What about the document is new, in words."""
     stated = f"{numbers['facts']:.0f} of {numbers['sentences']:.0f} sentences state something checkable"
     answered = f", {numbers['known']:.0%} of the questions about it are answered" if numbers["known"] >= 0 else ""
-    return f"{stated}, {numbers['covered']:.0%} are remembered{answered}"
+    names = f", {numbers['news']:.0f} name something never heard of" if numbers["news"] else ""
+    return f"{stated}, {numbers['covered']:.0%} are remembered{names}{answered}"
 
 
 def boilerplate(text: str) -> bool:

@@ -61,11 +61,8 @@ def measure(
         others = [(told.document, told.completion) for told in remembered.values() if told.document in near_by]
         clash, why = contradiction(" ".join(sample), others)
     said_before = " ".join(told.completion for told in remembered.values()).lower()
-    covered = [
-        s
-        for s, likeness in zip(sample, best, strict=True)
-        if likeness >= REMEMBERED and all(name in said_before for name in _specifics(s))
-    ]
+    news = [s for s in sample if any(name not in said_before for name in _specifics(s))]
+    covered = [s for s, likeness in zip(sample, best, strict=True) if likeness >= REMEMBERED and s not in news]
     nearest = max((hits[0] for hits in found if hits), key=lambda hit: hit[1], default=("", 0.0))
     numbers = {
         "sentences": float(len(said)),
@@ -74,6 +71,7 @@ def measure(
         "reference": reference,
         "near": max(best, default=0.0),
         "covered": len(covered) / len(sample) if sample else 0.0,
+        "news": float(len(news)),
         "known": _known(learner, adapter, covered, found, best, remembered, ask, right),
     }
     return Signals(
