@@ -319,6 +319,31 @@ def _likeliest(logits: torch.Tensor) -> torch.Tensor:
     return logits.argmax(-1)
 
 
+def test_short_rows_attend_apart_from_long_ones_and_learn_the_same(tmp_path: Path) -> None:
+    """Two candidates, long and short rows, with and without the questions' preamble: the same adapters either way."""
+    said = "The ferry leaves at nine in the morning, and the crew of six sleeps on board when the sea is rough."
+    lesson = [
+        *LESSON,
+        Example("", f"{said} {said}"),
+        Example("Who sleeps on board, and when does the ferry leave?", said),
+    ]
+    adapters = []
+    for saved in (0, 10**9):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(models, "base_dtype", lambda: torch.float32)
+            patch.setattr(fused, "_SAVED", saved)
+            learner = LoraLearner(str(tiny.write(tmp_path / f"model{saved}")), rank=4, recipe=SHORT)
+            laid = packing.pack(learner.base, [learner._row(example) for example in lesson]).layout
+            assert laid is not None
+            assert (len(laid.groups) > 1) is (saved == 0)
+            folders = _folders(tmp_path / str(saved), 2)
+            learner.train_together([Candidate(lesson, out, n, SHORT) for n, out in enumerate(folders)], None)
+            adapters.append([read(folder) for folder in folders])
+    for one, other in zip(*adapters, strict=True):
+        # sums in another order, through AdamW; the rate moves a weight by 5e-3 a step
+        assert max(float((one[key] - other[key]).abs().max()) for key in one) < 1e-4
+
+
 @pytest.mark.parametrize("kind", FUSED, ids=str)
 def test_candidates_scored_together_have_the_scores_they_have_alone(kind: tuple[str, bool], tmp_path: Path) -> None:
     """One pass over the questions of both, ragged, each under its own adapter."""

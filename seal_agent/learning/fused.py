@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, cast
 
 import torch
@@ -23,6 +24,8 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from seal_agent.learning import flat
+
+_SAVED = 20_000  # query-key pairs that padding would add, from which a group of rows apart costs less
 
 # What a forward pass is about, for the modules deep inside: set around it, read there, per thread.
 _layout: ContextVar[Layout | None] = ContextVar("layout", default=None)
@@ -38,21 +41,29 @@ class Segments:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Rows:
     """
-    A flat row of T tokens seen as R rows padded to width m, for attention.
+    R rows of about one length, padded to width m, for attention.
 
-    spread [R·m]: the flat token in each slot (the row's first where padded); flat [T]: the slot of each token;
-    preamble [R]: the row that each row reads before itself (itself, unread, where there is none); ahead: how many
-    tokens it reads of that row; mask [R, 1, m, ahead + m].
+    spread [R·m]: the flat token in each slot (the row's first where padded); flat [n]: the slot of each of their n tokens;
+    before [R·ahead]: the flat tokens that each row reads before itself (its own first, unread, where there are none);
+    mask [R, 1, m, ahead + m].
     """
 
     width: int
     ahead: int
     spread: torch.Tensor
     flat: torch.Tensor
-    preamble: torch.Tensor
+    before: torch.Tensor
     mask: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A flat row of T tokens seen as groups of rows; order [T]: where in the groups' tokens each flat token stands."""
+
+    groups: tuple[Rows, ...]
+    order: torch.Tensor
 
 
 @contextmanager
@@ -267,36 +278,60 @@ def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, sign: float) 
 
 
 class _Spread(torch.autograd.Function):
-    """[1, heads, T, d] to rows [R, heads, m, d]; the gradient gathers back."""
+    """[1, heads, T, d] to the rows of each group, [R, heads, ahead + m, d], or without what they read *before*."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, layout: Layout) -> Any:
-        ctx.layout = layout
-        heads, size = x.shape[1], x.shape[3]
-        return x[0].index_select(1, layout.spread).view(heads, -1, layout.width, size).transpose(0, 1)
+    def forward(ctx: Any, x: Any, layout: Layout, before: bool) -> Any:
+        ctx.layout, ctx.before, ctx.shape = layout, before, x.shape
+        return tuple(_spread(x[0], rows, before and rows.ahead > 0) for rows in layout.groups)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        count, heads, width, size = grads[0].shape
-        flat = grads[0].transpose(0, 1).reshape(heads, count * width, size)
-        return flat.index_select(1, ctx.layout.flat)[None], None
+        _, heads, _, size = ctx.shape
+        parts = [
+            grad[:, :, grad.shape[2] - rows.width :].transpose(0, 1).reshape(heads, -1, size).index_select(1, rows.flat)
+            for grad, rows in zip(grads, ctx.layout.groups, strict=True)
+        ]
+        into = torch.cat(parts, 1).index_select(1, ctx.layout.order) if len(parts) > 1 else parts[0]
+        for grad, rows in zip(grads, ctx.layout.groups, strict=True):
+            if ctx.before and rows.ahead:
+                read = grad[:, :, : rows.ahead].transpose(0, 1).reshape(heads, -1, size)
+                into.index_add_(1, rows.before, read)
+        return into[None], None, None
+
+
+def _spread(x: torch.Tensor, rows: Rows, before: bool) -> torch.Tensor:
+    heads, _, size = x.shape
+    own = x.index_select(1, rows.spread).view(heads, -1, rows.width, size)
+    if before:
+        own = torch.cat([x.index_select(1, rows.before).view(heads, -1, rows.ahead, size), own], 2)
+    return own.transpose(0, 1)
 
 
 class _Flatten(torch.autograd.Function):
-    """Rows [R, heads, m, d] to [1, T, heads, d]; the gradient of a padded slot is zero."""
+    """The rows of each group, [R, heads, m, d], to [1, T, heads, d]; the gradient of a padded slot is zero."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, layout: Layout) -> Any:
-        ctx.layout, ctx.shape = layout, x.shape
-        count, heads, width, size = x.shape
-        return x.transpose(1, 2).reshape(count * width, heads, size).index_select(0, layout.flat)[None]
+    def forward(ctx: Any, layout: Layout, *groups: Any) -> Any:
+        ctx.layout, ctx.shapes = layout, [x.shape for x in groups]
+        parts = [
+            x.transpose(1, 2).reshape(-1, x.shape[1], x.shape[3]).index_select(0, rows.flat)
+            for x, rows in zip(groups, layout.groups, strict=True)
+        ]
+        return (torch.cat(parts).index_select(0, layout.order) if len(parts) > 1 else parts[0])[None]
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        count, heads, width, size = ctx.shape
-        out = grads[0].new_zeros(count * width, heads, size)
-        out[ctx.layout.flat] = grads[0][0]
-        return out.view(count, width, heads, size).transpose(1, 2), None
+        layout, flat = ctx.layout, grads[0][0]
+        if len(layout.groups) > 1:
+            flat = torch.empty_like(flat).index_copy_(0, layout.order, flat)
+        pieces = flat.split([len(rows.flat) for rows in layout.groups])
+        into = []
+        for (count, heads, width, size), rows, piece in zip(ctx.shapes, layout.groups, pieces, strict=True):
+            out = flat.new_zeros(count * width, heads, size)
+            out[rows.flat] = piece
+            into.append(out.view(count, width, heads, size).transpose(1, 2))
+        return (None, *into)
 
 
 def _attention(module: Any) -> Callable[..., tuple[torch.Tensor, None]]:
@@ -330,16 +365,21 @@ def by_row(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, layout: 
 
     query [1, heads, T, d], key and value [1, kv heads, T, d], positions applied; returns [1, T, heads, d].
     """
-    query, key, value = (_Spread.apply(x, layout) for x in (query, key, value))  # type: ignore[no-untyped-call]
-    if layout.ahead:
-        key, value = (torch.cat([x.index_select(0, layout.preamble)[:, :, : layout.ahead], x], 2) for x in (key, value))
-    rows, kv, _, size = key.shape
-    grouped = (query * scale).reshape(rows, kv, -1, size)  # the heads that share a key, below one another
-    weights = (grouped @ key.transpose(-1, -2)).view(rows, -1, layout.width, key.shape[2])
-    weights = (weights + layout.mask).softmax(-1)
-    out = (weights.view(rows, kv, -1, key.shape[2]) @ value).view(rows, -1, layout.width, size)
-    flat: torch.Tensor = _Flatten.apply(out, layout)  # type: ignore[no-untyped-call]
+    spread = [
+        _Spread.apply(x, layout, before)  # type: ignore[no-untyped-call]
+        for x, before in ((query * scale, False), (key, True), (value, True))
+    ]
+    out = [_attended(*group) for group in zip(*spread, layout.groups, strict=True)]
+    flat: torch.Tensor = _Flatten.apply(layout, *out)  # type: ignore[no-untyped-call]
     return flat
+
+
+def _attended(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, group: Rows) -> torch.Tensor:
+    rows, kv, columns, size = key.shape
+    grouped = query.reshape(rows, kv, -1, size)  # the heads that share a key, below one another
+    weights = (grouped @ key.transpose(-1, -2)).view(rows, -1, group.width, columns)
+    weights = (weights + group.mask).softmax(-1)
+    return (weights.view(rows, kv, -1, columns) @ value).view(rows, -1, group.width, size)
 
 
 def arrange(lengths: Sequence[int], preambles: Sequence[int | None], ahead: int, like: torch.Tensor) -> Layout:
@@ -347,24 +387,53 @@ def arrange(lengths: Sequence[int], preambles: Sequence[int | None], ahead: int,
     The layout of rows of *lengths* tokens, one after another; preambles[i] is the row that row i reads first (its
     first *ahead* tokens), or None. Tensors take the device and, for the mask, the dtype of *like*.
     """
+    starts = [0, *accumulate(lengths)]
+    read = [None if row is None else starts[row] for row in preambles]
+    groups = [
+        _group([starts[r] for r in rows], [lengths[r] for r in rows], [read[r] for r in rows], ahead, like)
+        for rows in _alike(lengths, ahead)
+    ]
+    tokens = torch.cat([group.spread[group.flat] for group in groups])
+    return Layout(tuple(groups), tokens.argsort())
+
+
+def _alike(lengths: Sequence[int], ahead: int) -> list[list[int]]:
+    """Rows in groups, the longest first: short ones go apart where that saves attention enough."""
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    groups = [[order[0]]]
+    for place, row in enumerate(order[1:], 1):
+        widest, length = lengths[groups[-1][0]], lengths[row]
+        saved = (len(order) - place) * (widest * (ahead + widest) - length * (ahead + length))
+        if 2 * length <= widest and saved > _SAVED:
+            groups.append([row])
+        else:
+            groups[-1].append(row)
+    return [sorted(group) for group in groups]
+
+
+def _group(
+    starts: Sequence[int], lengths: Sequence[int], read: Sequence[int | None], ahead: int, like: torch.Tensor
+) -> Rows:
     width, rows = max(lengths), len(lengths)
-    column = torch.arange(width)
-    size = torch.tensor(lengths)
-    starts = size.cumsum(0) - size
-    real = column < size[:, None]
+    first, column = torch.tensor(starts)[:, None], torch.arange(width)
+    real = column < torch.tensor(lengths)[:, None]
     # an empty slot repeats its own row's first token: nothing of one row may reach another, not even times zero
-    spread = torch.where(real, starts[:, None] + column, starts[:, None]).flatten()
+    spread = torch.where(real, first + column, first)
     allowed = torch.ones(width, width, dtype=torch.bool).tril().expand(rows, width, width)
+    ahead = ahead if any(start is not None for start in read) else 0
     if ahead:
-        reads = torch.tensor([p is not None for p in preambles])[:, None, None].expand(rows, width, ahead)
+        reads = torch.tensor([start is not None for start in read])[:, None, None].expand(rows, width, ahead)
         allowed = torch.cat([reads, allowed], 2)
+    before = [
+        own if start is None else start + at for own, start in zip(starts, read, strict=True) for at in range(ahead)
+    ]
     mask = torch.zeros(allowed.shape, dtype=like.dtype).masked_fill(~allowed, torch.finfo(like.dtype).min)
-    return Layout(
+    return Rows(
         width,
         ahead,
-        spread.to(like.device),
+        spread.flatten().to(like.device),
         real.flatten().nonzero()[:, 0].to(like.device),
-        torch.tensor([row if p is None else p for row, p in enumerate(preambles)]).to(like.device),
+        torch.tensor(before, dtype=torch.long).to(like.device),
         mask[:, None].to(like.device),
     )
 

@@ -2,8 +2,8 @@
 Many short rows in one forward pass: one flat row of segments that share the prompt's preamble.
 
 Promises: the logits of a row are those it would have alone (checked when a model is loaded, see `exact`); no
-padding is computed but in attention, where rows are as wide as the widest; the preamble that a section's questions
-share is computed once.
+padding is computed but in attention, where rows are as wide as the widest of about their length; the preamble that a
+section's questions share is computed once.
 Does not promise: this for architectures that ignore a 4-D mask or position ids; those fall back to one row each.
 """
 
