@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,13 @@ def test_the_make_targets_of_the_readme_exist() -> None:
 
     for target in re.findall(r"^make (\w+)", "\n".join(COMMANDS), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("place", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+def test_what_the_readme_shows_is_in_the_repository(place: str) -> None:
+    """Pictures and links; what git ignores would be missing in every clone."""
+    root = Path(__file__).parent.parent
+    ignored = subprocess.run(["git", "check-ignore", "-q", place], cwd=root, check=False).returncode == 0
+
+    assert (root / place).is_file()
+    assert not ignored
