@@ -129,7 +129,8 @@ class Rooms:
         said, title = memory.completion, memory.title
         # asked as it was taught: with the subject named in full
         cut = [(span, named(question, title, Random(0))) for span, question in questions(said, title)]
-        learned = [(key_span(said, f"{prompt} {title}"), prompt) for prompt in self._held["asked"].get(said, ())]
+        prompts = self._held["asked"].get((memory.document, said), ())
+        learned = [(key_span(said, f"{prompt} {title}"), prompt) for prompt in prompts]
         return cut or [(span, prompt) for span, prompt in learned if span]
 
     def _reference(self, learner: Learner, adapter: Path | None) -> float:
@@ -212,12 +213,12 @@ class Rooms:
         if self._held.get("index key") != key:
             wanted = set(ids)
             told: dict[str, Memory] = {}
-            asked: dict[str, list[str]] = {}
+            asked: dict[tuple[str, str], list[str]] = {}
             for memory in journal.memories("learned"):
                 if memory.id in wanted:
                     told[memory.id] = memory
                 if memory.prompt:
-                    asked.setdefault(memory.completion, []).append(memory.prompt)
+                    asked.setdefault((memory.document, memory.completion), []).append(memory.prompt)
             # with nothing remembered there is no width to know, and none is needed
             matrix = np.frombuffer(b"".join(vectors), dtype=np.float32).reshape(len(ids), -1 if ids else 0)
             before = self._held.get("index")

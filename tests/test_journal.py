@@ -562,7 +562,7 @@ def test_a_newer_or_damaged_file_is_refused_in_words(journal: Journal, tmp_path:
 def test_an_acknowledged_commit_is_a_durable_one(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """WAL with FULL, and an answer other than the one asked for is an error, not a shrug."""
     names = ("journal_mode", "synchronous", "foreign_keys")
-    said = {name: journal._read(f"PRAGMA {name}")[0][0] for name in names}
+    said = {name: journal._db.read(f"PRAGMA {name}")[0][0] for name in names}
     assert said == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
     monkeypatch.setattr(schema, "PRAGMAS", (("journal_mode", "WAL", "memory"),))

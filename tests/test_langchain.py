@@ -93,7 +93,7 @@ def scripted(home: Path, script: str = "") -> tuple[seal_agent.SealAgent, Script
 
 def texts(agent: seal_agent.SealAgent) -> set[str]:
     """The texts of all documents in the home."""
-    return {row[0] for row in agent.journal._read("SELECT text FROM documents")}
+    return {row[0] for row in agent.journal._db.read("SELECT text FROM documents")}
 
 
 # -- importing

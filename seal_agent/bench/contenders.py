@@ -168,7 +168,7 @@ def _search(job: dict[str, Any]) -> dict[str, Any]:
 
 def _lasting(job: dict[str, Any]) -> dict[str, Any]:
     """One process that trains an adapter from the last one, and answers with it, again and again: its peak memory."""
-    learner = LoraLearner(job["model"], RANK, Recipe(1, 1, 1e-4, 0.0, 1, stop_loss=0.0))
+    learner = LoraLearner(job["model"], RANK, Recipe(epochs=1, least_steps=1, learning_rate=1e-4, kl=0.0))
     seen: dict[str, float] = {}
     parent: Path | None = None
     with tempfile.TemporaryDirectory() as scratch:
@@ -182,7 +182,7 @@ def _lasting(job: dict[str, Any]) -> dict[str, Any]:
             parent = out
             if number in job["at"]:
                 seen[str(number)] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"peak_mb_after": seen, "seconds": 0.0}
+    return {"peak_mb_after": seen}
 
 
 def _epoch(learner: LoraLearner, lesson: Sequence[str]) -> int:

@@ -175,7 +175,7 @@ def _together(
 def _searched(bench: _Bench, data: Path, taught: list[list[str]], rate: float) -> list[dict[str, Any]]:
     """For each passage: what successive halving among its five edits saves, and what it loses against the full search."""
     passages = json.loads((data / "passages.json").read_text("utf-8"))
-    job = {**_OURS["ours_15"], "does": "search", "rate": rate, "epochs": 9}
+    job = {**_OURS["ours_5"], "does": "search", "rate": rate, "epochs": 9}
     found = []
     for number in range(len(taught) // 5):
         pairs = [(q["question"], q["answer"]) for q in passages[number]["questions"]]

@@ -9,22 +9,17 @@ the file by hand: `verify` notices a changed event, not a shortened log.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, cast
 
 from seal_agent.errors import SealError
 from seal_agent.journal.crash import crashpoint
+from seal_agent.journal.database import Database, dumped
 from seal_agent.journal.lock import HomeLock
-from seal_agent.journal.schema import connect
 from seal_agent.records import (
     Action,
     Candidate,
@@ -67,47 +62,20 @@ class Journal:
 
     def __init__(self, home: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.home = Path(home)
-        self._clock = clock
-        self._guard = threading.RLock()
-        self._depth = 0
+        self._db = Database(self.home, clock)
         self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
-        try:
-            self.home.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SealError(f"{self.home} cannot be a home: {error}") from error
-        with _explained(self.home):
-            self._db = connect(self.home / "seal.db")
+        # what the file can do by itself
+        self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
 
     def close(self) -> None:
         """Close the file. Nothing is lost by not calling it."""
-        with self._guard:
-            self._db.close()
+        self._db.close()
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing. Re-entrant: an inner one that fails undoes its own part only."""
-        with self._guard, _explained(self.home):
-            inner = f"step{self._depth}"
-            begin, commit, undo = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
-            if self._depth:
-                begin, commit, undo = (f"SAVEPOINT {inner}", f"RELEASE {inner}", f"ROLLBACK TO {inner}")
-            self._db.execute(begin)
-            self._depth += 1
-            try:
-                yield
-                self._db.execute(commit)
-            except BaseException:
-                if self._db.in_transaction:  # SQLite rolls back by itself when the disk is full
-                    self._db.execute(undo)
-                raise
-            finally:
-                self._depth -= 1
 
     # Documents
 
@@ -119,7 +87,7 @@ class Journal:
         with self.transaction():
             if known := self.attest(document):
                 return known
-            self._write(
+            self._db.write(
                 "INSERT INTO documents"
                 " (id, text, title, source, external_id, action, decision, state, arrived)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -131,7 +99,7 @@ class Journal:
                 decision.action,
                 _dump(decision),
                 STATE_OF[decision.action],
-                self._clock(),
+                self._db.clock(),
             )
             crashpoint("record.document")
             self._attest(document, decision)
@@ -159,10 +127,10 @@ class Journal:
         with self.transaction():
             if (state := self._state(document.id)) not in ("held", "released"):
                 raise SealError(f"{document.id} is {state}; only what is held is decided on again")
-            self._write("DELETE FROM edits WHERE document = ?", document.id)
-            self._write("DELETE FROM checks WHERE document = ?", document.id)
+            self._db.write("DELETE FROM edits WHERE document = ?", document.id)
+            self._db.write("DELETE FROM checks WHERE document = ?", document.id)
             crashpoint("redecide.cleared")
-            self._write(
+            self._db.write(
                 "UPDATE documents SET action = ?, decision = ?, state = ? WHERE id = ?",
                 decision.action,
                 _dump(decision),
@@ -171,7 +139,7 @@ class Journal:
             )
             if decision.action != "hold":
                 sayings = "SELECT source, external_id FROM attestations WHERE document = ?"
-                for source, name in self._read(sayings, document.id):
+                for source, name in self._db.read(sayings, document.id):
                     self._supersede(document.id, source, name)
             receipt = self._fill(document, decision, edits, checks)
             self._told("redecided", receipt)
@@ -185,19 +153,19 @@ class Journal:
             if state not in ("held", "released"):
                 raise SealError(f"{document_id} is {state}, not held; `seal-agent quarantine` lists what is")
             if state == "held":
-                self._write("UPDATE documents SET state = 'released' WHERE id = ?", document_id)
+                self._db.write("UPDATE documents SET state = 'released' WHERE id = ?", document_id)
                 self.event("released", id=document_id)
         crashpoint("release.committed")
         return cast(Document, self.document(document_id))
 
     def document(self, document_id: str) -> Document | None:
         """The document as it first came, superseded or not."""
-        rows = self._read("SELECT text, title, source, external_id FROM documents WHERE id = ?", document_id)
+        rows = self._db.read("SELECT text, title, source, external_id FROM documents WHERE id = ?", document_id)
         return _document(rows[0]) if rows else None
 
     def documents(self, action: Action | None = None) -> list[Document]:
         """Documents that are not superseded, in order of arrival; with *action*, those so decided."""
-        rows = self._read(
+        rows = self._db.read(
             "SELECT text, title, source, external_id FROM current_documents"
             " WHERE ?1 IS NULL OR action = ?1 ORDER BY seq",
             action,
@@ -206,7 +174,7 @@ class Journal:
 
     def receipt(self, document_id: str) -> Receipt | None:
         """What became of a document, as last decided."""
-        rows = self._read(
+        rows = self._db.read(
             "SELECT decision, title, (SELECT count(*) FROM attestations WHERE document = d.id),"
             " (SELECT count(*) FROM edits e WHERE document = d.id AND e.state != 'refused' AND reserved = 0),"
             " (SELECT count(*) FROM edits e WHERE document = d.id AND e.state = 'refused')"
@@ -226,16 +194,16 @@ class Journal:
 
     def quarantine(self) -> list[Receipt]:
         """Receipts of what is held (their decisions say why) or was released but not yet decided on again."""
-        rows = self._read("SELECT id FROM documents WHERE state IN ('held', 'released') ORDER BY seq")
+        rows = self._db.read("SELECT id FROM documents WHERE state IN ('held', 'released') ORDER BY seq")
         return [receipt for row in rows if (receipt := self.receipt(row[0]))]
 
     def learned_documents(self) -> list[str]:
         """Ids of the documents that the live version and its ancestors learned, in order of arrival."""
-        rows = self._read("SELECT id FROM documents WHERE id IN (SELECT document FROM learned) ORDER BY seq")
+        rows = self._db.read("SELECT id FROM documents WHERE id IN (SELECT document FROM learned) ORDER BY seq")
         return [row[0] for row in rows]
 
     def _state(self, document_id: str) -> str:
-        rows = self._read("SELECT state FROM documents WHERE id = ?", document_id)
+        rows = self._db.read("SELECT state FROM documents WHERE id = ?", document_id)
         if not rows:
             raise SealError(f"no document {document_id} in {self.home}")
         return str(rows[0][0])
@@ -243,7 +211,7 @@ class Journal:
     def _attest(self, document: Document, decision: Decision) -> None:
         """*document* is what its name says now: it stands (again), and what the name said before does not."""
         said = (document.id, document.source, document.external_id)
-        self._write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said)
+        self._db.write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said)
         if self._state(document.id) == "superseded":
             self._restore(document.id, decision.action)
         if decision.action != "hold":  # what is not trusted must not push out what is
@@ -253,7 +221,7 @@ class Journal:
     def _supersede(self, by: str, source: str, name: str) -> None:
         if not name:
             return
-        rows = self._read(
+        rows = self._db.read(
             "SELECT id FROM current_documents JOIN attestations ON document = id"
             " WHERE attestations.source = ? AND attestations.external_id = ? AND id != ?",
             source,
@@ -261,14 +229,14 @@ class Journal:
             by,
         )
         for (old,) in rows:
-            self._write("UPDATE documents SET state = 'superseded' WHERE id = ?", old)
-            self._write(
+            self._db.write("UPDATE documents SET state = 'superseded' WHERE id = ?", old)
+            self._db.write(
                 "DELETE FROM attestations WHERE document = ? AND source = ? AND external_id = ?",
                 old,
                 source,
                 name,
             )
-            self._write(
+            self._db.write(
                 "UPDATE edits SET state = 'superseded', fence = NULL"
                 " WHERE document = ? AND state IN ('waiting', 'claimed', 'aside', 'reserved')",
                 old,
@@ -276,8 +244,8 @@ class Journal:
             self.event("superseded", id=old, by=by)
 
     def _restore(self, document_id: str, action: Action) -> None:
-        self._write("UPDATE documents SET state = ? WHERE id = ?", STATE_OF[action], document_id)
-        self._write(
+        self._db.write("UPDATE documents SET state = ? WHERE id = ?", STATE_OF[action], document_id)
+        self._db.write(
             "UPDATE edits SET state = iif(reserved, 'reserved', 'waiting') WHERE document = ? AND state = 'superseded'",
             document_id,
         )
@@ -293,7 +261,7 @@ class Journal:
                 raise SealError(f"edit {edit.id} names document {edit.document!r}, not {document.id}")
             refused = edit.refused or unwanted
             state = "refused" if refused else "reserved" if edit.reserved else "waiting"
-            self._write(
+            self._db.write(
                 "INSERT OR IGNORE INTO edits (id, document, body, reserved, state, reason, arrived)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 edit.id,
@@ -302,7 +270,7 @@ class Journal:
                 edit.reserved,
                 state,
                 refused,
-                self._clock(),
+                self._db.clock(),
             )
         crashpoint("record.edits")
         if decision.action == "edit":
@@ -322,26 +290,26 @@ class Journal:
 
     def waiting_count(self) -> int:
         """How many rows wait."""
-        return self._number("SELECT count(*) FROM edits WHERE state = 'waiting'")
+        return self._db.number("SELECT count(*) FROM edits WHERE state = 'waiting'")
 
     def oldest_waiting_age(self) -> float | None:
         """Hours since the oldest waiting row arrived; None if nothing waits."""
-        oldest = self._read("SELECT min(arrived) FROM edits WHERE state = 'waiting'")[0][0]
-        return None if oldest is None else max(0.0, self._clock() - oldest) / 3600
+        oldest = self._db.read("SELECT min(arrived) FROM edits WHERE state = 'waiting'")[0][0]
+        return None if oldest is None else max(0.0, self._db.clock() - oldest) / 3600
 
     def attempts(self) -> dict[str, int]:
         """Verdicts against each row that waits or is claimed: above 0, it deserves more rehearsal."""
-        rows = self._read("SELECT id, attempts FROM edits WHERE state IN ('waiting', 'claimed') ORDER BY seq")
+        rows = self._db.read("SELECT id, attempts FROM edits WHERE state IN ('waiting', 'claimed') ORDER BY seq")
         return dict(rows)
 
     def aside(self) -> list[tuple[SelfEdit, str]]:
         """Rows set aside for inspection, and why."""
-        rows = self._read("SELECT body, reason FROM edits WHERE state = 'aside' ORDER BY seq")
+        rows = self._db.read("SELECT body, reason FROM edits WHERE state = 'aside' ORDER BY seq")
         return [(_edit(body), reason) for body, reason in rows]
 
     def edits_of(self, document_id: str) -> list[tuple[SelfEdit, str]]:
         """All rows written from a document, each with its state."""
-        rows = self._read("SELECT body, state FROM edits WHERE document = ? ORDER BY seq", document_id)
+        rows = self._db.read("SELECT body, state FROM edits WHERE document = ? ORDER BY seq", document_id)
         return [(_edit(body), state) for body, state in rows]
 
     def claim(self, run: str) -> tuple[int, list[SelfEdit]]:
@@ -349,10 +317,10 @@ class Journal:
         crashpoint("claim.begin")
         with self.transaction():
             new_run = "INSERT INTO runs (run, state, started) VALUES (?, 'open', ?)"
-            fence = self._insert(new_run, run, self._clock())
+            fence = self._db.insert(new_run, run, self._db.clock())
             crashpoint("claim.run")
-            self._write("UPDATE edits SET state = 'claimed', fence = ? WHERE state = 'waiting'", fence)
-            self._write("INSERT INTO lessons SELECT fence, id, document FROM edits WHERE fence = ?", fence)
+            self._db.write("UPDATE edits SET state = 'claimed', fence = ? WHERE state = 'waiting'", fence)
+            self._db.write("INSERT INTO lessons SELECT fence, id, document FROM edits WHERE fence = ?", fence)
             crashpoint("claim.edits")
             edits = self._edits("fence = ?", fence)
             self.event("claimed", run=run, fence=fence, edits=len(edits))
@@ -374,25 +342,25 @@ class Journal:
         with self.transaction():
             self._assert_turn(run, fence)
             if outcome == "accepted":
-                self._write("UPDATE edits SET state = 'learned', reason = '', fence = NULL WHERE fence = ?", fence)
+                self._db.write("UPDATE edits SET state = 'learned', reason = '', fence = NULL WHERE fence = ?", fence)
                 self._remember(memories, version, embedder)
                 crashpoint("publish.memories")
             else:
-                self._write(
+                self._db.write(
                     "UPDATE edits SET state = iif(attempts < ?, 'waiting', 'aside'), attempts = attempts + 1,"
                     " reason = ?, fence = NULL WHERE fence = ?",
                     RETRIES,
                     f"version {version} was {outcome}",
                     fence,
                 )
-            self._write("UPDATE runs SET state = 'settled' WHERE fence = ?", fence)
+            self._db.write("UPDATE runs SET state = 'settled' WHERE fence = ?", fence)
             crashpoint("publish.settled")
 
     def release_claims(self, run: str, fence: int, reason: str = "training failed") -> None:
         """End a run whose training broke: its rows wait again, until they broke too many."""
         with self.transaction():
             self._assert_turn(run, fence)
-            self._write(
+            self._db.write(
                 "UPDATE edits SET state = iif(failures + 1 < ?, 'waiting', 'aside'), failures = failures + 1,"
                 " reason = ?, fence = NULL WHERE fence = ?",
                 FAILURES,
@@ -409,14 +377,14 @@ class Journal:
         if not lock.held or lock.home.resolve() != self.home.resolve():
             raise SealError(f"only the holder of the lock of {self.home} may end other runs")
         with self.transaction():
-            dead = self._read(
+            dead = self._db.read(
                 "SELECT fence, run FROM runs WHERE state = 'open' AND fence IS NOT ? ORDER BY fence",
                 self._running,
             )
             freed = 0
             for fence, run in dead:
                 free = "UPDATE edits SET state = 'waiting', fence = NULL WHERE fence = ?"
-                freed += self._write(free, fence)
+                freed += self._db.write(free, fence)
                 crashpoint("sweep.edits")
                 self._drop_run(fence)
                 self.event("swept", run=run, fence=fence)
@@ -425,18 +393,18 @@ class Journal:
         return freed
 
     def _assert_turn(self, run: str, fence: int) -> None:
-        newest = self._read("SELECT fence, run, state FROM runs ORDER BY fence DESC LIMIT 1")
+        newest = self._db.read("SELECT fence, run, state FROM runs ORDER BY fence DESC LIMIT 1")
         if newest != [(fence, run, "open")]:
             last = "; the last is {1} (fence {0}, {2})".format(*newest[0]) if newest else ""
             raise SealError(f"run {run} (fence {fence}) does not hold the turn{last}; consolidate again")
 
     def _drop_run(self, fence: int) -> None:
         # No version came of it, so nothing descends from what it read.
-        self._write("DELETE FROM lessons WHERE fence = ?", fence)
-        self._write("UPDATE runs SET state = 'released' WHERE fence = ?", fence)
+        self._db.write("DELETE FROM lessons WHERE fence = ?", fence)
+        self._db.write("UPDATE runs SET state = 'released' WHERE fence = ?", fence)
 
     def _edits(self, where: str, *values: Any) -> list[SelfEdit]:
-        rows = self._read(f"SELECT body FROM edits WHERE {where} ORDER BY seq", *values)
+        rows = self._db.read(f"SELECT body FROM edits WHERE {where} ORDER BY seq", *values)
         return [_edit(row[0]) for row in rows]
 
     # Memories and checks
@@ -446,7 +414,7 @@ class Journal:
         with self.transaction():
             live = self._live_number()
             for memory, vector in memories:
-                known = vector is not None and self._write(
+                known = vector is not None and self._db.write(
                     "UPDATE memories SET vector = ?, embedder = ? WHERE id = ?", vector, embedder, memory.id
                 )
                 if not known:
@@ -454,7 +422,7 @@ class Journal:
 
     def memories(self, kind: str | None = None) -> list[Memory]:
         """What may be rehearsed: general rows, and what the live version and its ancestors learned."""
-        rows = self._read(
+        rows = self._db.read(
             "SELECT id, kind, prompt, completion, document, title FROM current_memories"
             " WHERE ?1 IS NULL OR kind = ?1 ORDER BY seq",
             kind,
@@ -466,7 +434,7 @@ class Journal:
 
     def memory_vectors(self, embedder: str | None = None) -> tuple[list[str], list[bytes]]:
         """Ids and float32 vectors of what may be rehearsed, where there are any (by *embedder*, if named)."""
-        rows = self._read(
+        rows = self._db.read(
             "SELECT id, vector FROM current_memories"
             " WHERE vector IS NOT NULL AND (?1 IS NULL OR embedder = ?1) ORDER BY seq",
             embedder,
@@ -475,13 +443,13 @@ class Journal:
 
     def memory_count(self) -> int:
         """How many rows may be rehearsed."""
-        return self._number("SELECT count(*) FROM current_memories")
+        return self._db.number("SELECT count(*) FROM current_memories")
 
     def add_checks(self, checks: Sequence[Check]) -> None:
         """Add held-out questions; one that is there already stays as it is."""
         with self.transaction():
             for check in checks:
-                self._write(
+                self._db.write(
                     "INSERT OR IGNORE INTO checks (id, kind, question, gold, answer, document)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
                     check.id,
@@ -505,7 +473,7 @@ class Journal:
 
     def right_when_learned(self, check_ids: Sequence[str]) -> dict[str, bool]:
         """Of these checks those whose document the live line learned: were they right then?"""
-        rows = self._read(
+        rows = self._db.read(
             "WITH first AS (SELECT checks.id, min(number) AS number FROM checks JOIN lessons USING (document)"
             " JOIN versions USING (fence) JOIN ancestry USING (number)"
             " WHERE checks.id IN (SELECT value FROM json_each(?)) GROUP BY checks.id)"
@@ -517,7 +485,7 @@ class Journal:
 
     def _remember(self, memories: Sequence[Vectored], version: int, embedder: str) -> None:
         for memory, vector in memories:
-            self._write(
+            self._db.write(
                 "INSERT OR IGNORE INTO memories"
                 " (id, version, kind, prompt, completion, document, title, vector, embedder)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -533,7 +501,7 @@ class Journal:
             )
 
     def _checks(self, where: str, *values: Any) -> list[Check]:
-        rows = self._read(
+        rows = self._db.read(
             f"SELECT id, kind, question, gold, answer, document FROM current_checks WHERE {where} ORDER BY seq",
             *values,
         )
@@ -559,7 +527,7 @@ class Journal:
             self._assert_turn(run, fence)
             if report.outcome == "accepted":
                 self._assert_parent(candidate)
-                self._write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
+                self._db.write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
                 crashpoint("publish.retired")
             number = self._add_version(candidate, report, fence)
             crashpoint("publish.version")
@@ -594,7 +562,7 @@ class Journal:
 
     def learned_by(self, number: int) -> list[str]:
         """Ids of the documents that version *number* learned."""
-        rows = self._read(
+        rows = self._db.read(
             "SELECT DISTINCT document FROM lessons JOIN versions USING (fence) WHERE number = ? ORDER BY document",
             number,
         )
@@ -622,7 +590,7 @@ class Journal:
             if number == 0:
                 raise SealError("version 0 is the untouched base; check the model's files instead")
             if version.status != "broken":
-                self._write("UPDATE versions SET status = 'broken' WHERE number = ?", number)
+                self._db.write("UPDATE versions SET status = 'broken' WHERE number = ?", number)
                 crashpoint("broken.marked")
                 if version.status == "live":
                     self._go_live(self._sound_parent(number))
@@ -632,27 +600,27 @@ class Journal:
         return live
 
     def _live_number(self) -> int:
-        return self._number("SELECT ifnull(max(number), 0) FROM versions WHERE status = 'live'")
+        return self._db.number("SELECT ifnull(max(number), 0) FROM versions WHERE status = 'live'")
 
     def _go_live(self, target: int) -> None:
-        self._write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
+        self._db.write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
         crashpoint("rollback.retired")
-        self._write("UPDATE versions SET status = 'live' WHERE number = ?", target)
+        self._db.write("UPDATE versions SET status = 'live' WHERE number = ?", target)
         crashpoint("rollback.live")
 
     def _sound_parent(self, number: int) -> int:
         """The nearest ancestor that can be served."""
         while number:
-            number = self._number("SELECT parent FROM versions WHERE number = ?", number)
+            number = self._db.number("SELECT parent FROM versions WHERE number = ?", number)
             if number == 0 or self.version(number).status == "retired":
                 break
         return number
 
     def _assert_returnable(self, target: int, live: int) -> None:
-        rows = self._read("SELECT number FROM versions WHERE status IN ('live', 'retired') ORDER BY number")
+        rows = self._db.read("SELECT number FROM versions WHERE status IN ('live', 'retired') ORDER BY number")
         possible = [0, *(row[0] for row in rows)]
         if target not in possible:
-            known = self._read("SELECT status FROM versions WHERE number = ?", target)
+            known = self._db.read("SELECT status FROM versions WHERE number = ?", target)
             what = f"version {target} is {known[0][0]}" if known else f"there is no version {target}"
             others = ", ".join(str(number) for number in possible if number != live) or "none"
             raise SealError(f"cannot roll back: {what}; possible: {others}")
@@ -666,22 +634,22 @@ class Journal:
 
     def _add_version(self, candidate: Candidate, report: GateReport, fence: int) -> int:
         status = "live" if report.outcome == "accepted" else report.outcome
-        return self._insert(
+        return self._db.insert(
             "INSERT INTO versions (id, parent, status, created, digest, path, report, training, fence)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             content_id("v", candidate.run, candidate.digest, str(fence)),
             candidate.parent,
             status,
-            self._now(),
+            self._db.now(),
             candidate.digest,
             candidate.path,
             _dump(report),
-            _json(candidate.training),
+            dumped(candidate.training),
             fence,
         )
 
     def _versions(self, where: str, *values: Any) -> list[Version]:
-        rows = self._read(
+        rows = self._db.read(
             "SELECT number, id, parent, status, created, digest, path, report FROM versions"
             f" WHERE {where} ORDER BY number",
             *values,
@@ -700,51 +668,29 @@ class Journal:
             for number, key, parent, status, created, digest, path, report in rows
         ]
 
-    # Events, and the whole
-
-    def event(self, kind: str, **data: Any) -> None:
-        """Write down that something happened. Ids and numbers only: events outlive what is forgotten."""
-        with self.transaction():
-            last = self._read("SELECT hash FROM events ORDER BY seq DESC LIMIT 1")
-            previous, created, said = last[0][0] if last else "", self._now(), _json(data)
-            self._write(
-                "INSERT INTO events (created, kind, data, previous, hash) VALUES (?, ?, ?, ?, ?)",
-                created,
-                kind,
-                said,
-                previous,
-                _link(previous, created, kind, said),
-            )
-
-    def events(self, limit: int = 100) -> list[dict[str, Any]]:
-        """The last *limit* events, oldest first: seq, created, kind, data."""
-        rows = self._read("SELECT seq, created, kind, data FROM events ORDER BY seq DESC LIMIT ?", limit)
-        return [
-            {"seq": seq, "created": created, "kind": kind, "data": json.loads(data)}
-            for seq, created, kind, data in reversed(rows)
-        ]
+    # The whole
 
     def verify(self) -> list[str]:
         """Every problem found in the file, the event chain and the states; an empty list means sound."""
-        with self._guard:
-            problems = [str(row[0]) for row in self._read("PRAGMA integrity_check") if row[0] != "ok"]
-            dangling = self._read("PRAGMA foreign_key_check")
+        with self._db.guard:
+            problems = [str(row[0]) for row in self._db.read("PRAGMA integrity_check") if row[0] != "ok"]
+            dangling = self._db.read("PRAGMA foreign_key_check")
             problems += [f"row {row[1]} of {row[0]} points nowhere" for row in dangling]
-            problems += self._broken_links()
+            problems += self._db.broken_links()
             for claim, query in LEGAL.items():
-                if rows := self._read(query):
+                if rows := self._db.read(query):
                     problems.append(f"not so: {claim}; {len(rows)} rows, first {rows[0][0]}")
         return problems
 
     def meta(self, key: str) -> str | None:
         """A fact about the home, such as the base's fingerprint; None if it was never set."""
-        rows = self._read("SELECT value FROM meta WHERE key = ?", key)
+        rows = self._db.read("SELECT value FROM meta WHERE key = ?", key)
         return str(rows[0][0]) if rows else None
 
     def set_meta(self, key: str, value: str) -> None:
         """Set a fact about the home."""
         with self.transaction():
-            self._write(
+            self._db.write(
                 "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 key,
                 value,
@@ -752,8 +698,8 @@ class Journal:
 
     def counts(self) -> dict[str, Any]:
         """The numbers of `status`. Superseded documents are in the total only."""
-        with self._guard:
-            by_state = dict(self._read("SELECT state, count(*) FROM documents GROUP BY state"))
+        with self._db.guard:
+            by_state = dict(self._db.read("SELECT state, count(*) FROM documents GROUP BY state"))
             return {
                 "documents": {
                     "total": sum(by_state.values()),
@@ -763,58 +709,13 @@ class Journal:
                 },
                 "waiting": self.waiting_count(),
                 "live": self._live_number(),
-                "versions": self._number("SELECT count(*) FROM versions"),
+                "versions": self._db.number("SELECT count(*) FROM versions"),
                 "memories": self.memory_count(),
             }
 
-    def _broken_links(self) -> list[str]:
-        previous = ""
-        for seq, created, kind, data, before, stored in self._read(
-            "SELECT seq, created, kind, data, previous, hash FROM events ORDER BY seq"
-        ):
-            if before != previous or stored != _link(previous, created, kind, data):
-                return [f"event {seq} ({kind}) is not what was written"]
-            previous = stored
-        return []
-
-    def _now(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
-
-    def _read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._guard, _explained(self.home):
-            return self._db.execute(sql, values).fetchall()
-
-    def _number(self, sql: str, *values: Any) -> int:
-        return int(self._read(sql, *values)[0][0])
-
-    def _write(self, sql: str, *values: Any) -> int:
-        """Change rows, inside a transaction; how many."""
-        assert self._depth, "writes belong in a transaction"
-        return self._db.execute(sql, values).rowcount
-
-    def _insert(self, sql: str, *values: Any) -> int:
-        """Add a row, inside a transaction; its number."""
-        assert self._depth, "writes belong in a transaction"
-        return self._db.execute(sql, values).lastrowid or 0
-
-
-@contextmanager
-def _explained(home: Path) -> Iterator[None]:
-    """What SQLite and the file system complain about, as an error for people."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise SealError(f"the journal of {home} refused: {error}; `seal-agent verify` tells more") from error
-    except UnicodeEncodeError as error:
-        raise SealError(f"this text is not valid Unicode ({error.reason}); clean it first") from error
-
 
 def _dump(record: Record) -> str:
-    return _json(record.model_dump())
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
+    return dumped(record.model_dump())
 
 
 def _edit(body: str) -> SelfEdit:
@@ -823,7 +724,3 @@ def _edit(body: str) -> SelfEdit:
 
 def _document(row: tuple[Any, ...]) -> Document:
     return Document(text=row[0], title=row[1], source=row[2], external_id=row[3])
-
-
-def _link(previous: str, created: str, kind: str, data: str) -> str:
-    return hashlib.sha256(json.dumps([previous, created, kind, data]).encode()).hexdigest()

@@ -1,0 +1,138 @@
+"""
+The file under the journal: transactions that nest, rows in and out, and a chain of events.
+
+Promises: a transaction is on disk when it ends, whole or not at all; one that runs inside another undoes its own part only;
+writing outside of one is a mistake that is noticed; a changed event is noticed by the events after it.
+Does not promise: to know what the rows mean; that is the journal's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seal_agent.errors import SealError
+from seal_agent.journal.schema import connect
+
+
+class Database:
+    """One home's file. Threads may share it: *guard* is held while one of them is inside."""
+
+    def __init__(self, home: Path, clock: Callable[[], float]) -> None:
+        self.clock, self.guard = clock, threading.RLock()
+        self._home = home
+        self._depth = 0
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SealError(f"{home} cannot be a home: {error}") from error
+        with _explained(home):
+            self._file = connect(home / "seal.db")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.guard:
+            self._file.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Re-entrant: an inner one that fails undoes its own part only."""
+        with self.guard, _explained(self._home):
+            inner = f"step{self._depth}"
+            begin, commit, undo = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+            if self._depth:
+                begin, commit, undo = (f"SAVEPOINT {inner}", f"RELEASE {inner}", f"ROLLBACK TO {inner}")
+            self._file.execute(begin)
+            self._depth += 1
+            try:
+                yield
+                self._file.execute(commit)
+            except BaseException:
+                if self._file.in_transaction:  # SQLite rolls back by itself when the disk is full
+                    self._file.execute(undo)
+                raise
+            finally:
+                self._depth -= 1
+
+    def read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self.guard, _explained(self._home):
+            return self._file.execute(sql, values).fetchall()
+
+    def number(self, sql: str, *values: Any) -> int:
+        """The one number that a query gives."""
+        return int(self.read(sql, *values)[0][0])
+
+    def write(self, sql: str, *values: Any) -> int:
+        """Change rows, inside a transaction; how many."""
+        assert self._depth, "writes belong in a transaction"
+        return self._file.execute(sql, values).rowcount
+
+    def insert(self, sql: str, *values: Any) -> int:
+        """Add a row, inside a transaction; its number."""
+        assert self._depth, "writes belong in a transaction"
+        return self._file.execute(sql, values).lastrowid or 0
+
+    def now(self) -> str:
+        """The clock's time, ISO 8601 in UTC."""
+        return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
+
+    def event(self, kind: str, **data: Any) -> None:
+        """Write down that something happened. Ids and numbers only: events outlive what is forgotten."""
+        with self.transaction():
+            last = self.read("SELECT hash FROM events ORDER BY seq DESC LIMIT 1")
+            previous, created, said = last[0][0] if last else "", self.now(), dumped(data)
+            self.write(
+                "INSERT INTO events (created, kind, data, previous, hash) VALUES (?, ?, ?, ?, ?)",
+                created,
+                kind,
+                said,
+                previous,
+                _link(previous, created, kind, said),
+            )
+
+    def events(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The last *limit* events, oldest first: seq, created, kind, data."""
+        rows = self.read("SELECT seq, created, kind, data FROM events ORDER BY seq DESC LIMIT ?", limit)
+        return [
+            {"seq": seq, "created": created, "kind": kind, "data": json.loads(data)}
+            for seq, created, kind, data in reversed(rows)
+        ]
+
+    def broken_links(self) -> list[str]:
+        """The first event that is not what was written, if there is one."""
+        previous = ""
+        for seq, created, kind, data, before, stored in self.read(
+            "SELECT seq, created, kind, data, previous, hash FROM events ORDER BY seq"
+        ):
+            if before != previous or stored != _link(previous, created, kind, data):
+                return [f"event {seq} ({kind}) is not what was written"]
+            previous = stored
+        return []
+
+
+def dumped(data: Any) -> str:
+    """*data* as JSON, its keys in order: the same data is the same text."""
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
+
+
+@contextmanager
+def _explained(home: Path) -> Iterator[None]:
+    """What SQLite and the file system complain about, as an error for people."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise SealError(f"the journal of {home} refused: {error}; `seal-agent verify` tells more") from error
+    except UnicodeEncodeError as error:
+        raise SealError(f"this text is not valid Unicode ({error.reason}); clean it first") from error
+
+
+def _link(previous: str, created: str, kind: str, data: str) -> str:
+    return hashlib.sha256(json.dumps([previous, created, kind, data]).encode()).hexdigest()
