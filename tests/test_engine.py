@@ -233,6 +233,28 @@ def test_a_single_stream_says_what_the_model_says(kind: tuple[str, bool], tmp_pa
         assert said[0] == said[1] == plain[len(prompt) :]
 
 
+def test_of_logits_that_tie_in_bf16_the_likelier_in_fp32_is_chosen(tmp_path: Path) -> None:
+    """Two rows of the head half a bf16 step apart in what they give: alone and in a batch the higher one is chosen."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.bfloat16)
+        learner = LoraLearner(str(tiny.write(tmp_path / "model", *FUSED[0])), rank=4)
+    prompt = learner.base.question("Who keeps the harbour?")
+    with learner._adapters.using(None) as model, torch.inference_mode():
+        hidden = model.model(input_ids=torch.tensor([prompt]), use_cache=False).last_hidden_state[0, -1]
+        head = model.lm_head.weight
+        head[10] = head[11] = hidden * 25 / hidden.float().square().sum()
+        largest = int(hidden.float().abs().argmax())
+        head[11, largest] *= 1 + 2**-7  # a last bit, and the later of the two tokens is the likelier
+        plain = model(torch.tensor([prompt]), use_cache=False).logits[0, -1]
+        assert plain[10] == plain[11] == plain.max()
+
+        alone = decoding.Streams(model, prompt, 1, 1).last
+        batch = decoding.Batch(model, prompt[:-1], [prompt, prompt], 1).logits
+
+    assert alone.argmax(-1).tolist() == [11]
+    assert batch.argmax(-1).tolist() == [11, 11]
+
+
 @pytest.mark.parametrize("kind", FUSED, ids=str)
 def test_many_texts_at_once_say_what_each_says_alone(kind: tuple[str, bool], tmp_path: Path) -> None:
     """Prompts of all lengths, some alike to the end but one token; rows that ended leave; with an adapter in force."""

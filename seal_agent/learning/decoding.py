@@ -2,9 +2,10 @@
 Text token by token, by a Llama-like block written out: many texts that begin alike at once, or one and several of its
 tokens in a pass.
 
-Promises: the greedy text that the model's own forward gives, up to the last bits of bf16; what all texts begin with is
-held once, and what several begin with is computed once; a draft copied from the text before is kept only as far as the
-model itself chooses it; weights are those in force when the streams began.
+Promises: the greedy text that the model's own forward gives, up to the last bits of bf16, but where logits are equal in
+bf16 the token that is likelier in fp32; what all texts begin with is held once, and what several begin with is computed
+once; a draft copied from the text before is kept only as far as the model itself chooses it; weights are those in force
+when the streams began.
 Does not promise: every architecture. Where `fits` says no, or the logits differ (`exact`), the model's own forward goes on.
 
 Sources: prompt lookup (Saxena, 2023), a draft without a draft model for speculative decoding (arXiv 2211.17192); shared
@@ -104,9 +105,9 @@ class Streams:
         where, self._begun = model.device, len(shared)
         cache = DynamicCache(config=model.config)
         ids = torch.tensor([list(shared)], device=where)
-        end = torch.tensor([len(shared) - 1], device=where)  # an index: the head on a slice copies the vocabulary
-        self.last = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=end).logits[0]
         self._body, self._head = model.model, _weight(model.lm_head)
+        hidden = self._body(input_ids=ids, past_key_values=cache, use_cache=True).last_hidden_state[0, -1:]
+        self.last = self.logits(hidden)
         self._blocks = [_Block(block) for block in self._body.layers]
         filled: list[Any] = list(cache.layers)
         if any(layer.is_sliding for layer in filled):
@@ -114,7 +115,7 @@ class Streams:
         self._shared = [(layer.keys[0], layer.values[0]) for layer in filled]
         self.length = 0
         # a CPU multiplies many small matrices far quicker in fp32 than in bf16
-        exact = torch.float32 if where.type == "cpu" else self.last.dtype
+        exact = torch.float32 if where.type == "cpu" else hidden.dtype
         heads, _, width = self._shared[0][0].shape
         self._cache = torch.empty(2, len(filled), rows, heads, 0, width, dtype=exact, device=where)
         self._real = torch.zeros(rows, 0, dtype=torch.bool, device=where)
@@ -137,7 +138,7 @@ class Streams:
         self._cache[:, :, :, :, : self.length] = cache[:, :, index, :, : self.length]
         self._real[:, : self.length] = real[index, : self.length]
         positions = torch.arange(self._begun + columns, device=index.device)[None]
-        self._cos, self._sin = (turn[0, :, None] for turn in self._body.rotary_emb(self.last, positions))
+        self._cos, self._sin = (turn[0, :, None] for turn in self._body.rotary_emb(self._shared[0][0], positions))
 
     @torch.inference_mode()
     def read(self, ids: Sequence[Sequence[int]], real: Sequence[Sequence[bool]] | None = None) -> torch.Tensor:
@@ -162,8 +163,14 @@ class Streams:
 
     @torch.inference_mode()
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits of hidden states [n, width], [n, vocabulary]."""
-        return _linear(hidden, self._head)
+        """Logits of hidden states [n, width], [n, vocabulary], in fp32; the likeliest ones exact, so that they do not tie."""
+        (weight, bias), out = self._head, _linear(hidden, self._head).float()
+        # At 25 a bf16 logit has steps of 0.125: of tokens that share the highest, the lowest number would be chosen.
+        row, token = (out == out.amax(-1, keepdim=True)).nonzero(as_tuple=True)
+        out[row, token] = (hidden[row].float() * weight[token].float()).sum(-1)
+        if bias is not None:
+            out[row, token] += bias[token]
+        return out
 
 
 class _Block:
