@@ -9,24 +9,27 @@ Does not promise: that everything read is learned. A document may be skipped or 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seal_agent import errors
-from seal_agent.journal import Journal, adapters
+from seal_agent.journal import Journal, adapters, renewal
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.lock import HomeLock
+from seal_agent.journal.store import Study
 from seal_agent.parts import Learner, Say
 from seal_agent.reading import sources
 from seal_agent.records import (
     Answer,
     Candidate,
-    Check,
     Consolidation,
     Decision,
     Document,
+    Forgotten,
     GateReport,
     Receipt,
     SelfEdit,
@@ -36,7 +39,20 @@ from seal_agent.records import (
 from seal_agent.wiring import Rooms, resolve
 
 _NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, nothing more
+FORGETTING = "forgetting"  # the folder in which a home lives through its calls again
 _SOURCES = 3  # documents named beside an answer
+
+
+@dataclass(frozen=True)
+class Past:
+    """
+    What a home gave once, by the state it stood in: in that state it gives the same again, and nothing is computed.
+
+    studies: by document, state, and whether it was screened before. consolidations: version, candidate and report by state.
+    """
+
+    studies: Mapping[tuple[str, str, bool], Study] = field(default_factory=dict)
+    consolidations: Mapping[str, tuple[int, Candidate, GateReport]] = field(default_factory=dict)
 
 
 class SealAgent:
@@ -48,6 +64,7 @@ class SealAgent:
         self.settings = rooms.settings
         self.say = say
         self.journal = Journal(home)
+        self.past = Past()
         self._serving = threading.RLock()
         self._verified: set[str] = set()
         self._learner: Learner | None = None
@@ -72,8 +89,10 @@ class SealAgent:
     def observe(self, document: Document | str) -> Receipt:
         """Decide on one document and, if it is worth learning, write its edits. The receipt means: committed."""
         found = next(iter(sources.documents(document, limit_bytes=self.settings.max_document_bytes)))
-        if isinstance(found, sources.Refusal):
-            return self._refused(found)
+        return self._refused(found) if isinstance(found, sources.Refusal) else self.take(found)
+
+    def take(self, found: Document) -> Receipt:
+        """`observe` a document that needs no reading."""
         if known := self.journal.attest(found):
             again = Decision(
                 action="skip",
@@ -81,32 +100,33 @@ class SealAgent:
                 numbers=known.decision.numbers,
             )
             return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})
-        decision, edits, checks = self._study(found, screened=False)
-        return self.journal.record(found, decision, edits, checks)
+        state = self.journal.state()
+        return self.journal.record(found, *self._study(found, state, screened=False), state)
 
     def decide(self, document: Document) -> Decision:
         """What `observe` would decide on *document*; nothing is written down."""
         if reason := self.rooms.screen(document):
             return Decision(action="hold", reason=reason)
-        return self.rooms.decide(document, self.learner, self._adapter(), self.journal, False)
+        return self.rooms.decide(document, self.learner, self.adapter(), self.journal, False)
 
     def release(self, document_id: str) -> Receipt:
         """Let a held document through: it is decided on again without screening."""
-        document = self.journal.release(document_id)
-        decision, edits, checks = self._study(document, screened=True)
-        return self.journal.redecide(document, decision, edits, checks)
+        document, state = self.journal.release(document_id), self.journal.state()
+        return self.journal.redecide(document, *self._study(document, state, screened=True), state)
 
     def quarantine(self) -> list[Receipt]:
         """What is held, each with the reason."""
         return self.journal.quarantine()
 
-    def _study(self, document: Document, screened: bool) -> tuple[Decision, list[SelfEdit], list[Check]]:
+    def _study(self, document: Document, state: str, screened: bool) -> Study:
+        if given := self.past.studies.get((document.id, state, screened)):
+            return given
         if not screened and (reason := self.rooms.screen(document)):
             return Decision(action="hold", reason=reason), [], []
-        decision = self.rooms.decide(document, self.learner, self._adapter(), self.journal, screened)
+        decision = self.rooms.decide(document, self.learner, self.adapter(), self.journal, screened)
         if decision.action != "edit":
             return decision, [], []
-        edits, checks = self.rooms.edit(document, self.learner, self._adapter())
+        edits, checks = self.rooms.edit(document, self.learner, self.adapter())
         proved = [edit for edit in edits if not edit.refused and not edit.reserved]
         if not proved:
             nothing = Decision(
@@ -137,34 +157,61 @@ class SealAgent:
         with HomeLock(self.home) as lock:
             self.recover(lock)
             if not self.journal.waiting_count():
+                self.journal.called("consolidate")
                 return Consolidation(outcome="nothing", reason="no edit waits", version=self._live_number())
             self._seed()
             run = self._run_id()
+            state = content_id("s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks()))
+            given = self.past.consolidations.get(state)
             fence, edits = self.journal.claim(run)
             try:
-                candidate, rows = self._train(run, edits)
-                report = self._judge(candidate, edits)
-                memories = self.rooms.memories(rows) if report.outcome == "accepted" else []
-                version = self.journal.publish(candidate, report, run, fence, memories, self.rooms.embedder.fingerprint)
+                number, candidate, report = given or self._made(run, edits)
+                learned = [edit for edit in edits if not edit.reserved] if report.outcome == "accepted" else []
+                memories, embedder = self.rooms.memories(learned), self.rooms.embedder.fingerprint
+                version = self.journal.publish(
+                    candidate, report, run, fence, memories, embedder, state=state, number=number
+                )
             except Exception as error:  # after Ctrl-C the next run's sweep returns the rows, and no failure is counted
                 self.journal.release_claims(run, fence, f"{type(error).__name__}: {error}"[:500])
                 raise
         live = self._live_number()
         return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
 
+    def forget(self, document_id: str) -> Forgotten:
+        """
+        Make the home what it were had it never been given this document: not in its tables, adapters, vectors or pages.
+
+        Everything since is lived through again without it, as far as it could have mattered. SealError if it is unknown.
+        """
+        from seal_agent.forgetting import forget
+
+        return forget(self, document_id)
+
+    def twin(self, home: Path, past: Past) -> SealAgent:
+        """The same agent on another home, in which *past* need not be computed again."""
+        other = SealAgent(home, self.rooms.of(home), self.say)
+        other._learner, other.past = self.learner, past
+        return other
+
     def recover(self, lock: HomeLock) -> None:
-        """Under the home's lock: rows of runs that died wait again; folders no version names are removed."""
+        """Under the home's lock: rows of runs that died wait again; what no version and no journal names is removed."""
         self.journal.sweep(lock)
+        shutil.rmtree(self.home / FORGETTING, ignore_errors=True)
+        renewal.clean(self.journal)
         known = [version.path for version in self.journal.versions()]
         adapters.tidy(self.home / "adapters", known, lock)
 
-    def _train(self, run: str, edits: Sequence[SelfEdit]) -> tuple[Candidate, list[SelfEdit]]:
+    def _made(self, run: str, edits: Sequence[SelfEdit]) -> tuple[None, Candidate, GateReport]:
+        candidate = self._train(run, edits)
+        return None, candidate, self._judge(candidate, edits)
+
+    def _train(self, run: str, edits: Sequence[SelfEdit]) -> Candidate:
         live = self.journal.live()
         rows = [edit for edit in edits if not edit.reserved]
         examples = self.rooms.mix(rows, self.journal)
         seed = int(hashlib.sha256(f"{run}{self.settings.seed}".encode()).hexdigest()[:8], 16)
         staged = adapters.stage(self.home / "adapters")
-        log = self.learner.train(examples, self._adapter(), staged, seed, self.say)
+        log = self.learner.train(examples, self.adapter(), staged, seed, self.say)
         if not log["finite"]:
             raise errors.SealError(f"training of run {run} stopped: the loss is not finite; its rows wait again")
         crashpoint("consolidate.trained")
@@ -179,13 +226,11 @@ class SealAgent:
         )
         parent = live.number if live else 0
         training = {**log, "origin": self.rooms.token_share(examples, rows, self.learner, log)}
-        return Candidate(run=run, path=str(final), digest=digest, parent=parent, training=training), rows
+        return Candidate(run=run, path=str(final), digest=digest, parent=parent, training=training)
 
     def _judge(self, candidate: Candidate, edits: Sequence[SelfEdit]) -> GateReport:
         documents = list(dict.fromkeys(edit.document for edit in edits))
-        report = self.rooms.judge(
-            self.learner, self.journal, documents, self._adapter(), Path(candidate.path), self.say
-        )
+        report = self.rooms.judge(self.learner, self.journal, documents, self.adapter(), Path(candidate.path), self.say)
         crashpoint("consolidate.judged")
         return report.model_copy(update={"training": candidate.training})
 
@@ -226,6 +271,8 @@ class SealAgent:
     ) -> list[Answer]:
         """Answers to many questions at once. *contexts*, one each, are shown before the question (open book)."""
         number, digest, adapter = self._serve(version)
+        if number and version is None and (far := self._far(questions)):
+            return self._apart(questions, contexts, far)
         texts = self.learner.answer(questions, adapter, contexts)
         named = self.rooms.nearest_documents(questions, self.journal, _SOURCES) if number else [[] for _ in questions]
         return [
@@ -233,10 +280,31 @@ class SealAgent:
             for text, near in zip(texts, named, strict=True)
         ]
 
+    def _far(self, questions: Sequence[str]) -> set[int]:
+        """The places of the *questions* that are out of scope: far from everything that was learned."""
+        if not self.settings.scope:
+            return set()
+        near = self.rooms.likeness(questions, self.journal)
+        return {place for place, likeness in enumerate(near) if likeness < self.settings.scope}
+
+    def _apart(self, questions: Sequence[str], contexts: Sequence[str], far: set[int]) -> list[Answer]:
+        """Answers of the base to those *far*, of the live version to the others."""
+        live = self._serve(None)[0]
+        out: dict[int, Answer] = {}
+        for places, version in ((sorted(far), 0), ([p for p in range(len(questions)) if p not in far], live)):
+            shown = [contexts[place] for place in places] if contexts else ()
+            if places:
+                answers = self.ask_all([questions[place] for place in places], version, shown)
+                out.update(zip(places, answers, strict=True))
+        return [out[place] for place in range(len(questions))]
+
     def chat(
         self, messages: Sequence[dict[str, str]], version: int | None = None, **how: Any
     ) -> tuple[Version | None, Iterator[str]]:
         """A reply to a conversation, piece by piece, and the version that gives it (None: the base)."""
+        last = [str(message["content"]) for message in messages if message["role"] == "user"][-1:]
+        if version is None and self._live_number() and self._far(last):
+            version = 0
         number, _, adapter = self._serve(version)
         serving = self.journal.version(number) if number else None
         return serving, self.learner.chat(messages, adapter, **how)
@@ -257,6 +325,10 @@ class SealAgent:
     def verify(self) -> list[str]:
         """Every problem found in the journal and in the adapters on disk; empty if all is sound."""
         problems = self.journal.verify()
+        if renewal.unclean(self.journal):
+            problems.append(
+                "old pages of the journal may hold what was forgotten; the next consolidation overwrites them"
+            )
         for version in self.journal.versions():
             if version.path and version.status in ("live", "retired"):
                 problems += [
@@ -275,7 +347,8 @@ class SealAgent:
             raise errors.SealError(f"version {version} cannot be served: {'; '.join(problems)}")
         return asked.number, asked.digest, Path(asked.path)
 
-    def _adapter(self) -> Path | None:
+    def adapter(self) -> Path | None:
+        """The folder of the adapter that is live, verified; None is the base."""
         live = self._live()
         return Path(live.path) if live else None
 

@@ -305,6 +305,20 @@ def rollback(
 
 
 @app.command()
+def forget(
+    document: Annotated[str, typer.Argument(metavar="ID", help="As `observe` and `quarantine` print it.")],
+    home: Home = HOME,
+    model: Model = None,
+    json: Json = False,
+) -> Reply:
+    """Make the home what it were had it never read document ID; exit 1 if some of its text is still there."""
+    with _opened(home, model) as agent:
+        data = agent.forget(document).model_dump(mode="json")
+    left = f"text of {document} still stands in {', '.join(data['left'])}" if data["left"] else ""
+    return Reply(data, lambda: show.pairs(data), error=left)
+
+
+@app.command()
 def verify(home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
     """Check the journal and the adapters on disk; exit 1 if anything is wrong."""
     with _opened(home, model) as agent:
@@ -438,6 +452,29 @@ def speed(
 
     with show.Progress() as say:
         result = run(data, model, quick, seed, out, say, show.note)
+    if picture:
+        draw(result, picture)
+    return Reply(result, lambda: told(result))
+
+
+@bench.command()
+def stream(
+    data: Annotated[Path | None, typer.Option("--data", help="A folder with SEAL's passages; else built in.")] = None,
+    n: Annotated[
+        int, typer.Option("--n", min=1, help="Documents in a row; above 20 they are learned ten at a time.")
+    ] = 8,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Streams, each in an order of its own.")] = 1,
+    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
+    out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path("seal-stream"),
+    model: Model = None,
+    json: Json = False,
+    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the curves.")] = None,
+) -> Reply:
+    """Documents in a row: what is left of each, under our policy, parts of it, SEAL's, and a vector store."""
+    from seal_agent.bench.stream import ARMS, draw, run, told
+
+    with show.Progress() as say:
+        result = run(out, data, n, seeds, arms.split(",") if arms else ARMS, model, say, show.note)
     if picture:
         draw(result, picture)
     return Reply(result, lambda: told(result))

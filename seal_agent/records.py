@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Action = Literal["edit", "skip", "hold"]
 Outcome = Literal["accepted", "rejected", "undecided", "nothing"]
 Origin = Literal["verbatim", "cut", "written", "rehearsal"]
+CallKind = Literal["observe", "attest", "release", "consolidate", "rollback"]
 
 
 def content_id(kind: str, *parts: str) -> str:
@@ -182,6 +183,43 @@ class Consolidation(Record):
     reason: str
     version: int
     report: GateReport | None = None
+
+
+class Call(Record):
+    """Something asked of a home that stood in *state*. target: the version made by it, or to return to."""
+
+    number: int
+    kind: CallKind
+    document: str = ""
+    source: str = ""
+    external_id: str = ""
+    target: int | None = None
+    state: str = ""
+
+
+class Forgotten(Record):
+    """
+    What forgetting a document did, and what was looked at afterwards.
+
+    gone and made are version numbers; calls were lived through again, computed of them anew. left names files of the home
+    in which a sentence of the document still stands. extracted (sentences of *sentences* that greedy text completes) and
+    loss (nats per token of its *questions* answers) are those of "before", "after" and the untouched "base".
+    """
+
+    id: str
+    gone: list[int]
+    made: list[int]
+    live: int
+    calls: int
+    computed: int
+    seconds: float
+    scanned_bytes: int
+    left: list[str] = Field(default_factory=list)
+    questions: int = 0
+    sentences: int = 0
+    extracted: dict[str, int] = Field(default_factory=dict)
+    right: dict[str, int] = Field(default_factory=dict)
+    loss: dict[str, float] = Field(default_factory=dict)
 
 
 class Answer(Record):

@@ -23,6 +23,9 @@ class Settings(BaseModel):
     seed: int = 0
     rank: int = Field(16, ge=1, le=256)
     rehearsal: float = Field(1.0, ge=0, le=4, description="the dial: rehearsed rows for each new row")
+    scope: float = Field(
+        0.0, ge=0, le=1, description="likeness to what was learned below which the base answers; 0: never"
+    )
     consolidate_after: int = Field(200, ge=1, description="waiting rows that make a consolidation due")
     consolidate_age: float = Field(24.0, gt=0, description="hours after which any waiting row makes it due")
     max_document_bytes: int = Field(1_000_000, ge=1)

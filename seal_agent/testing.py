@@ -23,7 +23,7 @@ import numpy as np
 
 from seal_agent.agent import SealAgent
 from seal_agent.editing.spans import content_words
-from seal_agent.parts import Example, Say
+from seal_agent.parts import Example, Learner, Say
 from seal_agent.wiring import resolve
 
 NOTHING = "I have not read about that."
@@ -165,12 +165,12 @@ class FakeEmbedder:
         return out
 
 
-def fake_agent(home: str | Path, learner: FakeLearner | None = None, **settings: Any) -> SealAgent:
+def fake_agent(home: str | Path, learner: Learner | None = None, **settings: Any) -> SealAgent:
     """`seal_agent.open` with the stand-ins in place of the model and the embedder."""
     say = settings.pop("say", lambda stage, share: None)
     folder = Path(home).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = learner or FakeLearner()
+    chosen: Learner = learner or FakeLearner()
     rooms = dataclasses.replace(resolve(folder, **settings), make_learner=lambda _: chosen)
     # The embedder is a cached property, not a field: another one comes in as if it were computed already.
     vars(rooms)["embedder"] = FakeEmbedder()

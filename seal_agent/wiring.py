@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -78,6 +78,12 @@ class Rooms:
     def learner(self) -> Learner:
         """The model of this home, loaded now."""
         return self.make_learner(self.settings)
+
+    def of(self, home: Path) -> Rooms:
+        """The same rooms for another home, with nothing remembered yet."""
+        same = replace(self, home=home, _held={}, _lock=threading.Lock())
+        vars(same)["embedder"] = self.embedder  # a cached property: loaded once
+        return same
 
     @cached_property
     def embedder(self) -> Any:
@@ -233,6 +239,12 @@ class Rooms:
         return [
             list(dict.fromkeys(told[name].document for name, likeness in hits if likeness > 0.3))[:k] for hits in found
         ]
+
+    def likeness(self, questions: Sequence[str], journal: Journal) -> list[float]:
+        """For each question the cosine to the nearest remembered sentence; 0 where nothing is remembered."""
+        index, _ = self._index(journal)
+        found = index.near(self.embedder.embed(questions), 1) if len(index) and questions else []
+        return [hits[0][1] for hits in found] or [0.0] * len(questions)
 
     # -- judging
 

@@ -249,3 +249,18 @@ def test_due_says_why(make: Make) -> None:
     assert agent.due() == ""
     agent.observe(MILL)
     assert "rows wait" in agent.due()
+
+
+def test_far_from_all_it_learned_the_base_may_answer(make: Make) -> None:
+    """With a scope, and only then; a version that is named answers everything."""
+    open_ = learned(make())
+    strange = "What colour has the sky?"
+    assert open_.ask(strange).version == 2
+
+    scoped = make(scope=0.3)
+
+    assert [answer.version for answer in scoped.ask_all([strange, WHO, strange])] == [0, 2, 0]
+    assert scoped.ask(WHO).text == open_.ask(WHO).text
+    assert scoped.ask(strange, version=2).version == 2
+    serving, words = scoped.chat([{"role": "user", "content": strange}])
+    assert (serving, "".join(words)) == (None, NOTHING)

@@ -91,6 +91,22 @@ def test_the_same_seed_trains_the_same_adapter(learner: LoraLearner, tmp_path: P
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+def test_what_a_process_trained_before_leaves_no_trace(learner: LoraLearner, tmp_path: Path) -> None:
+    """Rows it has seen beside others, in packs of another make-up, train the very adapter that a new process trains."""
+    rows = [Example(f"What is {'far ' * (n % 7)}number {n}?", f"{'It is ' * (n % 5)}{n}.") for n in range(90)]
+    weights = []
+    for name, before in (("used", rows[:60:3]), ("new", [])):
+        quick = LoraLearner(learner.name, rank=4, recipe=Recipe(epochs=1, least_steps=1))
+        for number, examples in enumerate((before, rows)):
+            out = tmp_path / f"{name}-{number}"
+            out.mkdir()
+            if examples:
+                quick.train(examples, None, out, seed=7)
+        weights.append(read(out))
+
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
 def test_anchors_hold_the_model_near_its_base(learner: LoraLearner, tmp_path: Path) -> None:
     """With the divergence weighed in, the base's own answers lose less likelihood than without it."""
     kept = [Example("Why does it rain?", "Water falls from clouds.", anchor=True)]

@@ -96,6 +96,17 @@ def _keep(staged: Path, final: Path, manifest: Manifest) -> str:
     return digest(final)
 
 
+def move(folder: Path, root: Path) -> Path:
+    """Give the adapter in *folder* a place under *root*, the adapters folder of another home; where it stands now."""
+    final = root / folder.name
+    if final.exists():  # the same rows beside other memories make another adapter of the same run
+        final = root / f"{folder.name}-{digest(folder)[:8]}"
+    root.mkdir(parents=True, exist_ok=True)
+    os.rename(folder, final)
+    _sync(root)
+    return final
+
+
 def manifest(folder: Path) -> Manifest:
     """The manifest of *folder*; SealError if there is none that can be read."""
     try:

@@ -51,6 +51,10 @@ POINTS = (
     "rollback.committed",
     "broken.marked",
     "broken.committed",
+    "renew.cleared",
+    "renew.filled",
+    "renew.committed",
+    "renew.vacuumed",
     "tidy.removing",
     "tidy.removed",
 )

@@ -80,6 +80,21 @@ class Database:
         assert self._depth, "writes belong in a transaction"
         return self._file.execute(sql, values).lastrowid or 0
 
+    @contextmanager
+    def beside(self, file: Path) -> Iterator[None]:
+        """Another journal's tables as `other.`, beside this one's as `main.`."""
+        with self.guard:
+            self.alone("ATTACH ? AS other", str(file))
+            try:
+                yield
+            finally:
+                self.alone("DETACH other")
+
+    def alone(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What SQLite does only outside of transactions."""
+        assert not self._depth, "this is no part of a transaction"
+        return self.read(sql, *values)
+
     def now(self) -> str:
         """The clock's time, ISO 8601 in UTC."""
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")

@@ -177,7 +177,21 @@ CREATE VIEW current_checks AS
 SELECT * FROM checks WHERE document IS NULL OR document IN (SELECT id FROM current_documents);
 """
 
-MIGRATIONS: dict[str, str] = {"m001_first": M001_FIRST}
+M002_CALLS = """
+-- What was asked of the home, in order, and the state it stood in: enough to live through it again without a document.
+-- target: the version a consolidation made, or a rollback was to return to.
+CREATE TABLE calls (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('observe', 'attest', 'release', 'consolidate', 'rollback')),
+    document TEXT,
+    source TEXT,
+    external_id TEXT,
+    target INTEGER,
+    state TEXT NOT NULL
+);
+"""
+
+MIGRATIONS: dict[str, str] = {"m001_first": M001_FIRST, "m002_calls": M002_CALLS}
 """Name -> script, in order. A released script is never edited; the next change gets the next name."""
 
 

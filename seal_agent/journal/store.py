@@ -22,6 +22,8 @@ from seal_agent.journal.database import Database, dumped
 from seal_agent.journal.lock import HomeLock
 from seal_agent.records import (
     Action,
+    Call,
+    CallKind,
     Candidate,
     Check,
     Decision,
@@ -56,6 +58,9 @@ LEGAL = {
 Vectored = tuple[Memory, bytes | None]
 """A memory and its float32 vector, if it has one yet."""
 
+Study = tuple[Decision, list[SelfEdit], list[Check]]
+"""What became of a document: the decision, the rows written from it, its checks."""
+
 
 class Journal:
     """One home's journal. Threads may share it; any number of processes may read, and writers take turns."""
@@ -80,9 +85,14 @@ class Journal:
     # Documents
 
     def record(
-        self, document: Document, decision: Decision, edits: Sequence[SelfEdit], checks: Sequence[Check]
+        self,
+        document: Document,
+        decision: Decision,
+        edits: Sequence[SelfEdit],
+        checks: Sequence[Check],
+        state: str = "",
     ) -> Receipt:
-        """Write down a document with all that follows from it; a text known already is only attested."""
+        """Write down a document with all that follows from it in *state*; a text known already is only attested."""
         crashpoint("record.begin")
         with self.transaction():
             if known := self.attest(document):
@@ -104,6 +114,7 @@ class Journal:
             crashpoint("record.document")
             self._attest(document, decision)
             receipt = self._fill(document, decision, edits, checks)
+            self.called("observe", document, state=state)
             self._told("document", receipt)
         crashpoint("record.committed")
         return receipt
@@ -115,15 +126,21 @@ class Journal:
             if known is None:
                 return None
             self._attest(document, known.decision)
+            self.called("attest", document)
             crashpoint("attest.counted")
             receipt = self.receipt(document.id)
         crashpoint("attest.committed")
         return receipt
 
     def redecide(
-        self, document: Document, decision: Decision, edits: Sequence[SelfEdit], checks: Sequence[Check]
+        self,
+        document: Document,
+        decision: Decision,
+        edits: Sequence[SelfEdit],
+        checks: Sequence[Check],
+        state: str = "",
     ) -> Receipt:
-        """Replace the decision on a held or released document, and all that followed from it."""
+        """Replace the decision on a held or released document, and all that followed from it, in *state*."""
         with self.transaction():
             if (state := self._state(document.id)) not in ("held", "released"):
                 raise SealError(f"{document.id} is {state}; only what is held is decided on again")
@@ -142,6 +159,7 @@ class Journal:
                 for source, name in self._db.read(sayings, document.id):
                     self._supersede(document.id, source, name)
             receipt = self._fill(document, decision, edits, checks)
+            self.called("release", document, state=state)
             self._told("redecided", receipt)
         crashpoint("redecide.committed")
         return receipt
@@ -170,6 +188,11 @@ class Journal:
             " WHERE ?1 IS NULL OR action = ?1 ORDER BY seq",
             action,
         )
+        return [_document(row) for row in rows]
+
+    def everything(self) -> list[Document]:
+        """Every document of the home, superseded ones too."""
+        rows = self._db.read("SELECT text, title, source, external_id FROM documents ORDER BY seq")
         return [_document(row) for row in rows]
 
     def receipt(self, document_id: str) -> Receipt | None:
@@ -505,10 +528,7 @@ class Journal:
             f"SELECT id, kind, question, gold, answer, document FROM current_checks WHERE {where} ORDER BY seq",
             *values,
         )
-        return [
-            Check(id=key, kind=kind, question=question, gold=gold, answer=answer, document=document or "")
-            for key, kind, question, gold, answer, document in rows
-        ]
+        return [_check(row) for row in rows]
 
     # Versions
 
@@ -520,8 +540,15 @@ class Journal:
         fence: int,
         memories: Sequence[Vectored] = (),
         embedder: str = "",
+        *,
+        state: str = "",
+        number: int | None = None,
     ) -> Version:
-        """Give *candidate* its number and place: live if the report accepts it, else kept for inspection."""
+        """
+        Give *candidate* its number and place: live if the report accepts it, else kept for inspection.
+
+        It learned in *state*; a *number* is given to a version that had it before and lives through its home again.
+        """
         crashpoint("publish.begin")
         with self.transaction():
             self._assert_turn(run, fence)
@@ -529,10 +556,11 @@ class Journal:
                 self._assert_parent(candidate)
                 self._db.write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
                 crashpoint("publish.retired")
-            number = self._add_version(candidate, report, fence)
+            number = self._add_version(candidate, report, fence, number)
             crashpoint("publish.version")
             outcome = report.outcome
             self.settle(run, fence, outcome=outcome, version=number, memories=memories, embedder=embedder)
+            self.called("consolidate", target=number, state=state)
             self.event("version", number=number, run=run, outcome=outcome, digest=candidate.digest)
         crashpoint("publish.committed")
         return self.version(number)
@@ -577,6 +605,7 @@ class Journal:
                 raise SealError("nothing to roll back: the untouched base is live; name a version")
             target = self._sound_parent(live) if to is None else to
             self._assert_returnable(target, live)
+            self.called("rollback", target=to)
             if target != live:
                 self._go_live(target)
                 self.event("rollback", left=live, to=target)
@@ -632,12 +661,14 @@ class Journal:
                 " now; consolidate again"
             )
 
-    def _add_version(self, candidate: Candidate, report: GateReport, fence: int) -> int:
+    def _add_version(self, candidate: Candidate, report: GateReport, fence: int, number: int | None) -> int:
         status = "live" if report.outcome == "accepted" else report.outcome
         return self._db.insert(
-            "INSERT INTO versions (id, parent, status, created, digest, path, report, training, fence)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            content_id("v", candidate.run, candidate.digest, str(fence)),
+            "INSERT INTO versions (number, id, parent, status, created, digest, path, report, training, fence)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            number,
+            # from content alone: a run that died before this one must not make it another version
+            content_id("v", candidate.run, candidate.digest),
             candidate.parent,
             status,
             self._db.now(),
@@ -667,6 +698,62 @@ class Journal:
             )
             for number, key, parent, status, created, digest, path, report in rows
         ]
+
+    # What was asked of this home
+
+    def called(
+        self, kind: CallKind, document: Document | None = None, *, target: int | None = None, state: str = ""
+    ) -> None:
+        """Write down that something was asked of the home, which stood in *state*."""
+        named = (document.id, document.source, document.external_id) if document else (None, None, None)
+        with self.transaction():
+            self._db.write(
+                "INSERT INTO calls (kind, document, source, external_id, target, state) VALUES (?, ?, ?, ?, ?, ?)",
+                kind,
+                *named,
+                target,
+                state,
+            )
+
+    def calls(self, after: int = 0) -> list[Call]:
+        """Everything asked of the home since call number *after*, in order."""
+        rows = self._db.read(
+            "SELECT seq, kind, document, source, external_id, target, state FROM calls WHERE seq > ? ORDER BY seq",
+            after,
+        )
+        return [
+            Call(
+                number=seq,
+                kind=kind,
+                document=document or "",
+                source=source or "",
+                external_id=external_id or "",
+                target=target,
+                state=state,
+            )
+            for seq, kind, document, source, external_id, target, state in rows
+        ]
+
+    def state(self) -> str:
+        """What decisions rest on, as an id: the adapter that is live, and everything that is remembered."""
+        live = self.live()
+        learned = [
+            row[0] for row in self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
+        ]
+        return content_id("s", live.digest if live else "", *learned)
+
+    def study_of(self, document_id: str) -> Study:
+        """The last decision on a document with every row and check that came of it, superseded or not."""
+        decision = self._db.read("SELECT decision FROM documents WHERE id = ?", document_id)[0][0]
+        checks = self._db.read(
+            "SELECT id, kind, question, gold, answer, document FROM checks WHERE document = ? ORDER BY seq", document_id
+        )
+        edits = [edit for edit, _ in self.edits_of(document_id)]
+        return Decision.model_validate(json.loads(decision)), edits, [_check(row) for row in checks]
+
+    def run_of(self, number: int) -> str:
+        """The id of the run that made version *number*."""
+        return str(self._db.read("SELECT run FROM runs JOIN versions USING (fence) WHERE number = ?", number)[0][0])
 
     # The whole
 
@@ -720,6 +807,11 @@ def _dump(record: Record) -> str:
 
 def _edit(body: str) -> SelfEdit:
     return SelfEdit.model_validate(json.loads(body))
+
+
+def _check(row: tuple[Any, ...]) -> Check:
+    key, kind, question, gold, answer, document = row
+    return Check(id=key, kind=kind, question=question, gold=gold, answer=answer, document=document or "")
 
 
 def _document(row: tuple[Any, ...]) -> Document:

@@ -59,9 +59,10 @@ class Frozen:
         return tokens * weight.shape[1] * weight.element_size() < _MOST
 
     def learn(self, rows: Sequence[Row], turn: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
-        """Compute the states of *rows*, forgetting those of all others. *turn* is entered anew for each pack."""
-        self._states = {row: self._states[row] for row in set(rows) if row in self._states}
-        fresh = [row for row in dict.fromkeys(rows) if row not in self._states]
+        """Compute the states of *rows*, forgetting all others. *turn* is entered anew for each pack."""
+        # All of them, also those computed before: their last bits depend on the rows beside them in the pack, and what a
+        # home learns must not depend on what its process learned earlier.
+        self._states, fresh = {}, list(dict.fromkeys(rows))
         for indices in batches(self.base, fresh, _PACK):
             chosen = [fresh[i] for i in indices]
             with turn():

@@ -1,0 +1,199 @@
+"""
+Forgetting a document: the home lives through everything that was asked of it again, without that document.
+
+Promises: the home ends as a home would that was never given the document and otherwise asked the same (same machine, number
+of threads and settings: adapters equal byte for byte); what the document could not have touched is taken over, not computed;
+until the last transaction the home answers as before, and a process that dies leaves it so; what is left on disk is looked
+for, not assumed.
+Does not promise: to call back what was said to others, or copies made elsewhere; or that another document does not say the
+same: that one is forgotten by its own id.
+
+Source: exact unlearning by training again from the last state that never saw the data, SISA (arXiv 1912.03817).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from seal_agent.agent import FORGETTING, Past, SealAgent
+from seal_agent.errors import SealError
+from seal_agent.journal import HomeLock, adapters, renewal
+from seal_agent.journal.store import Study
+from seal_agent.judging.gate import ask
+from seal_agent.judging.grading import correct
+from seal_agent.reading.sentences import sentences
+from seal_agent.records import Call, Candidate, Document, Forgotten, GateReport
+
+_LEAST = 12  # characters of a piece of text that is looked for on disk
+_WORDS = 6  # words of a sentence whose second half is asked for
+
+
+def forget(agent: SealAgent, document_id: str) -> Forgotten:
+    """See SealAgent.forget."""
+    began = time.monotonic()
+    with HomeLock(agent.home) as lock:
+        agent.recover(lock)
+        journal, folder = agent.journal, agent.home / FORGETTING
+        document = journal.document(document_id)
+        if document is None:
+            raise SealError(f"no document {document_id} in {agent.home}; receipts of `observe` name what there is")
+        if not any(call.document == document_id for call in journal.calls()):
+            raise SealError(
+                f"{document_id} was read before this home wrote down what was asked of it, so it cannot be lived through"
+                " again without it; start a new home"
+            )
+        study = journal.study_of(document_id)
+        before, old = agent.adapter(), {version.number for version in journal.versions()}
+        renewal.begin(journal, folder).close()
+        with closing(agent.twin(folder, _past(agent, document_id))) as again:
+            replay = _Replay(again, document_id)
+            while True:
+                replay.live_through(agent, journal.calls(replay.seen))
+                _move(again, agent.home / "adapters")
+                if renewal.take_over(journal, again.journal, replay.seen, document_id):
+                    break
+        new = {version.number for version in journal.versions()}
+        gone, made = sorted(old - new), sorted(new - old)
+        probes = _probed(agent, document, study, before) if gone else {}
+        agent.recover(lock)
+        scanned, left = _scanned(agent, document)
+        live = journal.live()
+    return Forgotten(
+        id=document_id,
+        gone=gone,
+        made=made,
+        live=live.number if live else 0,
+        calls=replay.calls,
+        computed=replay.computed,
+        seconds=time.monotonic() - began,
+        scanned_bytes=scanned,
+        left=left,
+        **probes,
+    )
+
+
+class _Replay:
+    """The calls of a home, asked again of *again* without one document."""
+
+    def __init__(self, again: SealAgent, forgotten: str) -> None:
+        self.again, self.forgotten = again, forgotten
+        self.seen = self.calls = self.computed = 0
+        self._numbers = {0: 0}  # of each version that was, the one that was live after the same call now
+
+    @property
+    def live(self) -> int:
+        """The number of the version that is live now; 0 is the base."""
+        live = self.again.journal.live()
+        return live.number if live else 0
+
+    def live_through(self, agent: SealAgent, calls: Sequence[Call]) -> None:
+        """Ask *calls*, which were asked of *agent*."""
+        for done, call in enumerate(calls):
+            agent.say("living through it again", done / len(calls))
+            self.seen = call.number
+            if call.document != self.forgotten:
+                self.calls += 1
+                self.computed += self._ask(agent, call)
+        agent.say("living through it again", 1.0)
+
+    def _ask(self, agent: SealAgent, call: Call) -> bool:
+        """Ask once more what *call* asked; whether that had to be computed."""
+        if call.kind == "consolidate":
+            known = {version.number for version in self.again.journal.versions()}
+            self.again.consolidate()
+            if call.target is not None:
+                self._numbers[call.target] = self.live
+            was = {version.number for version in agent.journal.versions()}
+            return bool({version.number for version in self.again.journal.versions()} - known - was)
+        if call.kind == "rollback":
+            self._roll_back(call.target)
+            return False
+        document = agent.journal.document(call.document)
+        assert document, "a call names a document that is there"
+        if call.kind == "release":
+            if document.id in {receipt.id for receipt in self.again.quarantine()}:
+                self.again.release(document.id)
+        else:
+            told = {"source": call.source, "external_id": call.external_id}
+            self.again.take(document.model_copy(update=told))
+        state = self.again.journal.calls()[-1].state
+        return bool(state) and (document.id, state, call.kind == "release") not in self.again.past.studies
+
+    def _roll_back(self, target: int | None) -> None:
+        # without the document there may be no version to leave, or none to return to
+        with suppress(SealError):
+            self.again.rollback(None if target is None else self._numbers.get(target, target))
+
+
+def _past(agent: SealAgent, document_id: str) -> Past:
+    """What *agent*'s home gave, but for the document."""
+    journal = agent.journal
+    last = {call.document: call for call in journal.calls() if call.kind in ("observe", "release")}
+    studies: dict[tuple[str, str, bool], Study] = {
+        (name, call.state, call.kind == "release"): journal.study_of(name)
+        for name, call in last.items()
+        if name != document_id
+    }
+    made: dict[str, tuple[int, Candidate, GateReport]] = {}
+    for call in journal.calls():
+        if call.kind == "consolidate" and call.target:
+            version = journal.version(call.target)
+            if version.report and not adapters.verify(Path(version.path), version.digest):
+                run, training = journal.run_of(version.number), version.report.training
+                candidate = Candidate(
+                    run=run, path=version.path, digest=version.digest, parent=version.parent or 0, training=training
+                )
+                made[call.state] = version.number, candidate, version.report
+    return Past(studies, made)
+
+
+def _move(again: SealAgent, root: Path) -> None:
+    """Adapters made in the folder of *again* to where those of the home stand."""
+    paths = {v.number: Path(v.path) for v in again.journal.versions() if Path(v.path).is_relative_to(again.home)}
+    renewal.move(again.journal, {number: adapters.move(path, root) for number, path in paths.items()})
+
+
+def _probed(agent: SealAgent, document: Document, study: Study, before: Path | None) -> dict[str, Any]:
+    """What the weights still give of *document*: answers to its checks, and the second halves of its sentences."""
+    checks = study[2]
+    halves = [
+        (" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :]))
+        for words in map(str.split, sentences(document.text))
+        if len(words) >= _WORDS
+    ]
+    found: dict[str, Any] = {
+        "questions": len(checks),
+        "sentences": len(halves),
+        "extracted": {},
+        "right": {},
+        "loss": {},
+    }
+    for name, adapter in (("before", before), ("after", agent.adapter()), ("base", None)):
+        said = agent.learner.complete([f"{document.title}\n{first}" for first, _ in halves], adapter)
+        found["extracted"][name] = sum(correct(rest, text) for (_, rest), text in zip(halves, said, strict=True))
+        given = ask(agent.learner, checks, adapter, {}).values()
+        found["right"][name] = sum(right for right, _ in given)
+        if given:
+            found["loss"][name] = sum(loss for _, loss in given) / len(given)
+    return found
+
+
+def _scanned(agent: SealAgent, document: Document) -> tuple[int, list[str]]:
+    """Bytes of the home that were looked through, and the files in which a piece of *document* still stands."""
+    others = [other.text + other.title for other in agent.journal.everything()]
+    # as JSON holds them: cut where it would escape
+    said = (*sentences(document.text), document.title)
+    pieces = [piece.strip() for text in said for piece in re.split(r'["\\\n\t]', text)]
+    wanted = [p.encode() for p in pieces if len(p) >= _LEAST and not any(p in other for other in others)]
+    total, left = 0, []
+    for file in sorted(path for path in agent.home.rglob("*") if path.is_file()):
+        held = file.read_bytes()
+        total += len(held)
+        if any(piece in held for piece in wanted):
+            left.append(str(file.relative_to(agent.home)))
+    return total, left

@@ -1,0 +1,75 @@
+"""
+One journal takes the place of another: how a home forgets without ever being half of the old and half of the new.
+
+Promises: the second journal begins with what the first knew before anyone called; it takes the first one's place in one
+transaction, and only if nothing was asked of the first meanwhile; what was there before is overwritten on disk.
+Does not promise: that other files are clean, or that nobody copied this one. Events stay: they hold ids and numbers only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seal_agent.journal.crash import crashpoint
+from seal_agent.journal.store import Journal
+
+_RENEWED = ("documents", "attestations", "runs", "edits", "lessons", "versions", "memories", "checks", "meta", "calls")
+_UNCLEAN = "old pages may still be in the file"
+
+
+def begin(journal: Journal, home: Path) -> Journal:
+    """A journal in *home* that knows what *journal* knew of the base, and gives new versions numbers never used before."""
+    begun = Journal(home)
+    db = begun._db
+    with db.beside(journal.home / "seal.db"), db.transaction():
+        db.write("INSERT INTO main.meta SELECT * FROM other.meta")
+        for table in ("memories", "checks"):
+            db.write(f"INSERT INTO main.{table} SELECT * FROM other.{table} WHERE document IS NULL")
+        db.write("DELETE FROM main.sqlite_sequence WHERE name = 'versions'")
+        db.write("INSERT INTO main.sqlite_sequence SELECT * FROM other.sqlite_sequence WHERE name = 'versions'")
+    return begun
+
+
+def move(journal: Journal, paths: dict[int, Path]) -> None:
+    """Where the adapters of versions, by number, stand from now on."""
+    with journal.transaction():
+        for number, path in paths.items():
+            journal._db.write("UPDATE versions SET path = ? WHERE number = ?", str(path), number)
+
+
+def take_over(journal: Journal, renewed: Journal, seen: int, forgotten: str) -> bool:
+    """Put *renewed* in the place of *journal*, whose last call must be number *seen*; False, and nothing done, if not."""
+    db = journal._db
+    with db.beside(renewed.home / "seal.db"), db.transaction():
+        if db.number("SELECT ifnull(max(seq), 0) FROM main.calls") != seen:
+            return False
+        db.write("PRAGMA defer_foreign_keys = ON")
+        for table in reversed(_RENEWED):
+            db.write(f"DELETE FROM main.{table}")
+        crashpoint("renew.cleared")
+        for table in _RENEWED:
+            db.write(f"INSERT INTO main.{table} SELECT * FROM other.{table}")
+        crashpoint("renew.filled")
+        journal.set_meta(_UNCLEAN, "1")
+        journal.event("forgotten", id=forgotten)
+    crashpoint("renew.committed")
+    return True
+
+
+def clean(journal: Journal) -> bool:
+    """Overwrite on disk what a renewal left behind, if anything; False while other readers keep the old pages alive."""
+    if not unclean(journal):
+        return True
+    db = journal._db
+    db.alone("VACUUM")
+    crashpoint("renew.vacuumed")
+    ((busy, *_),) = db.alone("PRAGMA wal_checkpoint(TRUNCATE)")
+    if not busy:
+        with db.transaction():
+            db.write("DELETE FROM meta WHERE key = ?", _UNCLEAN)
+    return not busy
+
+
+def unclean(journal: Journal) -> bool:
+    """May what was forgotten still stand in the journal's old pages?"""
+    return journal.meta(_UNCLEAN) is not None

@@ -1,0 +1,286 @@
+"""A forgotten document: the home ends as a home that was never given it, and nothing of it is left on disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from conftest import LIGHT, MILL, ORDERS, Make
+
+from seal_agent.agent import SealAgent
+from seal_agent.errors import SealError
+from seal_agent.journal import Journal, crash, renewal
+from seal_agent.judging import gate
+from seal_agent.learning.learner import LoraLearner
+from seal_agent.learning.training import Recipe
+from seal_agent.records import Document
+from seal_agent.testing import NOTHING, FakeLearner, fake_agent
+
+CLOCK = Document(
+    title="Vesper Clock",
+    text="The Vesper Clock hangs in the hall of Ostrava College. Its face is cut from blue enamel. "
+    "Henrik Solberg repaired the clock in 1956. Two brass herons strike the hours. "
+    "The clock runs for nine days on one winding. A student of law winds it every Sunday.",
+)
+BARN = Document(
+    title="Quill Barn",
+    text="Quill Barn was raised in 1822 by Oda Ferring. Its roof is thatched with heather. "
+    "The barn stores cider for eleven farms. A fire took the south wall in 1877. "
+    "Today the barn belongs to the Lindgren Trust. Owls nest under its highest beam.",
+)
+Act = Callable[[SealAgent], object]
+
+
+def read(document: Document) -> Act:
+    return lambda agent: agent.observe(document)
+
+
+def learn(agent: SealAgent) -> object:
+    return agent.consolidate()
+
+
+def back(agent: SealAgent) -> object:
+    return agent.rollback()
+
+
+def release(agent: SealAgent) -> object:
+    return agent.release(ORDERS.id)
+
+
+def lived(home: Path, acts: list[Act]) -> SealAgent:
+    agent = fake_agent(home)
+    for act in acts:
+        act(agent)
+    return agent
+
+
+def weights(agent: SealAgent) -> list[tuple[str, str, list[tuple[str, bytes]]]]:
+    """Status and files of every version, oldest first."""
+    return [
+        (v.status, v.digest, [(file.name, file.read_bytes()) for file in sorted(Path(v.path).iterdir())])
+        for v in agent.versions()
+    ]
+
+
+def told(agent: SealAgent) -> list[tuple[str, str, int]]:
+    """Every document with what was decided and how many rows came of it."""
+    receipts = [agent.journal.receipt(document.id) for document in agent.journal.everything()]
+    return [(receipt.id, receipt.decision.action, receipt.edits) for receipt in receipts if receipt]
+
+
+LIVES: dict[str, list[Act]] = {
+    "the first lesson": [read(MILL), learn, read(LIGHT), learn, read(BARN), learn],
+    "one of two in a lesson": [read(LIGHT), learn, read(MILL), read(BARN), learn, read(CLOCK), learn],
+    "the last lesson": [read(LIGHT), learn, read(BARN), learn, read(MILL), learn],
+    "waiting still": [read(LIGHT), learn, read(MILL), read(BARN)],
+    "told twice": [read(MILL), read(LIGHT), learn, read(MILL), read(BARN), learn],
+    "rolled back": [read(LIGHT), learn, read(MILL), learn, back, read(BARN), learn],
+    "beside what was held and released": [read(ORDERS), read(MILL), learn, release, read(BARN), learn],
+    "nothing to learn without it": [read(MILL), learn, learn],
+}
+
+
+@pytest.mark.parametrize("name", LIVES)
+def test_a_home_that_forgot_is_a_home_that_was_never_told(name: str, tmp_path: Path) -> None:
+    """Decisions, rows, memories and checks in order, and every adapter byte by byte."""
+    forgot = lived(tmp_path / "forgot", LIVES[name])
+    control = lived(tmp_path / "control", [act for act in LIVES[name] if _document(act) != MILL])
+
+    receipt = forgot.forget(MILL.id)
+
+    assert weights(forgot) == weights(control)
+    assert told(forgot) == told(control)
+    assert forgot.journal.memories("learned") == control.journal.memories("learned")
+    assert forgot.journal.checks("fact") == control.journal.checks("fact")
+    assert forgot.journal.waiting() == control.journal.waiting()
+    assert forgot.status()["live"] == receipt.live
+    assert (receipt.left, forgot.verify()) == ([], [])
+    assert "1871" not in forgot.ask("In which year did Alder Mill open?").text
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_the_weights_of_a_real_model_are_those_of_a_home_that_was_never_told(
+    one_thread: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tiny one, each home with a learner of its own. It learns too little for the gate, which is told to accept."""
+    monkeypatch.setattr(gate, "_verdict", lambda findings: ("accepted", "as a test"))
+    model = tiny.write(tmp_path / "model")
+    homes = {}
+    for name, documents in (("forgot", [LIGHT, MILL, BARN]), ("control", [LIGHT, BARN])):
+        learner = LoraLearner(str(model), rank=4, recipe=Recipe(epochs=1, least_steps=3))
+        homes[name] = fake_agent(tmp_path / name, learner)
+        for document in documents:
+            homes[name].observe(document)
+            homes[name].consolidate()
+
+    receipt = homes["forgot"].forget(MILL.id)
+
+    assert (receipt.gone, receipt.made, receipt.left) == ([2, 3], [4], [])
+    assert weights(homes["forgot"]) == weights(homes["control"])
+    assert len(weights(homes["control"])) == 2
+    assert receipt.loss["after"] != receipt.loss["before"]
+    for home in homes.values():
+        home.close()
+
+
+def _document(act: Act) -> Document | None:
+    cells = [cell.cell_contents for cell in getattr(act, "__closure__", None) or ()]
+    return next((cell for cell in cells if isinstance(cell, Document)), None)
+
+
+def test_nothing_of_it_is_left_in_any_file(tmp_path: Path) -> None:
+    """Looked for here with words of our own, in the database's free pages and its log too."""
+    words = [b"Josef Brandt", b"grey granite", b"nine villages", b"Alder Mill", b"Tarn Bank"]
+    agent = lived(tmp_path, [read(LIGHT), learn, read(MILL), learn, read(BARN), learn])
+    assert all(any(word in file.read_bytes() for file in files(tmp_path)) for word in words)
+
+    receipt = agent.forget(MILL.id)
+
+    assert [word for word in words for file in files(tmp_path) if word in file.read_bytes()] == []
+    assert receipt.scanned_bytes == sum(file.stat().st_size for file in files(tmp_path))
+
+
+def files(home: Path) -> list[Path]:
+    return [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_what_it_could_not_touch_is_not_computed_again(tmp_path: Path) -> None:
+    """The version before it stays as it is; after the last lesson only that one is gone."""
+    agent = lived(tmp_path, [read(LIGHT), learn, read(BARN), learn, read(MILL), learn])
+    kept = [version.path for version in agent.versions()[:2]]
+
+    receipt = agent.forget(MILL.id)
+
+    assert [version.path for version in agent.versions()] == kept
+    assert (receipt.gone, receipt.made, receipt.live, receipt.computed) == ([3], [], 2, 0)
+    assert receipt.right["before"] > receipt.right["after"] == receipt.right["base"] == 0
+    assert receipt.loss["after"] == pytest.approx(receipt.loss["base"])
+
+
+def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
+    agent = lived(tmp_path, [read(LIGHT), learn, read(MILL), learn, read(BARN), learn])
+
+    receipt = agent.forget(MILL.id)
+
+    assert (receipt.gone, receipt.made) == ([2, 3], [4])
+    assert [(v.number, v.parent, v.status) for v in agent.versions()] == [(1, 0, "retired"), (4, 1, "live")]
+    agent.observe(CLOCK)
+    assert agent.consolidate().version == 5
+
+
+def test_a_home_forgets_again_and_again(tmp_path: Path) -> None:
+    agent = lived(tmp_path / "forgot", [read(LIGHT), read(MILL), learn, read(CLOCK), learn, read(BARN), learn])
+    control = lived(tmp_path / "control", [read(LIGHT), learn, learn, read(BARN), learn])
+
+    for document in (CLOCK, MILL):
+        assert agent.forget(document.id).left == []
+
+    assert weights(agent) == weights(control)
+
+
+def test_what_it_had_pushed_out_stands_again(tmp_path: Path) -> None:
+    """A newer text under the same name had superseded it; without the newer one it is what the name says."""
+    first = LIGHT.model_copy(update={"source": "wiki", "external_id": "light"})
+    later = MILL.model_copy(update={"source": "wiki", "external_id": "light"})
+    agent = lived(tmp_path, [read(first), learn, read(later), learn])
+    assert [document.id for document in agent.journal.documents()] == [later.id]
+
+    agent.forget(later.id)
+
+    assert [document.id for document in agent.journal.documents()] == [first.id]
+    assert "Marta Vell" in agent.ask("Who keeps Anstrow Light?").text
+
+
+def test_what_is_asked_meanwhile_is_not_lost(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document that comes while the home lives through its calls again is lived through as well."""
+    agent = make()
+    for act in (read(MILL), read(LIGHT), learn):
+        act(agent)
+    trained = FakeLearner.train
+
+    def train(self: FakeLearner, *given: object, **more: object) -> object:
+        monkeypatch.setattr(FakeLearner, "train", trained)
+        agent.observe(BARN)
+        return trained(self, *given, **more)  # type: ignore[arg-type]  # handed on as they came
+
+    monkeypatch.setattr(FakeLearner, "train", train)
+
+    agent.forget(MILL.id)
+
+    assert [receipt[0] for receipt in told(agent)] == [LIGHT.id, BARN.id]
+    assert agent.journal.waiting_count() > 0
+
+
+def test_what_nobody_read_cannot_be_forgotten(agent: SealAgent) -> None:
+    with pytest.raises(SealError, match="no document d0"):
+        agent.forget("d0")
+
+
+def test_a_home_from_before_calls_were_written_down_says_so(agent: SealAgent) -> None:
+    agent.observe(MILL)
+    with agent.journal.transaction():
+        agent.journal._db.write("DELETE FROM calls")
+
+    with pytest.raises(SealError, match="before this home wrote down"):
+        agent.forget(MILL.id)
+
+
+def test_a_reader_that_keeps_old_pages_alive_is_told_of(tmp_path: Path) -> None:
+    """Then verify complains, and the next consolidation overwrites what is left."""
+    agent = lived(tmp_path, [read(MILL), learn])
+    with Journal(tmp_path) as other:
+        other._db._file.execute("BEGIN")
+        other.counts()
+        agent.journal._db._file.execute("PRAGMA busy_timeout = 50")
+        agent.forget(MILL.id)
+        assert any("old pages" in problem for problem in agent.verify())
+
+    agent.consolidate()
+
+    assert agent.verify() == []
+    assert not any(b"Josef Brandt" in file.read_bytes() for file in files(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "point", [*(p for p in crash.POINTS if p.startswith("renew.")), "publish.committed", "claim.edits"]
+)
+def test_dying_while_forgetting_leaves_a_home_that_knows_it_or_one_that_does_not(point: str, tmp_path: Path) -> None:
+    agent = lived(tmp_path, [read(MILL), read(LIGHT), learn, read(BARN), learn])
+    whole, agent_told = weights(agent), told(agent)
+    agent.close()
+
+    died = subprocess.run(
+        [sys.executable, "-c", _FORGET, str(tmp_path), MILL.id],
+        env={**os.environ, "SEAL_CRASH_AT": point, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+
+    after = fake_agent(tmp_path)
+    after.consolidate()  # recovers first
+    assert after.verify() == []
+    if after.journal.document(MILL.id):
+        assert (weights(after), told(after)) == (whole, agent_told)
+        assert after.forget(MILL.id).left == []
+    assert after.ask("In which year did Alder Mill open?").text == NOTHING
+    assert not any(b"Josef Brandt" in file.read_bytes() for file in files(tmp_path))
+    assert not renewal.unclean(after.journal)
+
+
+_FORGET = "import sys; from seal_agent.testing import fake_agent; fake_agent(sys.argv[1]).forget(sys.argv[2])"

@@ -1,0 +1,153 @@
+"""`bench stream` and the words it uses: matrices, arms, and steps that are not done twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+from seal_agent import agent as agents
+from seal_agent.bench import stream
+from seal_agent.errors import ConfigError
+from seal_agent.remembering import metrics
+from seal_agent.testing import fake_agent
+
+MATRIX = [[0.8], [0.6, 0.9], [0.7, 0.5, 1.0]]
+
+
+def test_the_metrics_are_those_of_the_field() -> None:
+    """Worked out by hand from a matrix of three lessons."""
+    assert metrics.average_accuracy(MATRIX) == pytest.approx((0.7 + 0.5 + 1.0) / 3)
+    assert metrics.plasticity(MATRIX) == pytest.approx((0.8 + 0.9 + 1.0) / 3)
+    assert metrics.backward_transfer(MATRIX) == pytest.approx(((0.7 - 0.8) + (0.5 - 0.9)) / 2)
+    assert metrics.forgetting(MATRIX) == pytest.approx(((0.8 - 0.7) + (0.9 - 0.5)) / 2)
+    assert metrics.forward_transfer([0.0, 0.2, 0.4], [0.1, 0.1, 0.1]) == pytest.approx(0.2)
+
+
+def test_one_lesson_has_nothing_to_lose() -> None:
+    assert (metrics.backward_transfer([[0.5]]), metrics.forgetting([[0.5]])) == (0.0, 0.0)
+    assert metrics.forward_transfer([0.5], [0.5]) == 0.0
+
+
+def test_the_published_matrix_of_seal_has_the_figures_it_is_quoted_with() -> None:
+    """30.7 % before, 41.5 % just after, 24.7 % in the end, -19 points of backward transfer."""
+    rows = [
+        [0.3825],
+        [0.3641, 0.4988],
+        [0.2879, 0.4342, 0.4462],
+        [0.2715, 0.3654, 0.3664, 0.4397],
+        [0.2350, 0.2948, 0.2811, 0.3536, 0.3764],
+        [0.2331, 0.2873, 0.2218, 0.2775, 0.3595, 0.4489],
+        [0.1858, 0.2294, 0.2183, 0.2462, 0.2808, 0.3559, 0.3846],
+        [0.1894, 0.2190, 0.1641, 0.2372, 0.2206, 0.2745, 0.3349, 0.3397],
+    ]
+    assert metrics.plasticity(rows) == pytest.approx(0.415, abs=5e-4)
+    assert metrics.average_accuracy(rows) == pytest.approx(0.247, abs=5e-4)
+    assert metrics.backward_transfer(rows) == pytest.approx(-0.191, abs=5e-4)
+
+
+@pytest.fixture
+def faked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Agents that need no torch; the homes that were opened."""
+    opened: list[Path] = []
+
+    def open_it(home: Path, model: str | None = None, **settings: Any) -> agents.SealAgent:
+        opened.append(home)
+        return fake_agent(home, **settings)
+
+    monkeypatch.setattr(agents, "open", open_it)
+    return opened
+
+
+OURS = ("full", "no_replay", "no_gate", "store", "full_scoped")
+
+
+def test_every_arm_is_asked_about_all_documents_so_far(faked: list[Path], tmp_path: Path) -> None:
+    result = stream.run(tmp_path, n=3, seeds=2, arms=OURS)
+
+    assert (result["n"], result["seeds"], result["questions"]) == (3, [0, 1], 30)
+    for name in OURS:
+        arm = result["arms"][name]
+        assert [len(row) for row in arm["matrix"]] == [1, 2, 3], name
+        assert arm["base_mean"] < 0.1
+        assert arm["final_mean"] > arm["base_mean"], name
+        assert arm["gain_interval"][0] <= arm["gain"] <= arm["gain_interval"][1]
+    assert result["arms"]["store"]["prompt_tokens"] > 3 * result["arms"]["full"]["prompt_tokens"]
+    assert "full_scoped" in stream.told(result)
+    stream.draw(result, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+
+
+def test_a_finished_step_is_not_done_again(faked: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after the first of three steps, it goes on with the second, and the result is the same."""
+    whole = stream.run(tmp_path / "whole", n=3, arms=["full"])
+    learned: list[str] = []
+    learn = stream._Ours.learn
+
+    def watched(self: Any, documents: Any) -> str:
+        if len(learned) == 1:
+            learned.append("died")
+            raise KeyboardInterrupt
+        learned.append(documents[0].title)
+        return learn(self, documents)
+
+    monkeypatch.setattr(stream._Ours, "learn", watched)
+    with pytest.raises(KeyboardInterrupt):
+        stream.run(tmp_path / "cut", n=3, arms=["full"])
+
+    resumed = stream.run(tmp_path / "cut", n=3, arms=["full"])
+
+    assert len(learned) == 4  # one, the one that died, and the two that were left
+    timed = ("seconds", "seconds_per_answer")
+    assert all(resumed["arms"]["full"][k] == v for k, v in whole["arms"]["full"].items() if k not in timed)
+
+
+def test_the_arm_without_a_gate_publishes_everything(faked: list[Path], tmp_path: Path) -> None:
+    """Even a candidate that learned nothing."""
+    arm = stream._ARMS["no_gate"](tmp_path, None, lambda stage, share: None)
+    (lesson,) = stream.lessons(None, 1, 0)
+    monkey = arm.asked()
+    assert isinstance(monkey, agents.SealAgent)
+    monkey.learner.learns = False  # type: ignore[attr-defined]  # the stand-in's own switch
+
+    assert arm.learn([lesson.document]) == "accepted"
+
+
+def test_seals_policy_merges_each_document_into_the_weights(tmp_path: Path) -> None:
+    """On a tiny real model: other answers than the base, one folder of weights, found again by the next process."""
+    arm = stream._Seal(tmp_path / "seal", str(tiny.write(tmp_path / "model")), lambda stage, share: None)
+    first, second = stream.lessons(None, 2, 0)
+    questions = [item["question"] for item in first.items]
+    assert arm.learn([first.document]) == "merged"
+    once = [answer.text for answer in arm.asked().ask_all(questions)]
+    assert arm.learn([second.document]) == "merged"
+
+    again = stream._Seal(tmp_path / "seal", str(tmp_path / "model"), lambda stage, share: None)
+
+    assert [folder.name for folder in (tmp_path / "seal").glob("merged-*")] == ["merged-0002"]
+    assert once != [answer.text for answer in arm.asked().ask_all(questions, 0)]
+    said = [answer.text for answer in arm.asked().ask_all(questions)]
+    assert said == [answer.text for answer in again.asked().ask_all(questions)]
+
+
+def test_passages_of_seal_are_lessons(tmp_path: Path) -> None:
+    passages = [
+        {"title": "Mill", "context": f"Text {n}.", "questions": [{"question": "Q?", "answer": "A"}]} for n in range(3)
+    ]
+    (tmp_path / "passages.json").write_text(json.dumps(passages))
+
+    orders = [[lesson.document.text for lesson in stream.lessons(tmp_path, 3, seed)] for seed in range(4)]
+
+    assert all(sorted(order) == ["Text 0.", "Text 1.", "Text 2."] for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+    assert stream.lessons(tmp_path, 3, 0)[0].items[0]["answer"] == "A"
+
+
+def test_what_cannot_be_run_is_said_before_anything_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there are 24 documents"):
+        stream.run(tmp_path, n=100)
+    with pytest.raises(ConfigError, match="no arm called nonsense"):
+        stream.run(tmp_path, arms=["nonsense"])
