@@ -458,6 +458,19 @@ def speed(
 
 
 @bench.command()
+def gate(
+    json: Json = False,
+    n: Annotated[int, typer.Option("--n", min=1, help="Candidates of each kind.")] = 200,
+    seed: int = 0,
+) -> Reply:
+    """Candidates of which it is known what they are worth, and twenty small losses in a row. Loads no model."""
+    from seal_agent.bench.gate import run, told
+
+    result = run(n, seed)
+    return Reply(result, lambda: told(result))
+
+
+@bench.command()
 def stream(
     data: Annotated[Path | None, typer.Option("--data", help="A folder with SEAL's passages; else built in.")] = None,
     n: Annotated[

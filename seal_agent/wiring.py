@@ -265,7 +265,7 @@ class Rooms:
         old = [check for check in journal.checks("fact") if check.id not in fresh]
         old += journal.checks("user")
         old = old[:: max(1, -(-len(old) // _OLD_CHECKS))]
-        learned = journal.right_when_learned([check.id for check in old])
+        learned = journal.when_learned([check.id for check in old])
         serving = {str(live or ""), ""}  # of other versions nothing will be wanted again
         asked = {key: said for key, said in self._held.get("asked of versions", {}).items() if key[0] in serving}
         self._held["asked of versions"] = asked

@@ -156,10 +156,10 @@ def test_what_a_check_said_when_its_document_was_learned_is_remembered(journal: 
     consolidate(journal, "r3", results=[result(LAMP, False), result(MILL, False)])
     asked = [check(MILL).id, check(LAMP).id]
 
-    assert journal.right_when_learned(asked) == {asked[0]: True, asked[1]: False}
-    assert journal.right_when_learned(asked[1:]) == {asked[1]: False}
+    assert journal.when_learned(asked) == {asked[0]: (True, 1.0), asked[1]: (False, 1.0)}
+    assert journal.when_learned(asked[1:]) == {asked[1]: (False, 1.0)}
     journal.rollback(2)
-    assert journal.right_when_learned(asked) == {asked[0]: True}
+    assert journal.when_learned(asked) == {asked[0]: (True, 1.0)}
 
 
 def test_changed_text_under_a_name_supersedes_what_the_name_said(journal: Journal) -> None:

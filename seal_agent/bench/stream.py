@@ -259,9 +259,11 @@ class _Seal:
             epochs=10, least_steps=1, learning_rate=1e-3, kl=0.0, rows_per_step=1, stop_loss=0.0, falls=False
         )
         self._load: Callable[[Path | str], Any] = lambda name: LoraLearner(str(name), 32, self._recipe)
-        self._base = self._load(model or embedded.MODEL.folder)
+        self._source = Path(model) if model else embedded.model_folder()
+        self._base = self._load(self._source)
         merged = sorted(home.glob("merged-*"))
-        self._learner = self._load(merged[-1]) if merged else self._base
+        self._source = merged[-1] if merged else self._source
+        self._learner = self._load(self._source) if merged else self._base
 
     def learn(self, documents: Sequence[Document]) -> str:
         from seal_agent.parts import Example
@@ -289,20 +291,20 @@ class _Seal:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         before = sorted(self._home.glob("merged-*"))
-        source, staged = self._learner.base.name, self._home / "staged"
+        staged = self._home / "staged"
         shutil.rmtree(staged, ignore_errors=True)
         with torch.inference_mode():
             plain = AutoModelForCausalLM.from_pretrained(
-                source, dtype=self._learner.base.model.dtype, local_files_only=True
+                self._source, dtype=self._learner.base.model.dtype, local_files_only=True
             )
             merged: Any = PeftModel.from_pretrained(plain, str(adapter)).merge_and_unload()
         merged.save_pretrained(staged)
-        AutoTokenizer.from_pretrained(source, local_files_only=True).save_pretrained(staged)
+        AutoTokenizer.from_pretrained(self._source, local_files_only=True).save_pretrained(staged)
         final = self._home / f"merged-{1 + int(before[-1].name.split('-')[1]) if before else 1:04}"
         staged.rename(final)
         for folder in before:
             shutil.rmtree(folder)
-        self._learner = self._load(final)
+        self._source, self._learner = final, self._load(final)
 
     def asked(self) -> Asked:
         return _Plain(self._learner, self._base)

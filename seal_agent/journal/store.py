@@ -494,17 +494,17 @@ class Journal:
         """The checks of these documents, learned or not."""
         return self._checks("document IN (SELECT value FROM json_each(?))", json.dumps(list(document_ids)))
 
-    def right_when_learned(self, check_ids: Sequence[str]) -> dict[str, bool]:
-        """Of these checks those whose document the live line learned: were they right then?"""
+    def when_learned(self, check_ids: Sequence[str]) -> dict[str, tuple[bool, float]]:
+        """Of these checks those whose document the live line learned: were they right then, and at what loss?"""
         rows = self._db.read(
             "WITH first AS (SELECT checks.id, min(number) AS number FROM checks JOIN lessons USING (document)"
             " JOIN versions USING (fence) JOIN ancestry USING (number)"
             " WHERE checks.id IN (SELECT value FROM json_each(?)) GROUP BY checks.id)"
-            " SELECT first.id, result.value ->> 'after' FROM first JOIN versions USING (number),"
+            " SELECT first.id, result.value ->> 'after', result.value ->> 'after_nll' FROM first JOIN versions USING (number),"
             " json_each(report, '$.results') AS result WHERE result.value ->> 'check' = first.id",
             json.dumps(list(check_ids)),
         )
-        return {key: bool(right) for key, right in rows}
+        return {key: (bool(right), float(loss)) for key, right, loss in rows}
 
     def _remember(self, memories: Sequence[Vectored], version: int, embedder: str) -> None:
         for memory, vector in memories:

@@ -1,11 +1,11 @@
 """
 The gate: may this candidate answer from now on?
 
-Promises: new facts must be recalled on reserved wordings better than before; old facts must not be worse than under
-the live version, nor worse than when they were learned, so that small losses in a row add up; general answers not worse
-than under the live version and the untouched base; every comparison is paired and stands in the report; a number
-that is not finite fails.
-Does not promise: to see a loss that fewer than five answers show; no exact test can.
+Promises: new facts must be recalled on reserved wordings better than before, in answers and in likelihood; of old facts at
+most one in forty may be forgotten at one go, and one in twenty since each was learned, so that small losses in a row add up;
+general answers not worse than under the live version and the untouched base; every comparison is paired and stands in the
+report; a number that is not finite fails.
+Does not promise: to see a loss among facts it does not ask about. It asks a sample.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from seal_agent.records import Check, CheckResult, Finding, GateReport
 _ALPHA = 0.05
 _ENOUGH = 5  # paired checks below which no test can reach 5 %
 _WORSE = 0.10  # nats per token: a median rise of general answers' loss above this is felt in the wording of answers
-_LOST = 0.10  # share of old facts that may turn wrong on balance, counted from when they were learned, if they are many
+_LOST = 0.10  # share of old facts that may turn wrong on balance, if they are many
+_LEARNED = 0.20  # share of the reserved wordings, and five of them at least, that must be answered and were not …
+_SMALL = 0.50  # … or this share and three of them: a small wave has few, and most of them must go right then
+_GONE = (
+    0.5  # nats per token: a wrong answer whose right one lost this much is forgotten, not turned by a hair; those that
+)
+# turned in 21 consolidations of the demo had lost 0.1, 0.3 at most, while a fact never learned stands at 3
+_BUDGET = 0.05  # share of old facts that may be forgotten on balance, one at least, since they were learned;
+_STEP = 0.025  # and at one go
 
 Asked = dict[tuple[str, Check], tuple[bool, float]]
 """What a version (its folder, "" for the base) gave to a check: right or not, and the loss of the right answer."""
@@ -57,14 +65,14 @@ def judge(
     live: Path | None,
     candidate: Path,
     say: Callable[[str, float], None] = lambda stage, share: None,
-    learned: Mapping[str, bool] | None = None,
+    learned: Mapping[str, tuple[bool, float]] | None = None,
     asked: Asked | None = None,
 ) -> GateReport:
     """
     Compare *candidate* with *live* and the base on held-out checks: new facts, old facts, general answers.
 
-    *learned* tells of an old check whether it was right under the version that learned it; *asked* holds what versions
-    answered before, and afterwards what they answered now.
+    *learned* tells of an old check whether it was right under the version that learned it, and its loss; *asked* holds
+    what versions answered before, and afterwards what they answered now.
     """
     checks, asked = [*new, *old, *general], {} if asked is None else asked
     after = ask(learner, checks, candidate, asked)
@@ -98,40 +106,46 @@ def _result(
 def _learned(results: Sequence[CheckResult]) -> Finding:
     better = sum(r.after and not r.before for r in results)
     worse = sum(r.before and not r.after for r in results)
-    by_answer = sign_test(better, worse)
-    by_loss = rank_test([r.before_nll - r.after_nll for r in results])
-    n, finite = len(results), _finite(results)
-    if not finite:
+    p = rank_test([r.before_nll - r.after_nll for r in results])
+    n, net = len(results), better - worse
+    if not _finite(results):
         verdict, reason = _said("fail", "a loss is not finite")
     elif n < _ENOUGH:
         verdict, reason = _said("undecided", f"{n} reserved wordings; a test needs {_ENOUGH}")
-    elif better > worse and min(by_answer, by_loss) < _ALPHA:
+    elif p < _ALPHA and (net >= max(_ENOUGH, _LEARNED * n) or net >= max(3, _SMALL * n)):
+        # both, for likelihood alone would let through who only recites
         verdict, reason = _said("pass", f"{better} answered that were not, {worse} lost")
     else:
-        verdict, reason = _said("fail", f"{better} answered that were not, {worse} lost: not more than chance")
-    return _finding("new facts", results, min(by_answer, by_loss), verdict, reason)
+        verdict, reason = _said("fail", f"{better} answered that were not, {worse} lost: too few, or by chance")
+    return _finding("new facts", results, p, verdict, reason)
 
 
-def _kept(results: Sequence[CheckResult], learned: Mapping[str, bool]) -> list[Finding]:
-    since = [r.model_copy(update={"before": learned[r.check]}) for r in results if r.check in learned]
+def _kept(results: Sequence[CheckResult], learned: Mapping[str, tuple[bool, float]]) -> list[Finding]:
+    since = [
+        r.model_copy(update={"before": learned[r.check][0], "before_nll": learned[r.check][1]})
+        for r in results
+        if r.check in learned
+    ]
     return [
-        _not_lost("old facts, against the live version", results),
-        *([_not_lost("old facts, since they were learned", since)] if since else []),
+        _not_lost("old facts, against the live version", results, _STEP),
+        *([_not_lost("old facts, since they were learned", since, _BUDGET)] if since else []),
     ]
 
 
-def _not_lost(name: str, results: Sequence[CheckResult]) -> Finding:
-    lost = sum(r.before and not r.after for r in results)
-    gained = sum(r.after and not r.before for r in results)
-    p = sign_test(lost, gained)
-    # fewer than _ENOUGH greedy answers turn by chance: no test can tell four lost from none
-    most = max(_ENOUGH - 1, _LOST * len(results))
+def _not_lost(name: str, results: Sequence[CheckResult], budget: float) -> Finding:
+    lost = [r for r in results if r.before and not r.after]
+    gained = [r for r in results if r.after and not r.before]
+    p, net = sign_test(len(lost), len(gained)), len(lost) - len(gained)
+    gone = sum(r.after_nll - r.before_nll > _GONE for r in lost) - sum(
+        r.before_nll - r.after_nll > _GONE for r in gained
+    )
+    # fewer than _ENOUGH greedy answers turn by chance: no test can tell four turned from none
+    turned = net > 0 and (p < _ALPHA or net > max(_ENOUGH - 1, _LOST * len(results)))
+    told = f"{len(lost)} lost, {len(gained)} gained, {max(0, gone)} forgotten on balance"
     if not _finite(results):
         verdict, reason = _said("fail", "a loss is not finite")
-    elif lost > gained and (p < _ALPHA or lost - gained > most):
-        verdict, reason = _said("fail", f"{lost} lost, {gained} gained")
     else:
-        verdict, reason = _said("pass", f"{lost} lost, {gained} gained")
+        verdict, reason = _said("fail" if turned or gone > max(1, budget * len(results)) else "pass", told)
     return _finding(name, results, p, verdict, reason)
 
 
