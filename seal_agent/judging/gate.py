@@ -25,12 +25,10 @@ _ALPHA = 0.05
 _ENOUGH = 5  # paired checks below which no test can reach 5 %
 _WORSE = 0.10  # nats per token: a median rise of general answers' loss above this is felt in the wording of answers
 _LOST = 0.10  # share of old facts that may turn wrong on balance, if they are many
-_LEARNED = 0.20  # share of the reserved wordings, and five of them at least, that must be answered and were not …
-_SMALL = 0.50  # … or this share and three of them: a small wave has few, and most of them must go right then
-_GONE = (
-    0.5  # nats per token: a wrong answer whose right one lost this much is forgotten, not turned by a hair; those that
-)
-# turned in 21 consolidations of the demo had lost 0.1, 0.3 at most, while a fact never learned stands at 3
+_SHARES = 0.3, 0.2  # of the reserved wordings that must be answered and were not: of few, and of 25 and more
+# Nats per token. A wrong answer whose right one lost this much is forgotten, not turned by a hair: those that turned in 21
+# consolidations of the demo had lost 0.1, at most 0.3, while a fact never learned stands at 3.
+_GONE = 0.5
 _BUDGET = 0.05  # share of old facts that may be forgotten on balance, one at least, since they were learned;
 _STEP = 0.025  # and at one go
 
@@ -112,7 +110,7 @@ def _learned(results: Sequence[CheckResult]) -> Finding:
         verdict, reason = _said("fail", "a loss is not finite")
     elif n < _ENOUGH:
         verdict, reason = _said("undecided", f"{n} reserved wordings; a test needs {_ENOUGH}")
-    elif p < _ALPHA and (net >= max(_ENOUGH, _LEARNED * n) or net >= max(3, _SMALL * n)):
+    elif p < _ALPHA and net >= max(3, min(_SHARES[0] * n, max(_ENOUGH, _SHARES[1] * n))):
         # both, for likelihood alone would let through who only recites
         verdict, reason = _said("pass", f"{better} answered that were not, {worse} lost")
     else:
