@@ -155,7 +155,7 @@ def _past(agent: SealAgent, document_id: str) -> Past:
 def _move(again: SealAgent, root: Path) -> None:
     """Adapters made in the folder of *again* to where those of the home stand."""
     paths = {v.number: Path(v.path) for v in again.journal.versions() if Path(v.path).is_relative_to(again.home)}
-    renewal.move(again.journal, {number: adapters.move(path, root) for number, path in paths.items()})
+    renewal.place(again.journal, {number: adapters.move(path, root) for number, path in paths.items()})
 
 
 def _probed(agent: SealAgent, document: Document, study: Study, before: Path | None) -> dict[str, Any]:

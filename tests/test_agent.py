@@ -10,7 +10,7 @@ from conftest import LIGHT, MILL, ORDERS, Make
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, HomeBusy, SealError
 from seal_agent.journal import HomeLock, Journal, adapters
-from seal_agent.testing import ADAPTER, NOTHING, FakeLearner
+from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 
 WHEN = "In which year did Alder Mill open?"
 WHO = "Who keeps Anstrow Light?"
@@ -182,6 +182,17 @@ def test_a_damaged_adapter_is_never_served_and_its_ancestor_answers(make: Make) 
     assert [version.status for version in reopened.versions()] == ["live", "broken"]
     with pytest.raises(SealError, match="cannot be served"):
         reopened.ask(WHO, version=2)
+
+
+def test_a_home_can_be_moved(make: Make, tmp_path: Path) -> None:
+    """Its versions stand where it stands."""
+    learned(make()).close()
+    (tmp_path / "home").rename(tmp_path / "elsewhere")
+
+    with fake_agent(tmp_path / "elsewhere") as moved:
+        assert "1871" in moved.ask(WHEN).text
+        assert moved.ask(WHEN).version == 2
+        assert moved.verify() == []
 
 
 def test_if_every_adapter_is_damaged_the_base_answers(make: Make) -> None:

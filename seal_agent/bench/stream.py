@@ -34,9 +34,9 @@ from seal_agent.remembering.index import Index
 
 ARMS = ("full", "no_replay", "no_gate", "seal", "store", "full_scoped")
 _ONE_BY_ONE = 20  # documents up to which each is consolidated by itself; beyond that ten at a time, as in daily use
-_SHOWN = 2  # passages that the vector store shows with a question
+_SHOWN = 1  # passages that the vector store shows with a question: with two the small model is right half as often
 _SEAL_TOKENS = 256  # of an edit: what the small model writes beyond that repeats itself
-_SCOPE = 0.4  # likeness below which the scoped arm lets the base answer
+_SCOPE = 0.45  # on tuning documents 99 % of 180 questions about them are nearer, and 99 % of 300 general ones farther
 _SEAL = (
     "Let's read the following passage and produce a list of implications derived directly or indirectly from the content."
     "\n\nPassage:\n{}\n\nImplications:\n"

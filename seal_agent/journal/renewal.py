@@ -8,6 +8,7 @@ Does not promise: that other files are clean, or that nobody copied this one. Ev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from seal_agent.journal.crash import crashpoint
@@ -30,16 +31,16 @@ def begin(journal: Journal, home: Path) -> Journal:
     return begun
 
 
-def move(journal: Journal, paths: dict[int, Path]) -> None:
+def place(journal: Journal, paths: Mapping[int, Path]) -> None:
     """Where the adapters of versions, by number, stand from now on."""
     with journal.transaction():
         for number, path in paths.items():
-            journal._db.write("UPDATE versions SET path = ? WHERE number = ?", str(path), number)
+            journal._db.write("UPDATE versions SET path = ? WHERE number = ?", journal.inside(path), number)
 
 
 def take_over(journal: Journal, renewed: Journal, seen: int, forgotten: str) -> bool:
     """Put *renewed* in the place of *journal*, whose last call must be number *seen*; False, and nothing done, if not."""
-    db = journal._db
+    db, paths = journal._db, {version.number: Path(version.path) for version in renewed.versions()}
     with db.beside(renewed.home / "seal.db"), db.transaction():
         if db.number("SELECT ifnull(max(seq), 0) FROM main.calls") != seen:
             return False
@@ -50,6 +51,7 @@ def take_over(journal: Journal, renewed: Journal, seen: int, forgotten: str) -> 
         for table in _RENEWED:
             db.write(f"INSERT INTO main.{table} SELECT * FROM other.{table}")
         crashpoint("renew.filled")
+        place(journal, paths)
         journal.set_meta(_UNCLEAN, "1")
         journal.event("forgotten", id=forgotten)
     crashpoint("renew.committed")

@@ -673,11 +673,15 @@ class Journal:
             status,
             self._db.now(),
             candidate.digest,
-            candidate.path,
+            self.inside(candidate.path),
             _dump(report),
             dumped(candidate.training),
             fence,
         )
+
+    def inside(self, path: str | Path) -> str:
+        """*path* as it is written down: from the home on, so that a home can be moved."""
+        return str(Path(path).relative_to(self.home) if Path(path).is_relative_to(self.home) else path)
 
     def _versions(self, where: str, *values: Any) -> list[Version]:
         rows = self._db.read(
@@ -693,7 +697,7 @@ class Journal:
                 status=status,
                 created=created,
                 digest=digest,
-                path=path,
+                path=str(self.home / path),
                 report=GateReport.model_validate(json.loads(report)),
             )
             for number, key, parent, status, created, digest, path, report in rows
