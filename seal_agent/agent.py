@@ -89,10 +89,8 @@ class SealAgent:
     def observe(self, document: Document | str) -> Receipt:
         """Decide on one document and, if it is worth learning, write its edits. The receipt means: committed."""
         found = next(iter(sources.documents(document, limit_bytes=self.settings.max_document_bytes)))
-        return self._refused(found) if isinstance(found, sources.Refusal) else self.take(found)
-
-    def take(self, found: Document) -> Receipt:
-        """`observe` a document that needs no reading."""
+        if isinstance(found, sources.Refusal):
+            return self._refused(found)
         if known := self.journal.attest(found):
             again = Decision(
                 action="skip",
@@ -157,7 +155,7 @@ class SealAgent:
         with HomeLock(self.home) as lock:
             self.recover(lock)
             if not self.journal.waiting_count():
-                self.journal.called("consolidate")
+                self.journal.calls.note("consolidate")
                 return Consolidation(outcome="nothing", reason="no edit waits", version=self._live_number())
             self._seed()
             run = self._run_id()

@@ -42,7 +42,7 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
         document = journal.document(document_id)
         if document is None:
             raise SealError(f"no document {document_id} in {agent.home}; receipts of `observe` name what there is")
-        if not any(call.document == document_id for call in journal.calls()):
+        if not any(call.document == document_id for call in journal.calls.since()):
             raise SealError(
                 f"{document_id} was read before this home wrote down what was asked of it, so it cannot be lived through"
                 " again without it; start a new home"
@@ -53,7 +53,7 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
         with closing(agent.twin(folder, _past(agent, document_id))) as again:
             replay = _Replay(again, document_id)
             while True:
-                replay.live_through(agent, journal.calls(replay.seen))
+                replay.live_through(agent, journal.calls.since(replay.seen))
                 _move(again, agent.home / "adapters")
                 if renewal.take_over(journal, again.journal, replay.seen, document_id):
                     break
@@ -83,6 +83,7 @@ class _Replay:
     def __init__(self, again: SealAgent, forgotten: str) -> None:
         self.again, self.forgotten = again, forgotten
         self.seen = self.calls = self.computed = 0
+        self._asked = 0  # the number of the last call of *again* that was looked at
         self._numbers = {0: 0}  # of each version that was, the one that was live after the same call now
 
     @property
@@ -120,9 +121,10 @@ class _Replay:
                 self.again.release(document.id)
         else:
             told = {"source": call.source, "external_id": call.external_id}
-            self.again.take(document.model_copy(update=told))
-        state = self.again.journal.calls()[-1].state
-        return bool(state) and (document.id, state, call.kind == "release") not in self.again.past.studies
+            self.again.observe(document.model_copy(update=told))
+        (*_, asked) = self.again.journal.calls.since(self._asked)
+        self._asked = asked.number
+        return bool(asked.state) and (document.id, asked.state, call.kind == "release") not in self.again.past.studies
 
     def _roll_back(self, target: int | None) -> None:
         # without the document there may be no version to leave, or none to return to
@@ -133,14 +135,15 @@ class _Replay:
 def _past(agent: SealAgent, document_id: str) -> Past:
     """What *agent*'s home gave, but for the document."""
     journal = agent.journal
-    last = {call.document: call for call in journal.calls() if call.kind in ("observe", "release")}
+    calls = journal.calls.since()
+    last = {call.document: call for call in calls if call.kind in ("observe", "release")}
     studies: dict[tuple[str, str, bool], Study] = {
         (name, call.state, call.kind == "release"): journal.study_of(name)
         for name, call in last.items()
         if name != document_id
     }
     made: dict[str, tuple[int, Candidate, GateReport]] = {}
-    for call in journal.calls():
+    for call in calls:
         if call.kind == "consolidate" and call.target:
             version = journal.version(call.target)
             if version.report and not adapters.verify(Path(version.path), version.digest):

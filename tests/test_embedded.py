@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seal_agent import agent as agents
-from seal_agent.bench.demo import corpus
+from seal_agent.bench.demo import corpus, items
 from seal_agent.errors import SealError
 from seal_agent.judging.quiz import quiz
 from seal_agent.learning import embedded
@@ -31,10 +31,6 @@ def known(agent: agents.SealAgent, version: int | None = None) -> set[str]:
     return {q for (q, word), answer in zip(GENERAL.items(), answers, strict=True) if word in answer.text}
 
 
-def items() -> list[dict[str, str]]:
-    return [{**fact, "title": d["title"], "context": d["text"]} for d in DOCUMENTS for fact in d["facts"]]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_embedded_model_learns_documents_and_keeps_what_it_knew(tmp_path: Path) -> None:
@@ -44,10 +40,10 @@ def test_the_embedded_model_learns_documents_and_keeps_what_it_knew(tmp_path: Pa
     except SealError as error:
         pytest.skip(str(error))
     with agents.open(tmp_path / "home") as agent:
-        before = quiz(agent, items())
+        before = quiz(agent, items(DOCUMENTS))
         receipts = list(agent.stream([Document(text=d["text"], title=d["title"]) for d in DOCUMENTS]))
         done = agent.consolidate()
-        after = quiz(agent, items())
+        after = quiz(agent, items(DOCUMENTS))
 
         assert {"edit"} == {receipt.decision.action for receipt in receipts}
         assert before["correct"] <= 1
@@ -63,5 +59,5 @@ def test_the_embedded_model_learns_documents_and_keeps_what_it_knew(tmp_path: Pa
         if live:
             assert after["correct"] >= before["correct"] + 2
             assert agent.rollback() == 0
-        assert before["rows"] == quiz(agent, items())["rows"]
+        assert before["rows"] == quiz(agent, items(DOCUMENTS))["rows"]
         assert not agent.verify()

@@ -51,20 +51,20 @@ def run(
     clock = Clock()
     with agents.open(home, model=model, say=say, seed=seed, **settings) as agent:
         with clock("measuring"):
-            general = _general()
+            asked = general()
             say_line("asking the untouched base")
-            base_general = quiz(agent, general, version=0)
-            before = quiz(agent, _items(documents), version=0)
-            open_book = quiz(agent, _items(documents), version=0, open_book=True)
+            base_general = quiz(agent, asked, version=0)
+            before = quiz(agent, items(documents), version=0)
+            open_book = quiz(agent, items(documents), version=0, open_book=True)
         matrix, story = [], []
         for index, wave in enumerate(waves):
             story.append(_wave(agent, index, wave, clock, say_line))
             with clock("measuring"):
-                matrix.append([quiz(agent, _items(w))["accuracy"] for w in waves[: index + 1]])
+                matrix.append([quiz(agent, items(w))["accuracy"] for w in waves[: index + 1]])
             say_line("recall by wave: " + " ".join(f"{value:.0%}" for value in matrix[-1]))
         with clock("measuring"):
-            after = quiz(agent, _items(documents))
-            after_general = quiz(agent, general)
+            after = quiz(agent, items(documents))
+            after_general = quiz(agent, asked)
         result = {
             "recall": {
                 "before": before["accuracy"],
@@ -120,7 +120,8 @@ def _wave(
     }
 
 
-def _items(documents: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+def items(documents: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """The questions about *documents* of a corpus, as a quiz wants them."""
     return [
         {"question": f["question"], "answer": f["answer"], "title": d["title"], "context": d["text"]}
         for d in documents
@@ -128,7 +129,8 @@ def _items(documents: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
-def _general() -> list[dict[str, str]]:
+def general() -> list[dict[str, str]]:
+    """General questions, spread evenly over those that are shipped, as a quiz wants them."""
     everything = corpus("general")
     step = len(everything) / _GENERAL
     chosen = [everything[int(i * step)] for i in range(_GENERAL)]

@@ -2,7 +2,7 @@
 The gate put to the test: candidates of which it is known what they are worth, many times each, and twenty small losses in a row.
 
 Promises: every verdict is given by the gate that judges real candidates; what each candidate answers is drawn from a stated
-distribution, by seed; a candidate that is damaged or of another base is a real folder, refused by the real reader.
+distribution, by seed; a damaged candidate is a real folder, refused by the real reader.
 Does not promise: that real candidates are distributed so. Losses and turned answers are like those of the demo's reports.
 """
 
@@ -205,7 +205,7 @@ def _damaged(times: int) -> dict[str, dict[str, Any]]:
         ("a bit changed", flip),
         ("a file missing", drop),
         ("a pickle added", pickle),
-        ("said to be of another base", forge),
+        ("a manifest forged", forge),
     ):
         served = 0
         for number in range(times):

@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Protocol
 
 import numpy as np
 
 from seal_agent import agent as agents
-from seal_agent.bench.demo import _general, corpus
+from seal_agent.bench.demo import corpus, general, items
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.judging.quiz import Asked, quiz, read
 from seal_agent.judging.statistics import paired_interval
@@ -72,13 +73,7 @@ class Arm(Protocol):
 def lessons(data: Path | None, n: int, seed: int) -> list[Lesson]:
     """*n* documents in an order of their own for each *seed*: built-in invented ones, or SEAL's passages in *data*."""
     if data is None:
-        found = [
-            Lesson(
-                Document(text=d["text"], title=d["title"]),
-                tuple({**fact, "title": d["title"], "context": d["text"]} for fact in d["facts"]),
-            )
-            for d in corpus("invented")
-        ]
+        found = [Lesson(Document(text=d["text"], title=d["title"]), tuple(items([d]))) for d in corpus("invented")]
     else:
         by_passage: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for item in read(data / "passages.json"):
@@ -135,19 +130,19 @@ def _lived(
     arm = _ARMS[name](folder / name, model, say)
 
     def asked(of: Sequence[Lesson], version: int | None = None) -> list[list[bool]]:
-        items = [item for lesson in of for item in lesson.items]
-        right = iter(row["correct"] for row in quiz(arm.asked(), items, version, topic=topic)["rows"])
+        wanted = [item for lesson in of for item in lesson.items]
+        right = iter(row["correct"] for row in quiz(arm.asked(), wanted, version, topic=topic)["rows"])
         return [[next(right) for _ in lesson.items] for lesson in of]
 
     def keep(**more: Any) -> None:
         story.update(more)
         kept.write_text(json.dumps(story), "utf-8")
 
-    general = _general()
+    others = general()
     if "base" not in story:
         keep(
             base=asked(chosen, 0),
-            general_before=[row["correct"] for row in quiz(arm.asked(), general, 0)["rows"]],
+            general_before=[row["correct"] for row in quiz(arm.asked(), others, 0)["rows"]],
         )
     for step in range(len(story["rows"]), -(-len(chosen) // size)):
         began = time.monotonic()
@@ -162,8 +157,8 @@ def _lived(
         began = time.monotonic()
         arm.asked().ask_all(questions)
         pace = (time.monotonic() - began) / len(questions)
-        tokens = _average([arm.prompt_tokens(question) for question in questions])
-        right = [row["correct"] for row in quiz(arm.asked(), general)["rows"]]
+        tokens = fmean([arm.prompt_tokens(question) for question in questions])
+        right = [row["correct"] for row in quiz(arm.asked(), others)["rows"]]
         keep(general_after=right, seconds_per_answer=pace, prompt_tokens=tokens)
     return {**story, "size": size}
 
@@ -184,22 +179,22 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for before, after in zip(story["general_before"], story["general_after"], strict=True)
     ]
     return {
-        "base_mean": _average(base),
-        "just_learned_mean": _average([metrics.plasticity(m) for m in matrices]),
-        "final_mean": _average([metrics.average_accuracy(m) for m in matrices]),
-        "backward_transfer": _average([metrics.backward_transfer(m) for m in matrices]),
-        "forgetting": _average([metrics.forgetting(m) for m in matrices]),
-        "gain": _average(gains),
+        "base_mean": fmean(base),
+        "just_learned_mean": fmean([metrics.plasticity(m) for m in matrices]),
+        "final_mean": fmean([metrics.average_accuracy(m) for m in matrices]),
+        "backward_transfer": fmean([metrics.backward_transfer(m) for m in matrices]),
+        "forgetting": fmean([metrics.forgetting(m) for m in matrices]),
+        "gain": fmean(gains),
         "gain_interval": list(paired_interval(gains)),
-        "general_before": _average([_mean([story["general_before"]]) for story in stories]),
-        "general_after": _average([_mean([story["general_after"]]) for story in stories]),
+        "general_before": fmean([_mean([story["general_before"]]) for story in stories]),
+        "general_after": fmean([_mean([story["general_after"]]) for story in stories]),
         "general_interval": list(paired_interval(general)),
         "general_n": len(general),
-        "matrix": [[_average(cells) for cells in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)],
-        "prompt_tokens": _average([story["prompt_tokens"] for story in stories]),
-        "seconds_per_answer": _average([story["seconds_per_answer"] for story in stories]),
+        "matrix": [[fmean(cells) for cells in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)],
+        "prompt_tokens": fmean([story["prompt_tokens"] for story in stories]),
+        "seconds_per_answer": fmean([story["seconds_per_answer"] for story in stories]),
         "seconds": [sum(story["seconds"]) for story in stories],
-        "seen_mean": [_average([_mean(story["rows"][step]) for story in stories]) for step in range(len(matrices[0]))],
+        "seen_mean": [fmean([_mean(story["rows"][step]) for story in stories]) for step in range(len(matrices[0]))],
     }
 
 
@@ -207,10 +202,6 @@ def _matrix(story: dict[str, Any]) -> list[list[float]]:
     """Accuracies by step: the lessons of one step count as one."""
     size = story["size"]
     return [[_mean(row[at : at + size]) for at in range(0, len(row), size)] for row in story["rows"]]
-
-
-def _average(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _mean(rights: Sequence[Sequence[bool]]) -> float:
@@ -250,6 +241,7 @@ class _Seal:
     """SEAL's policy: implications the model writes at temperature 1, a fresh adapter, merged into the weights for good."""
 
     def __init__(self, home: Path, model: str | None, say: Say) -> None:
+        from seal_agent.learning import models
         from seal_agent.learning.learner import LoraLearner
         from seal_agent.learning.training import Recipe
 
@@ -258,11 +250,10 @@ class _Seal:
         self._recipe = Recipe(
             epochs=10, least_steps=1, learning_rate=1e-3, kl=0.0, rows_per_step=1, stop_loss=0.0, falls=False
         )
-        self._load: Callable[[Path | str], Any] = lambda name: LoraLearner(str(name), 32, self._recipe)
-        self._source = Path(model) if model else embedded.model_folder()
-        self._base = self._load(self._source)
-        merged = sorted(home.glob("merged-*"))
-        self._source = merged[-1] if merged else self._source
+        self._load: Callable[[str], Any] = lambda name: LoraLearner(name, 32, self._recipe)
+        name, merged = model or embedded.MODEL.folder, sorted(home.glob("merged-*"))
+        self._base = self._load(name)
+        self._source = str(merged[-1]) if merged else models.where(name)
         self._learner = self._load(self._source) if merged else self._base
 
     def learn(self, documents: Sequence[Document]) -> str:
@@ -304,7 +295,7 @@ class _Seal:
         staged.rename(final)
         for folder in before:
             shutil.rmtree(folder)
-        self._source, self._learner = final, self._load(final)
+        self._source, self._learner = str(final), self._load(str(final))
 
     def asked(self) -> Asked:
         return _Plain(self._learner, self._base)

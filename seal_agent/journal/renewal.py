@@ -9,8 +9,10 @@ Does not promise: that other files are clean, or that nobody copied this one. Ev
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from seal_agent.errors import SealError
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.store import Journal
 
@@ -59,13 +61,14 @@ def take_over(journal: Journal, renewed: Journal, seen: int, forgotten: str) -> 
 
 
 def clean(journal: Journal) -> bool:
-    """Overwrite on disk what a renewal left behind, if anything; False while other readers keep the old pages alive."""
+    """Overwrite on disk what a renewal left behind, if anything; False while others read or write the old pages."""
     if not unclean(journal):
         return True
-    db = journal._db
-    db.alone("VACUUM")
-    crashpoint("renew.vacuumed")
-    ((busy, *_),) = db.alone("PRAGMA wal_checkpoint(TRUNCATE)")
+    db, busy = journal._db, 1
+    with suppress(SealError):  # the file is locked: the next one who comes by cleans it
+        db.alone("VACUUM")
+        crashpoint("renew.vacuumed")
+        ((busy, *_),) = db.alone("PRAGMA wal_checkpoint(TRUNCATE)")
     if not busy:
         with db.transaction():
             db.write("DELETE FROM meta WHERE key = ?", _UNCLEAN)

@@ -17,13 +17,12 @@ from types import TracebackType
 from typing import Any, Literal, cast
 
 from seal_agent.errors import SealError
+from seal_agent.journal.calls import Calls
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.database import Database, dumped
 from seal_agent.journal.lock import HomeLock
 from seal_agent.records import (
     Action,
-    Call,
-    CallKind,
     Candidate,
     Check,
     Decision,
@@ -58,7 +57,9 @@ LEGAL = {
 Vectored = tuple[Memory, bytes | None]
 """A memory and its float32 vector, if it has one yet."""
 
-Study = tuple[Decision, list[SelfEdit], list[Check]]
+Edits = Sequence[SelfEdit]
+Checks = Sequence[Check]
+Study = tuple[Decision, Edits, Checks]
 """What became of a document: the decision, the rows written from it, its checks."""
 
 
@@ -69,6 +70,7 @@ class Journal:
         self.home = Path(home)
         self._db = Database(self.home, clock)
         self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
+        self.calls = Calls(self._db)
         # what the file can do by itself
         self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
 
@@ -84,14 +86,7 @@ class Journal:
 
     # Documents
 
-    def record(
-        self,
-        document: Document,
-        decision: Decision,
-        edits: Sequence[SelfEdit],
-        checks: Sequence[Check],
-        state: str = "",
-    ) -> Receipt:
+    def record(self, document: Document, decision: Decision, edits: Edits, checks: Checks, state: str = "") -> Receipt:
         """Write down a document with all that follows from it in *state*; a text known already is only attested."""
         crashpoint("record.begin")
         with self.transaction():
@@ -114,7 +109,7 @@ class Journal:
             crashpoint("record.document")
             self._attest(document, decision)
             receipt = self._fill(document, decision, edits, checks)
-            self.called("observe", document, state=state)
+            self.calls.note("observe", document, state=state)
             self._told("document", receipt)
         crashpoint("record.committed")
         return receipt
@@ -126,19 +121,14 @@ class Journal:
             if known is None:
                 return None
             self._attest(document, known.decision)
-            self.called("attest", document)
+            self.calls.note("attest", document)
             crashpoint("attest.counted")
             receipt = self.receipt(document.id)
         crashpoint("attest.committed")
         return receipt
 
     def redecide(
-        self,
-        document: Document,
-        decision: Decision,
-        edits: Sequence[SelfEdit],
-        checks: Sequence[Check],
-        state: str = "",
+        self, document: Document, decision: Decision, edits: Edits, checks: Checks, state: str = ""
     ) -> Receipt:
         """Replace the decision on a held or released document, and all that followed from it, in *state*."""
         with self.transaction():
@@ -159,7 +149,7 @@ class Journal:
                 for source, name in self._db.read(sayings, document.id):
                     self._supersede(document.id, source, name)
             receipt = self._fill(document, decision, edits, checks)
-            self.called("release", document, state=state)
+            self.calls.note("release", document, state=state)
             self._told("redecided", receipt)
         crashpoint("redecide.committed")
         return receipt
@@ -214,6 +204,15 @@ class Journal:
                 attestations=attestations,
             )
         return None
+
+    def study_of(self, document_id: str) -> Study:
+        """The last decision on a document with every row and check that came of it, superseded or not."""
+        decision = self._db.read("SELECT decision FROM documents WHERE id = ?", document_id)[0][0]
+        checks = self._db.read(
+            "SELECT id, kind, question, gold, answer, document FROM checks WHERE document = ? ORDER BY seq", document_id
+        )
+        edits = [edit for edit, _ in self.edits_of(document_id)]
+        return Decision.model_validate(json.loads(decision)), edits, [_check(row) for row in checks]
 
     def quarantine(self) -> list[Receipt]:
         """Receipts of what is held (their decisions say why) or was released but not yet decided on again."""
@@ -274,9 +273,7 @@ class Journal:
         )
         self.event("restored", id=document_id)
 
-    def _fill(
-        self, document: Document, decision: Decision, edits: Sequence[SelfEdit], checks: Sequence[Check]
-    ) -> Receipt:
+    def _fill(self, document: Document, decision: Decision, edits: Edits, checks: Checks) -> Receipt:
         """The edits and checks that follow from a decision. Without the decision to edit, none is of use."""
         unwanted = "" if decision.action == "edit" else f"its document is decided {decision.action!r}"
         for edit in edits:
@@ -464,6 +461,14 @@ class Journal:
         )
         return [row[0] for row in rows], [row[1] for row in rows]
 
+    def state(self) -> str:
+        """What decisions rest on, as an id: the adapter that is live, and everything that is remembered."""
+        live = self.live()
+        learned = [
+            row[0] for row in self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
+        ]
+        return content_id("s", live.digest if live else "", *learned)
+
     def memory_count(self) -> int:
         """How many rows may be rehearsed."""
         return self._db.number("SELECT count(*) FROM current_memories")
@@ -560,7 +565,7 @@ class Journal:
             crashpoint("publish.version")
             outcome = report.outcome
             self.settle(run, fence, outcome=outcome, version=number, memories=memories, embedder=embedder)
-            self.called("consolidate", target=number, state=state)
+            self.calls.note("consolidate", target=number, state=state)
             self.event("version", number=number, run=run, outcome=outcome, digest=candidate.digest)
         crashpoint("publish.committed")
         return self.version(number)
@@ -596,6 +601,10 @@ class Journal:
         )
         return [row[0] for row in rows]
 
+    def run_of(self, number: int) -> str:
+        """The id of the run that made version *number*."""
+        return str(self._db.read("SELECT run FROM runs JOIN versions USING (fence) WHERE number = ?", number)[0][0])
+
     def rollback(self, to: int | None = None) -> int:
         """Make an accepted version live, 0 for the base; by default the live one's nearest sound ancestor."""
         crashpoint("rollback.begin")
@@ -605,7 +614,7 @@ class Journal:
                 raise SealError("nothing to roll back: the untouched base is live; name a version")
             target = self._sound_parent(live) if to is None else to
             self._assert_returnable(target, live)
-            self.called("rollback", target=to)
+            self.calls.note("rollback", target=to)
             if target != live:
                 self._go_live(target)
                 self.event("rollback", left=live, to=target)
@@ -702,62 +711,6 @@ class Journal:
             )
             for number, key, parent, status, created, digest, path, report in rows
         ]
-
-    # What was asked of this home
-
-    def called(
-        self, kind: CallKind, document: Document | None = None, *, target: int | None = None, state: str = ""
-    ) -> None:
-        """Write down that something was asked of the home, which stood in *state*."""
-        named = (document.id, document.source, document.external_id) if document else (None, None, None)
-        with self.transaction():
-            self._db.write(
-                "INSERT INTO calls (kind, document, source, external_id, target, state) VALUES (?, ?, ?, ?, ?, ?)",
-                kind,
-                *named,
-                target,
-                state,
-            )
-
-    def calls(self, after: int = 0) -> list[Call]:
-        """Everything asked of the home since call number *after*, in order."""
-        rows = self._db.read(
-            "SELECT seq, kind, document, source, external_id, target, state FROM calls WHERE seq > ? ORDER BY seq",
-            after,
-        )
-        return [
-            Call(
-                number=seq,
-                kind=kind,
-                document=document or "",
-                source=source or "",
-                external_id=external_id or "",
-                target=target,
-                state=state,
-            )
-            for seq, kind, document, source, external_id, target, state in rows
-        ]
-
-    def state(self) -> str:
-        """What decisions rest on, as an id: the adapter that is live, and everything that is remembered."""
-        live = self.live()
-        learned = [
-            row[0] for row in self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
-        ]
-        return content_id("s", live.digest if live else "", *learned)
-
-    def study_of(self, document_id: str) -> Study:
-        """The last decision on a document with every row and check that came of it, superseded or not."""
-        decision = self._db.read("SELECT decision FROM documents WHERE id = ?", document_id)[0][0]
-        checks = self._db.read(
-            "SELECT id, kind, question, gold, answer, document FROM checks WHERE document = ? ORDER BY seq", document_id
-        )
-        edits = [edit for edit, _ in self.edits_of(document_id)]
-        return Decision.model_validate(json.loads(decision)), edits, [_check(row) for row in checks]
-
-    def run_of(self, number: int) -> str:
-        """The id of the run that made version *number*."""
-        return str(self._db.read("SELECT run FROM runs JOIN versions USING (fence) WHERE number = ?", number)[0][0])
 
     # The whole
 

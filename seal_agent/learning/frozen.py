@@ -1,5 +1,5 @@
 """
-The blocks under the lowest adapter: they never change, so what they give is computed once per row.
+The blocks under the lowest adapter: they never change, so what they give is computed once per row and training.
 
 Promises: the same hidden states a whole forward pass would have at that depth; checked when it is made, and not used
 where the architecture adds something to its inputs (learned positions) or there are no such blocks.

@@ -108,17 +108,22 @@ class Base:
         return tuple(common(self.question("Apples?"), self.question("Who?")))
 
 
+def where(name: str) -> str:
+    """What transformers finds the model called *name* by. SealError if the embedded one is not there."""
+    return str(embedded.model_folder()) if name == embedded.MODEL.folder else name
+
+
 def load(name: str) -> Base:
     """
     The model called *name*: "smollm2-135m" (embedded), a folder, or a Hugging Face id that is in the local cache.
 
     Raises ConfigError if it is not there, has no safetensors or is no causal language model.
     """
-    where = str(embedded.model_folder()) if name == embedded.MODEL.folder else name
+    place = where(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
-            where, dtype=base_dtype(), local_files_only=True, use_safetensors=True
+            place, dtype=base_dtype(), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError) as error:
         raise ConfigError(

@@ -1,8 +1,9 @@
 """
 Forgetting in the field's words: what a learner knows of every lesson after every lesson.
 
-Promises: pure functions of an accuracy matrix whose row i holds the accuracies, after lesson i, of lessons 0 to i; names and
-definitions are those of GEM (arXiv 1706.08840) and Avalanche.
+Promises: pure functions of an accuracy matrix whose row i holds the accuracies, after lesson i, of lessons 0 to i; transfer
+as GEM defines it (arXiv 1706.08840), forgetting as Chaudhry et al. do (arXiv 1801.10112). Avalanche's forgetting, counted from
+when a lesson was just learned, is backward transfer with the other sign.
 Does not promise: intervals. Those need the questions behind the means.
 """
 
@@ -31,8 +32,8 @@ def backward_transfer(matrix: Matrix) -> float:
 
 
 def forgetting(matrix: Matrix) -> float:
-    """Mean of the best a lesson ever was minus what it is in the end."""
-    losses = [max(row[lesson] for row in matrix[lesson:]) - last for lesson, last in enumerate(matrix[-1][:-1])]
+    """Mean of the best a lesson ever was before the last one came, minus what it is in the end."""
+    losses = [max(row[lesson] for row in matrix[lesson:-1]) - last for lesson, last in enumerate(matrix[-1][:-1])]
     return fmean(losses) if losses else 0.0
 
 

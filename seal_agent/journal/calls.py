@@ -1,0 +1,51 @@
+"""
+What was asked of a home, in order, and the state it stood in: enough to live through it again without a document.
+
+Promises: a call is written down in the transaction that does what it asks, or not at all.
+Does not promise: calls of homes made before there was this list, or what was asked in vain.
+"""
+
+from __future__ import annotations
+
+from seal_agent.journal.database import Database
+from seal_agent.records import Call, CallKind, Document
+
+
+class Calls:
+    """The calls of one journal."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def note(
+        self, kind: CallKind, document: Document | None = None, *, target: int | None = None, state: str = ""
+    ) -> None:
+        """Write down a call that found the home in *state*."""
+        named = (document.id, document.source, document.external_id) if document else (None, None, None)
+        with self._db.transaction():
+            self._db.write(
+                "INSERT INTO calls (kind, document, source, external_id, target, state) VALUES (?, ?, ?, ?, ?, ?)",
+                kind,
+                *named,
+                target,
+                state,
+            )
+
+    def since(self, number: int = 0) -> list[Call]:
+        """The calls after call *number*, in order."""
+        rows = self._db.read(
+            "SELECT seq, kind, document, source, external_id, target, state FROM calls WHERE seq > ? ORDER BY seq",
+            number,
+        )
+        return [
+            Call(
+                number=seq,
+                kind=kind,
+                document=document or "",
+                source=source or "",
+                external_id=external_id or "",
+                target=target,
+                state=state,
+            )
+            for seq, kind, document, source, external_id, target, state in rows
+        ]
