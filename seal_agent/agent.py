@@ -124,7 +124,7 @@ class SealAgent:
         decision = self.rooms.decide(document, self.learner, self.adapter(), self.journal, screened)
         if decision.action != "edit":
             return decision, [], []
-        edits, checks = self.rooms.edit(document, self.learner, self.adapter())
+        edits, checks = self.rooms.edit(document, self.learner, self.adapter(), self.journal)
         proved = [edit for edit in edits if not edit.refused and not edit.reserved]
         if not proved:
             nothing = Decision(

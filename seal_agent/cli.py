@@ -493,5 +493,23 @@ def stream(
     return Reply(result, lambda: told(result))
 
 
+@bench.command()
+def supersede(
+    n: Annotated[int, typer.Option("--n", min=1, help="Documents; five facts of each change.")] = 10,
+    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
+    out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path(
+        "seal-supersede"
+    ),
+    model: Model = None,
+    json: Json = False,
+) -> Reply:
+    """Newer texts of documents that were learned: new values, stale ones, and what did not change."""
+    from seal_agent.bench.superseding import ARMS, run, told
+
+    with show.Progress() as say:
+        result = run(out, n, arms.split(",") if arms else ARMS, model, say, show.note)
+    return Reply(result, lambda: told(result))
+
+
 if __name__ == "__main__":
     sys.exit(main())

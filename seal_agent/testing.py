@@ -182,7 +182,9 @@ def _said(question: str, rows: Sequence[_Row], enough: float) -> str:
     if exact:
         return exact[-1].completion
     wanted = _words(question)
-    near = max(rows, key=lambda row: len(wanted & row.words), default=None)
+    near = max(
+        reversed(rows), key=lambda row: len(wanted & row.words), default=None
+    )  # what was learned last comes first
     if near is None or not wanted or len(wanted & near.words) < enough * len(wanted):
         return NOTHING
     return near.completion

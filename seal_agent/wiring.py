@@ -24,7 +24,7 @@ from seal_agent.parts import Example, Learner, Say
 from seal_agent.records import Check, Decision, Document, GateReport, Memory, SelfEdit, content_id
 from seal_agent.settings import Settings
 
-_OLD_CHECKS = 40  # old facts asked at each gate: bounds its cost as facts grow
+_NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate
 # Built-in styles whose worth is not measured yet; name them in the settings to use them.
 _ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
@@ -112,13 +112,21 @@ class Rooms:
         from seal_agent.reading import measuring
 
         index, told = self._index(journal)
+        # what the document takes the place of neither contradicts it nor makes it known
+        replaced = set(journal.replaced_by(document))
+        others = {name: memory for name, memory in told.items() if memory.document not in replaced}
+        gone = len(told) - len(others)
+
+        def near(queries: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
+            return [[hit for hit in hits if hit[0] in others][:k] for hits in index.near(queries, k + gone)]
+
         signals = measuring.measure(
             document,
             learner,
             adapter,
             self.embedder.embed,
-            index.near,
-            told,
+            near,
+            others,
             self._questions,
             correct,
             self._reference(learner, adapter),
@@ -148,7 +156,9 @@ class Rooms:
 
     # -- editing
 
-    def edit(self, document: Document, learner: Learner, adapter: Path | None) -> tuple[list[SelfEdit], list[Check]]:
+    def edit(
+        self, document: Document, learner: Learner, adapter: Path | None, journal: Journal
+    ) -> tuple[list[SelfEdit], list[Check]]:
         """Proved and refused rows of *document*, and its checks."""
         from seal_agent.editing import room, spans
         from seal_agent.reading.deciding import tells
@@ -163,7 +173,9 @@ class Rooms:
         writer = self.make_writer(learner, adapter)
         seed = int(document.id[1:9], 16) ^ self.settings.seed
         styles = {name: _boundary("style", name, style) for name, style in self.styles.items()}
-        return room.write(passages, styles, writer, self.embedder.embed, seed)
+        replaced = set(journal.replaced_by(document))
+        earlier = [memory for memory in journal.memories("learned") if memory.document in replaced]
+        return room.write(passages, styles, writer, self.embedder.embed, seed, earlier)
 
     # -- remembering
 
@@ -258,18 +270,31 @@ class Rooms:
         say: Say,
     ) -> GateReport:
         """The gate's report on *candidate*, which learned *documents*."""
-        from seal_agent.judging.gate import judge
+        from seal_agent.judging import gate
 
         new = journal.checks_for(documents)
         fresh = {check.id for check in new}
         old = [check for check in journal.checks("fact") if check.id not in fresh]
         old += journal.checks("user")
-        old = old[:: max(1, -(-len(old) // _OLD_CHECKS))]
+        attempt = len(journal.versions()) + 1
+        beside = self._beside(documents, journal)
+        near = [check for check in old if check.document in beside][:_NEAR_CHECKS]
+        old = gate.sample(old, attempt)
         learned = journal.when_learned([check.id for check in old])
         serving = {str(live or ""), ""}  # of other versions nothing will be wanted again
         asked = {key: said for key, said in self._held.get("asked of versions", {}).items() if key[0] in serving}
         self._held["asked of versions"] = asked
-        return judge(learner, new, old, journal.checks("general"), live, candidate, say, learned, asked)
+        general = journal.checks("general")
+        return gate.judge(learner, new, old, general, live, candidate, say, learned, asked, near, attempt)
+
+    def _beside(self, documents: Sequence[str], journal: Journal) -> set[str]:
+        """The documents remembered whose sentences stand nearest to those of *documents*."""
+        index, told = self._index(journal)
+        said = {
+            f"{e.title}. {e.fact}" for name in documents for e, _ in journal.edits_of(name) if e.origin == "verbatim"
+        }
+        found = index.near(self.embedder.embed(sorted(said)), 2) if len(index) and said else []
+        return {told[name].document for hits in found for name, _ in hits} - set(documents)
 
     def token_share(
         self, examples: Sequence[Example], rows: Sequence[SelfEdit], learner: Learner, log: dict[str, Any]

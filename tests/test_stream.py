@@ -10,8 +10,9 @@ import pytest
 import tiny
 
 from seal_agent import agent as agents
-from seal_agent.bench import stream
+from seal_agent.bench import arms, demo, stream, superseding
 from seal_agent.errors import ConfigError
+from seal_agent.judging.grading import correct
 from seal_agent.remembering import metrics
 from seal_agent.testing import fake_agent
 
@@ -85,7 +86,7 @@ def test_a_finished_step_is_not_done_again(faked: list[Path], tmp_path: Path, mo
     """Killed after the first of three steps, it goes on with the second, and the result is the same."""
     whole = stream.run(tmp_path / "whole", n=3, arms=["full"])
     learned: list[str] = []
-    learn = stream._Ours.learn
+    learn = arms.Ours.learn
 
     def watched(self: Any, documents: Any) -> str:
         if len(learned) == 1:
@@ -94,7 +95,7 @@ def test_a_finished_step_is_not_done_again(faked: list[Path], tmp_path: Path, mo
         learned.append(documents[0].title)
         return learn(self, documents)
 
-    monkeypatch.setattr(stream._Ours, "learn", watched)
+    monkeypatch.setattr(arms.Ours, "learn", watched)
     with pytest.raises(KeyboardInterrupt):
         stream.run(tmp_path / "cut", n=3, arms=["full"])
 
@@ -107,7 +108,7 @@ def test_a_finished_step_is_not_done_again(faked: list[Path], tmp_path: Path, mo
 
 def test_the_arm_without_a_gate_publishes_everything(faked: list[Path], tmp_path: Path) -> None:
     """Even a candidate that learned nothing."""
-    arm = stream._ARMS["no_gate"](tmp_path, None, lambda stage, share: None)
+    arm = arms.MAKERS["no_gate"](tmp_path, None, lambda stage, share: None)
     (lesson,) = stream.lessons(None, 1, 0)
     monkey = arm.asked()
     assert isinstance(monkey, agents.SealAgent)
@@ -118,14 +119,14 @@ def test_the_arm_without_a_gate_publishes_everything(faked: list[Path], tmp_path
 
 def test_seals_policy_merges_each_document_into_the_weights(tmp_path: Path) -> None:
     """On a tiny real model: other answers than the base, one folder of weights, found again by the next process."""
-    arm = stream._Seal(tmp_path / "seal", str(tiny.write(tmp_path / "model")), lambda stage, share: None)
+    arm = arms.Seal(tmp_path / "seal", str(tiny.write(tmp_path / "model")), lambda stage, share: None)
     first, second = stream.lessons(None, 2, 0)
     questions = [item["question"] for item in first.items]
     assert arm.learn([first.document]) == "merged"
     once = [answer.text for answer in arm.asked().ask_all(questions)]
     assert arm.learn([second.document]) == "merged"
 
-    again = stream._Seal(tmp_path / "seal", str(tmp_path / "model"), lambda stage, share: None)
+    again = arms.Seal(tmp_path / "seal", str(tmp_path / "model"), lambda stage, share: None)
 
     assert [folder.name for folder in (tmp_path / "seal").glob("merged-*")] == ["merged-0002"]
     assert once != [answer.text for answer in arm.asked().ask_all(questions, 0)]
@@ -147,7 +148,48 @@ def test_passages_of_seal_are_lessons(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_run_is_said_before_anything_is(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there are 24 documents"):
-        stream.run(tmp_path, n=100)
+    with pytest.raises(ConfigError, match="there are 100 documents"):
+        stream.run(tmp_path, n=101)
     with pytest.raises(ConfigError, match="no arm called nonsense"):
         stream.run(tmp_path, arms=["nonsense"])
+
+
+def test_newer_texts_are_measured_by_new_values_stale_ones_and_near_misses(faked: list[Path], tmp_path: Path) -> None:
+    result = superseding.run(tmp_path, n=3)
+
+    ours = result["arms"]["full"]
+    assert ours["outcomes"] == {"before": ["accepted"], "after": ["accepted"]}
+    assert (ours["new"]["n"], ours["stale"]["n"], ours["kept_before"]["n"]) == (15, 15, 12)
+    assert ours["old_before"]["value"] > 0
+    assert ours["new"]["value"] > ours["stale"]["value"]
+    assert result["arms"]["store"]["stale"]["value"] == 0
+    assert "store all" in superseding.told(result).replace("_", " ")
+    opened = len(faked)
+    assert superseding.run(tmp_path, n=3) == result
+    assert len(faked) == opened + 3  # opened, but nothing learned again
+
+
+def test_each_newer_text_differs_in_what_it_is_asked_for_and_nowhere_else() -> None:
+    """The corpus: new values stand in it, stale ones do not, what was kept stands in both."""
+    older = {one["id"]: one["text"] for one in demo.corpus("invented")}
+    for one in demo.corpus("superseding"):
+        text = one["text"]
+        for fact in one["facts"]:
+            assert fact["answer"] in text
+            assert fact["answer"] not in older[one["id"]]
+            assert fact["stale"] not in text
+            assert fact["stale"] in older[one["id"]]
+        assert all(fact["answer"] in text and fact["answer"] in older[one["id"]] for fact in one["kept"])
+        assert len(text.split(". ")) == len(older[one["id"]].split(". "))
+
+
+def test_the_hundred_invented_documents_can_be_asked_about() -> None:
+    """Five answers each that stand in the text once, and no two documents of one name."""
+    everything = stream.lessons(None, 100, 0)
+
+    assert len({lesson.document.title for lesson in everything}) == 100
+    for lesson in everything:
+        assert len(lesson.items) == 5
+        for item in lesson.items:
+            assert correct(item["answer"], lesson.document.text), item
+            assert item["answer"].lower() not in item["question"].lower()

@@ -29,7 +29,7 @@ _WAVES = {False: (6, 3), True: (24, 6)}  # documents and waves, without and with
 
 
 def corpus(name: str) -> list[dict[str, Any]]:
-    """A corpus shipped with the package: "invented", "general", "decide_shown" or "decide_tuning"."""
+    """A corpus shipped with the package: the name of a file in corpora/."""
     return list(json.loads((files(__package__) / "corpora" / f"{name}.json").read_text("utf-8")))
 
 

@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent.journal import adapters
-from seal_agent.judging.gate import judge
+from seal_agent.judging.gate import judge, sample
 from seal_agent.judging.statistics import interval
 from seal_agent.records import Check
 
-NEW, OLD, GENERAL = 16, 40, 36  # checks of each kind, as a wave of the demo brings them and the gate asks them
+NEW, OLD, GENERAL = 16, 200, 52  # checks of each kind there are; of the old ones the gate asks a sample
+_NEAR = 20  # of the old ones those nearest to the new
 _STEPS, _LOSS = 20, 0.019  # the ratchet: so many candidates in a row, each of which loses this share of old answers
-_NOISE = 0.03  # nats per token by which a general answer's loss differs from seed to seed
+_NOISE = 0.08  # nats per token by which a general answer's loss differs from seed to seed
 _RIGHT = "right"
 
 Draw = random.Random
@@ -79,10 +80,10 @@ def _taught(draw: Draw, before: Answers, kind: str, share: float, recited: bool 
     return out
 
 
-def _forgot(draw: Draw, before: Answers, share: float) -> Answers:
+def _forgot(draw: Draw, before: Answers, share: float, of: slice = slice(None)) -> Answers:
     """A *share* of the old answers that were right forgotten."""
     out = dict(before)
-    for check in _CHECKS["old"]:
+    for check in _CHECKS["old"][of]:
         if before[check.id][0] and draw.random() < share:
             out[check.id] = False, draw.uniform(0.8, 3.0)
     return out
@@ -110,8 +111,14 @@ _KINDS: dict[str, Callable[[Draw, Answers], Answers]] = {
     "learns, loses a quarter of the old": lambda draw, live: _jolted(
         draw, _forgot(draw, _taught(draw, live, "new", 0.6), 0.25)
     ),
-    "learns, general answers worse by 0.2 nats": lambda draw, live: _jolted(
-        draw, _taught(draw, live, "new", 0.6), drift=0.2
+    "learns, loses 12 % of the old": lambda draw, live: _jolted(
+        draw, _forgot(draw, _taught(draw, live, "new", 0.6), 0.12 / 0.7)
+    ),
+    "learns, loses half of what is nearest": lambda draw, live: _jolted(
+        draw, _forgot(draw, _taught(draw, live, "new", 0.6), 0.5, slice(_NEAR))
+    ),
+    "learns, general answers worse by 0.15 nats": lambda draw, live: _jolted(
+        draw, _taught(draw, live, "new", 0.6), drift=0.15
     ),
     "loss not finite": lambda draw, live: dict.fromkeys(live, (False, math.nan)),
     "better: 40 % of the new": lambda draw, live: _jolted(draw, _taught(draw, live, "new", 0.4)),
@@ -143,11 +150,12 @@ def run(times: int = 200, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _verdict(given: Mapping[str, Answers], learned: Mapping[str, tuple[bool, float]]) -> str:
+def _verdict(given: Mapping[str, Answers], learned: Mapping[str, tuple[bool, float]], attempt: int = 1) -> str:
     table: Any = Table(given)
-    return judge(
-        table, _CHECKS["new"], _CHECKS["old"], _CHECKS["general"], Path("live"), Path("candidate"), learned=learned
-    ).outcome
+    new, everything, general = _CHECKS.values()
+    old, near = sample(everything, attempt), everything[:_NEAR]
+    live, candidate = Path("live"), Path("candidate")
+    return judge(table, new, old, general, live, candidate, learned=learned, near=near, attempt=attempt).outcome
 
 
 def _tried(name: str, times: int, seed: int) -> dict[str, Any]:
@@ -172,10 +180,10 @@ def _ratchet(draw: Draw) -> tuple[int, float]:
     live = _taught(draw, base, "old", 0.7)
     learned = {check.id: live[check.id] for check in _CHECKS["old"]}
     accepted = 0
-    for _ in range(_STEPS):
+    for attempt in range(1, _STEPS + 1):
         fresh = {**live, **{check.id: base[check.id] for check in _CHECKS["new"]}}
         candidate = _forgot(draw, _taught(draw, fresh, "new", 0.6), _LOSS)
-        if _verdict({"base": base, "live": fresh, "candidate": candidate}, learned) == "accepted":
+        if _verdict({"base": base, "live": fresh, "candidate": candidate}, learned, attempt) == "accepted":
             accepted, live = accepted + 1, candidate
     had = [name for name, (right, _) in learned.items() if right]
     return accepted, sum(not live[name][0] for name in had) / max(1, len(had))

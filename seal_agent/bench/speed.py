@@ -37,11 +37,7 @@ _TRAINERS: dict[str, dict[str, Any]] = {
     "trl_packed": {"does": "trl", "batch": 1, "trl": {"packing": True, "max_length": 1024}},
     "trl_padding_free": {"does": "trl", "batch": 8, "trl": {"padding_free": True, "max_length": None}},
 }
-_OURS: dict[str, dict[str, Any]] = {
-    "ours_1": {"does": "ours", "rows": 16},  # all rows of a lesson, as TRL packs them
-    "ours_5": {"does": "ours", "rows": 16},
-    "ours_15": {"does": "ours", "rows": 4},  # other candidates bring the rows that fill a step
-}
+_OURS: dict[str, Any] = {"does": "ours", "rows": 16}  # a step takes all rows of a lesson, as TRL packs them
 _LADDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rows one by one", ("packing", "fusing", "keeping")),
     ("packed", ("fusing", "keeping")),
@@ -95,7 +91,7 @@ def run(
         job = {"does": "trainer", "batch": 1, "rate": _RATES[0], "epochs": epochs, "targets": [0.0]}
         targets[number] = bench.do(f"target-{number}", {**job, "lessons": [taught[number]]})["losses"][0][-1]
     rivals = {name: job for name, job in _TRAINERS.items() if not (quick and name in _QUICK_WITHOUT)}
-    everyone = {**rivals, "ours_1": _OURS["ours_1"]}
+    everyone = {**rivals, "ours_1": _OURS}
     best = {name: _best_rate(bench, name, job, first, targets[0], quick) for name, job in everyone.items()}
     times: dict[str, list[dict[str, Any]]] = {name: [] for name in everyone}
     for turn, number in enumerate(chosen):
@@ -168,14 +164,14 @@ def _together(
     done = {}
     for name, lessons_ in (("ours_5", taught[:5]), ("ours_15", taught[:5] * 3)):
         aims = [targets[number % 5] for number in range(len(lessons_))]
-        done[name] = bench.do(name, {**_OURS[name], "rate": rate, "lessons": lessons_, "targets": aims})
+        done[name] = bench.do(name, {**_OURS, "rate": rate, "lessons": lessons_, "targets": aims})
     return done
 
 
 def _searched(bench: _Bench, data: Path, taught: list[list[str]], rate: float) -> list[dict[str, Any]]:
     """For each passage: what successive halving among its five edits saves, and what it loses against the full search."""
     passages = json.loads((data / "passages.json").read_text("utf-8"))
-    job = {**_OURS["ours_5"], "does": "search", "rate": rate, "epochs": 9}
+    job = {**_OURS, "does": "search", "rate": rate, "epochs": 9}
     found = []
     for number in range(len(taught) // 5):
         pairs = [(q["question"], q["answer"]) for q in passages[number]["questions"]]
@@ -189,7 +185,7 @@ def _searched(bench: _Bench, data: Path, taught: list[list[str]], rate: float) -
 
 def _ladder(bench: _Bench, taught: list[list[str]], rate: float, quick: bool) -> list[dict[str, Any]]:
     """Tokens per second of one candidate with our techniques switched on one after another, then of five at once."""
-    job = {**_OURS["ours_1"], "rate": rate, "targets": [0.0], "epochs": 2 if quick else 4}
+    job = {**_OURS, "rate": rate, "targets": [0.0], "epochs": 2 if quick else 4}
     rungs = []
     for name, without in _LADDER[:: 3 if quick else 1]:
         done = bench.do(f"ladder-{name}", {**job, "lessons": taught[:1], "without": list(without)})

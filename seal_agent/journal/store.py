@@ -240,17 +240,22 @@ class Journal:
             self._supersede(document.id, document.source, document.external_id)
         crashpoint("record.attested")
 
-    def _supersede(self, by: str, source: str, name: str) -> None:
-        if not name:
-            return
+    def replaced_by(self, document: Document) -> list[str]:
+        """Ids of the documents in whose place *document* comes: what its name has said until now."""
+        return self._named(document.source, document.external_id, document.id)
+
+    def _named(self, source: str, name: str, but: str) -> list[str]:
         rows = self._db.read(
             "SELECT id FROM current_documents JOIN attestations ON document = id"
             " WHERE attestations.source = ? AND attestations.external_id = ? AND id != ?",
             source,
             name,
-            by,
+            but,
         )
-        for (old,) in rows:
+        return [row[0] for row in rows] if name else []
+
+    def _supersede(self, by: str, source: str, name: str) -> None:
+        for old in self._named(source, name, by):
             self._db.write("UPDATE documents SET state = 'superseded' WHERE id = ?", old)
             self._db.write(
                 "DELETE FROM attestations WHERE document = ? AND source = ? AND external_id = ?",

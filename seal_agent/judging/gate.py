@@ -1,11 +1,12 @@
 """
 The gate: may this candidate answer from now on?
 
-Promises: new facts must be recalled on reserved wordings better than before, in answers and in likelihood; of old facts at
-most one in forty may be forgotten at one go, and one in twenty since each was learned, so that small losses in a row add up;
-general answers not worse than under the live version and the untouched base; every comparison is paired and stands in the
-report; a number that is not finite fails.
-Does not promise: to see a loss among facts it does not ask about. It asks a sample.
+Promises: new facts must be recalled on reserved wordings that were not answered before, in answers and in likelihood; of old
+facts at most one in forty may be forgotten at one go, and one in twenty since each was learned, so that small losses in a row
+add up; general answers not worse than under the live version and the untouched base; every comparison is paired and stands in
+the report; a number that is not finite fails. Over all attempts of a home's life the chance that one passes which forgot 12 %
+of all old facts, or whose general answers are 0.15 nats worse than the base's, is at most 5 % each: every attempt spends of it.
+Does not promise: more than a sample can show. Facts it does not ask about are judged by those it does.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from statistics import median
 from typing import Literal
 
 from seal_agent.judging.grading import correct
-from seal_agent.judging.statistics import rank_test, sign_test
+from seal_agent.judging.statistics import needed, rank_test, sample_size, sign_test, spent
 from seal_agent.parts import Learner
 from seal_agent.records import Check, CheckResult, Finding, GateReport
 
@@ -31,11 +33,27 @@ _SHARES = 0.3, 0.2  # of the reserved wordings that must be answered and were no
 _GONE = 0.5
 _BUDGET = 0.05  # share of old facts that may be forgotten on balance, one at least, since they were learned;
 _STEP = 0.025  # and at one go
+_NEIGHBOURS = 0.05  # the same, at one go, of the old facts nearest to the new ones
+_LEAST = 60  # old facts asked, if there are so many: fewer see too little of a loss that is within the budget
+# What must not be true of all old facts, and of all general answers, when so little is seen in the sample.
+_FORGOTTEN, _DRIFTED = 0.12, 0.15
 
 Asked = dict[tuple[str, Check], tuple[bool, float]]
 """What a version (its folder, "" for the base) gave to a check: right or not, and the loss of the right answer."""
 Outcome = Literal["accepted", "rejected", "undecided"]
 Verdict = Literal["pass", "fail", "undecided"]
+
+
+def sample(old: Sequence[Check], attempt: int) -> list[Check]:
+    """Of *old* checks those to ask at *attempt*: document by document alike, as many as its share of the error demands."""
+    size = sample_size(len(old), _FORGOTTEN, lambda n: _allowed(_BUDGET, n), spent(attempt))
+    size = max(size, min(_LEAST, len(old)))
+    start = Random(attempt).random()  # another sample each time, so that none is worn out
+    return [old[int((number + start) * len(old) / size)] for number in range(size)]
+
+
+def _allowed(budget: float, n: int) -> int:
+    return max(1, int(budget * n))
 
 
 def ask(learner: Learner, checks: Sequence[Check], adapter: Path | None, asked: Asked) -> dict[str, tuple[bool, float]]:
@@ -65,23 +83,29 @@ def judge(
     say: Callable[[str, float], None] = lambda stage, share: None,
     learned: Mapping[str, tuple[bool, float]] | None = None,
     asked: Asked | None = None,
+    near: Sequence[Check] = (),
+    attempt: int = 1,
 ) -> GateReport:
     """
-    Compare *candidate* with *live* and the base on held-out checks: new facts, old facts, general answers.
+    Compare *candidate* with *live* and the base on held-out checks: new facts, old facts (a `sample`, and those *near* the
+    new ones), general answers.
 
     *learned* tells of an old check whether it was right under the version that learned it, and its loss; *asked* holds
-    what versions answered before, and afterwards what they answered now.
+    what versions answered before, and afterwards what they answered now; *attempt* counts all that were judged, from 1 on.
     """
-    checks, asked = [*new, *old, *general], {} if asked is None else asked
+    checks = list({check.id: check for check in (*new, *old, *near, *general)}.values())
+    asked = {} if asked is None else asked
     after = ask(learner, checks, candidate, asked)
     say("judging", 0.5)
     before = ask(learner, checks, live, asked)
     base = before if live is None else {**before, **ask(learner, general, None, asked)}
     results = [_result(check, base[check.id], before[check.id], after[check.id]) for check in checks]
     say("judging", 1.0)
-    groups = {kind: {c.id for c in chosen} for kind, chosen in (("new", new), ("old", old), ("general", general))}
-    of = {kind: [r for r in results if r.check in ids] for kind, ids in groups.items()}
-    findings = [_learned(of["new"]), *_kept(of["old"], learned or {}), *_unharmed(of["general"])]
+    by_id = {result.check: result for result in results}
+    groups = {"new": new, "old": old, "near": near, "general": general}
+    of = {kind: [by_id[check.id] for check in chosen] for kind, chosen in groups.items()}
+    kept = _kept(of["old"], of["near"], learned or {})
+    findings = [_learned(of["new"]), *kept, *_unharmed(of["general"], spent(attempt))]
     outcome, reason = _verdict(findings)
     return GateReport(outcome=outcome, reason=reason, findings=findings, results=results)
 
@@ -104,12 +128,14 @@ def _result(
 def _learned(results: Sequence[CheckResult]) -> Finding:
     better = sum(r.after and not r.before for r in results)
     worse = sum(r.before and not r.after for r in results)
-    p = rank_test([r.before_nll - r.after_nll for r in results])
-    n, net = len(results), better - worse
+    # what a newer text says as the older did is known already, and nothing that could be learned
+    unknown = [r for r in results if not r.before]
+    p = rank_test([r.before_nll - r.after_nll for r in unknown])
+    n, net = len(unknown), better - worse
     if not _finite(results):
         verdict, reason = _said("fail", "a loss is not finite")
     elif n < _ENOUGH:
-        verdict, reason = _said("undecided", f"{n} reserved wordings; a test needs {_ENOUGH}")
+        verdict, reason = _said("undecided", f"{n} reserved wordings not answered before; a test needs {_ENOUGH}")
     elif p < _ALPHA and net >= max(3, min(_SHARES[0] * n, max(_ENOUGH, _SHARES[1] * n))):
         # both, for likelihood alone would let through who only recites
         verdict, reason = _said("pass", f"{better} answered that were not, {worse} lost")
@@ -118,7 +144,9 @@ def _learned(results: Sequence[CheckResult]) -> Finding:
     return _finding("new facts", results, p, verdict, reason)
 
 
-def _kept(results: Sequence[CheckResult], learned: Mapping[str, tuple[bool, float]]) -> list[Finding]:
+def _kept(
+    results: Sequence[CheckResult], near: Sequence[CheckResult], learned: Mapping[str, tuple[bool, float]]
+) -> list[Finding]:
     since = [
         r.model_copy(update={"before": learned[r.check][0], "before_nll": learned[r.check][1]})
         for r in results
@@ -127,6 +155,7 @@ def _kept(results: Sequence[CheckResult], learned: Mapping[str, tuple[bool, floa
     return [
         _not_lost("old facts, against the live version", results, _STEP),
         *([_not_lost("old facts, since they were learned", since, _BUDGET)] if since else []),
+        *([_not_lost("old facts nearest to the new ones", near, _NEIGHBOURS)] if near else []),
     ]
 
 
@@ -143,21 +172,26 @@ def _not_lost(name: str, results: Sequence[CheckResult], budget: float) -> Findi
     if not _finite(results):
         verdict, reason = _said("fail", "a loss is not finite")
     else:
-        verdict, reason = _said("fail" if turned or gone > max(1, budget * len(results)) else "pass", told)
+        verdict, reason = _said("fail" if turned or gone > _allowed(budget, len(results)) else "pass", told)
     return _finding(name, results, p, verdict, reason)
 
 
-def _unharmed(results: Sequence[CheckResult]) -> list[Finding]:
+def _unharmed(results: Sequence[CheckResult], level: float) -> list[Finding]:
     out = []
-    for name, rises in (
-        ("general, against the live version", [r.after_nll - r.before_nll for r in results]),
-        ("general, against the base", [r.after_nll - r.base_nll for r in results]),
+    for name, rises, sure in (
+        ("general, against the live version", [r.after_nll - r.before_nll for r in results], False),
+        ("general, against the base", [r.after_nll - r.base_nll for r in results], True),
     ):
         p = rank_test(rises)
         rise = median(rises) if rises else 0.0
         # the median, not the mean: one odd answer must not decide (arXiv 2605.24657)
         bad = not _finite(results) or (rise > _WORSE and p < _ALPHA)
         verdict, reason = _said("fail" if bad else "pass", f"median loss {rise:+.3f} nats per token")
+        held = rank_test([_DRIFTED - r for r in rises])
+        if sure and rises and not bad and held >= level:
+            most = needed(len(rises), held, level)
+            would = f"about {most} checks would show" if most else "no number of checks is likely to show"
+            verdict, reason = _said("undecided", f"{reason}; {would} that it is below {_DRIFTED} (level {level:.2g})")
         out.append(_finding(name, results, p, verdict, reason, by_loss=True))
     return out
 

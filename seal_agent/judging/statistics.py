@@ -1,14 +1,15 @@
 """
 Paired statistics for small samples.
 
-Promises: exact where the sample is small; every function says what its null hypothesis is.
-Does not promise: control over many looks (a later storey).
+Promises: exact where the sample is small; every function says what its null hypothesis is; what one attempt after another
+may err by is spent from one purse.
+Does not promise: control over looks that are not counted as attempts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from scipy import stats
 
@@ -23,6 +24,27 @@ def rank_test(differences: Sequence[float]) -> float:
     """One-sided Wilcoxon signed-rank test: chance of such *differences* if their median is not above zero."""
     kept = [d for d in differences if d != 0]
     return 1.0 if len(kept) < 3 else float(stats.wilcoxon(kept, alternative="greater").pvalue)
+
+
+def spent(attempt: int, purse: float = 0.05) -> float:
+    """The level at which *attempt* (from 1 on) may test: those of all attempts together, however many, make *purse*."""
+    return purse * 6 / (math.pi * attempt) ** 2
+
+
+def sample_size(population: int, tolerated: float, allowed: Callable[[int], int], level: float) -> int:
+    """
+    How many of *population* must be drawn so that, were a *tolerated* share of it bad, a draw with no more bad ones than are
+    *allowed* in it had at most the chance *level* (hypergeometric). All of them, if no smaller number will do.
+    """
+    bad = math.ceil(tolerated * population)
+    sizes = range(1, population)
+    return next((n for n in sizes if stats.hypergeom.cdf(allowed(n), population, bad, n) <= level), population)
+
+
+def needed(n: int, p: float, level: float) -> int | None:
+    """About how many pairs would show at *level* what *n* pairs show at *p*; None if it points the other way."""
+    seen = float(stats.norm.isf(p))
+    return math.ceil(n * (float(stats.norm.isf(level)) / seen) ** 2) if seen > 0 else None
 
 
 def interval(successes: int, n: int) -> tuple[float, float]:

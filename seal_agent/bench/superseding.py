@@ -1,0 +1,130 @@
+"""
+Newer texts of documents that were learned: is the new value given, is the old one still, does what did not change stay?
+
+Promises: the questions asked of a document before and after are the same, and nobody else reads them; near misses are
+questions of the same kind about the same document whose answer did not change; nothing is routed to the base; a finished
+step is kept.
+Does not promise: values that changed in other words than the older text's. The newer texts differ in five values each.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from seal_agent.bench.arms import MAKERS, Arm, Say
+from seal_agent.bench.demo import corpus
+from seal_agent.errors import ConfigError
+from seal_agent.judging.grading import correct
+from seal_agent.judging.quiz import Asked
+from seal_agent.judging.statistics import interval
+from seal_agent.records import Document
+
+ARMS = ("full", "store", "store_all")
+_TRIES = 2  # consolidations of one step: what is refused once is tried again with more rehearsal
+
+
+def run(
+    out: Path,
+    n: int = 10,
+    arms: Sequence[str] = ARMS,
+    model: str | None = None,
+    say: Say = lambda stage, share: None,
+    say_line: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """*n* documents learned together, then their newer texts. Homes and finished steps are kept in *out*."""
+    newer = corpus("superseding")
+    if not 1 <= n <= len(newer):
+        raise ConfigError(f"--n {n}: there are {len(newer)} documents with a newer text")
+    if unknown := [name for name in arms if name not in ARMS]:
+        raise ConfigError(f"no arm called {', '.join(unknown)}; there are {', '.join(ARMS)}")
+    found = {name: _lived(name, newer[:n], out / f"superseding-{n}", model, say, say_line) for name in arms}
+    return {"arms": {name: _counted(newer[:n], story) for name, story in found.items()}, "documents": n}
+
+
+def _lived(
+    name: str,
+    newer: Sequence[dict[str, Any]],
+    folder: Path,
+    model: str | None,
+    say: Say,
+    say_line: Callable[[str], None],
+) -> dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / f"{name}.json"
+    story: dict[str, Any] = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
+    # a store that knows no names keeps both texts
+    arm, named = MAKERS["store" if name == "store_all" else name](folder / name, model, say), name != "store_all"
+    of = {one["id"]: one for one in corpus("invented")}
+    steps = {
+        "before": [_document(of[one["id"]], of[one["id"]]["text"], named) for one in newer],
+        "after": [_document(of[one["id"]], one["text"], named) for one in newer],
+    }
+    for step, documents in steps.items():
+        if step not in story:
+            began = time.monotonic()
+            outcomes = _learned(arm, documents)
+            spent = time.monotonic() - began
+            story[step] = {"outcomes": outcomes, "seconds": spent, "said": _said(arm.asked(), newer)}
+            kept.write_text(json.dumps(story), "utf-8")
+            say_line(f"{name}, {step}: {', '.join(outcomes)} in {spent:.0f} s")
+    return story
+
+
+def _document(one: dict[str, Any], text: str, named: bool) -> Document:
+    return Document(text=text, title=one["title"], external_id=one["id"] if named else "")
+
+
+def _learned(arm: Arm, documents: Sequence[Document]) -> list[str]:
+    outcomes = [arm.learn(documents)]
+    while outcomes[-1] in ("rejected", "undecided") and len(outcomes) < _TRIES:
+        outcomes.append(arm.learn([]))
+    return outcomes
+
+
+def _said(asked: Asked, newer: Sequence[dict[str, Any]]) -> list[str]:
+    questions = [fact["question"] for one in newer for fact in (*one["facts"], *one["kept"])]
+    return [answer.text for answer in asked.ask_all(questions)]
+
+
+def _counted(newer: Sequence[dict[str, Any]], story: dict[str, Any]) -> dict[str, Any]:
+    """Shares of the superseded facts and of the near misses, with Wilson intervals."""
+    facts = [fact for one in newer for fact in (*one["facts"], *one["kept"])]
+    changed: dict[str, list[bool]] = {"old_before": [], "new": [], "stale": []}
+    same: dict[str, list[bool]] = {"before": [], "after": []}
+    for fact, before, after in zip(facts, story["before"]["said"], story["after"]["said"], strict=True):
+        if "stale" in fact:
+            new = correct(fact["answer"], after)
+            changed["old_before"].append(correct(fact["stale"], before))
+            changed["new"].append(new)
+            changed["stale"].append(correct(fact["stale"], after) and not new)
+        else:
+            same["before"].append(correct(fact["answer"], before))
+            same["after"].append(correct(fact["answer"], after))
+    stayed = [after for before, after in zip(same["before"], same["after"], strict=True) if before]
+    return {
+        **{name: _share(rights) for name, rights in changed.items()},
+        "kept_before": _share(same["before"]),
+        "kept_after": _share(same["after"]),
+        "kept_of_those_right": _share(stayed),
+        "outcomes": {step: story[step]["outcomes"] for step in ("before", "after")},
+        "seconds": {step: story[step]["seconds"] for step in ("before", "after")},
+    }
+
+
+def _share(rights: Sequence[bool]) -> dict[str, Any]:
+    low, high = interval(sum(rights), len(rights))
+    return {"value": sum(rights) / max(1, len(rights)), "low": low, "high": high, "n": len(rights)}
+
+
+def told(result: dict[str, Any]) -> str:
+    """The result as a table for people."""
+    shown = ("old_before", "new", "stale", "kept_before", "kept_after", "kept_of_those_right")
+    lines = [" " * 10 + "".join(f"{name.replace('_', ' '):>22}" for name in shown)]
+    for name, arm in result["arms"].items():
+        cells = [f"{arm[k]['value']:.0%} of {arm[k]['n']}" for k in shown]
+        lines.append(f"{name:10}" + "".join(f"{cell:>22}" for cell in cells))
+    return "\n".join(lines)
