@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 import torch
 
 from seal_agent.errors import ConfigError, SealError
-from seal_agent.learning import models
+from seal_agent.learning import models, training
 from seal_agent.learning.adapters import CONFIG, WEIGHTS, read
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.learning.packing import Row
@@ -120,6 +121,19 @@ def test_anchors_hold_the_model_near_its_base(learner: LoraLearner, tmp_path: Pa
         lost.append(abs(before - taught.score([(kept[0].prompt, kept[0].completion)], out)[0][0]))
 
     assert lost[1] < lost[0]
+
+
+@pytest.mark.parametrize(("epochs", "last"), [(4, 1), (12, 3), (1, 1)])
+def test_the_last_quarter_of_the_epochs_brings_general_answers_back(epochs: int, last: int) -> None:
+    """With four times the anchors, and as much weight."""
+    rows = [Row((number, number, number), 1) for number in range(16)]
+    held: Any = [training.Anchor(row, None) for row in rows]  # type: ignore[arg-type] - nobody computes with it
+    recipe = Recipe(epochs=epochs, least_steps=1, rows_per_step=8, anchors_per_step=3, kl=2.0)
+
+    per_epoch, plan = training._planned(training.Lesson("x", None, rows, held, recipe=recipe))  # type: ignore[arg-type] - nor with this
+
+    assert (per_epoch, len(plan)) == (2, 2 * epochs)
+    assert [(len(step.beside), step.kl) for step in plan] == [(3, 2.0)] * 2 * (epochs - last) + [(12, 8.0)] * 2 * last
 
 
 def test_a_conversation_streams_the_text_that_answering_gives(learner: LoraLearner, trained: Path) -> None:
