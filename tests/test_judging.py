@@ -217,6 +217,19 @@ def test_later_attempts_ask_more_old_facts_and_never_only_the_same() -> None:
     assert gate.sample(old[:9], 1) == old[:9]
 
 
+@pytest.mark.parametrize(("lost", "questions"), [(30, 100), (0, 400)], ids=["a catastrophe", "nothing lost"])
+def test_of_many_old_facts_no_more_are_asked_than_it_takes_to_see_a_catastrophe(lost: int, questions: int) -> None:
+    """A quarter that has forgotten more than all of them may is enough; a sound candidate is asked everything."""
+    many = [Check(id=f"m{i}", kind="fact", question=f"many {i}?", gold="yes", answer="yes") for i in range(400)]
+    live = {c.question: ("yes", 0.1) for c in many}
+    after = {c.question: ("no", 2.0) if i % 4 == 0 and i < 4 * lost else ("yes", 0.1) for i, c in enumerate(many)}
+
+    report = gate.judge(Scripted({None: live, LIVE: live, CANDIDATE: after}), [], many, [], LIVE, CANDIDATE)  # type: ignore[arg-type] - a script
+
+    finding = next(f for f in report.findings if f.name == "old facts, against the live version")
+    assert (finding.n, finding.verdict) == (questions, "fail" if lost else "pass")
+
+
 def test_what_stands_nearest_to_the_new_facts_is_looked_at_by_itself() -> None:
     """Three of twelve near ones forgotten would not be seen among a hundred old ones that were kept."""
     many = [Check(id=f"m{i}", kind="fact", question=f"many {i}?", gold="yes", answer="yes") for i in range(100)]

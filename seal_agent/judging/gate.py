@@ -6,6 +6,7 @@ facts at most one in forty may be forgotten at one go, and one in twenty since e
 add up; general answers not worse than under the live version and the untouched base; every comparison is paired and stands in
 the report; a number that is not finite fails. Over all attempts of a home's life the chance that one passes which forgot 12 %
 of all old facts, or whose general answers are 0.15 nats worse than the base's, is at most 5 % each: every attempt spends of it.
+Of many old facts a quarter is asked first, and the rest only if that quarter has not lost more than all of them may.
 Does not promise: more than a sample can show. Facts it does not ask about are judged by those it does.
 """
 
@@ -93,8 +94,9 @@ def judge(
     *learned* tells of an old check whether it was right under the version that learned it, and its loss; *asked* holds
     what versions answered before, and afterwards what they answered now; *attempt* counts all that were judged, from 1 on.
     """
-    checks = list({check.id: check for check in (*new, *old, *near, *general)}.values())
     asked = {} if asked is None else asked
+    old = _asked_first(learner, old, live, candidate, asked)
+    checks = list({check.id: check for check in (*new, *old, *near, *general)}.values())
     after = ask(learner, checks, candidate, asked)
     say("judging", 0.5)
     before = ask(learner, checks, live, asked)
@@ -108,6 +110,18 @@ def judge(
     findings = [_learned(of["new"]), *kept, *_unharmed(of["general"], spent(attempt))]
     outcome, reason = _verdict(findings)
     return GateReport(outcome=outcome, reason=reason, findings=findings, results=results)
+
+
+def _asked_first(
+    learner: Learner, old: Sequence[Check], live: Path | None, candidate: Path, asked: Asked
+) -> Sequence[Check]:
+    """A quarter of many *old* checks, if it shows already that more was forgotten than may be of all; else all of them."""
+    first = old[::4]
+    if len(first) < _LEAST:
+        return old
+    before, after = ask(learner, first, live, asked), ask(learner, first, candidate, asked)
+    results = [_result(check, before[check.id], before[check.id], after[check.id]) for check in first]
+    return first if _gone(results) > _allowed(_STEP, len(old)) else old
 
 
 def _result(
@@ -163,9 +177,7 @@ def _not_lost(name: str, results: Sequence[CheckResult], budget: float) -> Findi
     lost = [r for r in results if r.before and not r.after]
     gained = [r for r in results if r.after and not r.before]
     p, net = sign_test(len(lost), len(gained)), len(lost) - len(gained)
-    gone = sum(r.after_nll - r.before_nll > _GONE for r in lost) - sum(
-        r.before_nll - r.after_nll > _GONE for r in gained
-    )
+    gone = _gone(results)
     # fewer than _ENOUGH greedy answers turn by chance: no test can tell four turned from none
     turned = net > 0 and (p < _ALPHA or net > max(_ENOUGH - 1, _LOST * len(results)))
     told = f"{len(lost)} lost, {len(gained)} gained, {max(0, gone)} forgotten on balance"
@@ -174,6 +186,12 @@ def _not_lost(name: str, results: Sequence[CheckResult], budget: float) -> Findi
     else:
         verdict, reason = _said("fail" if turned or gone > _allowed(budget, len(results)) else "pass", told)
     return _finding(name, results, p, verdict, reason)
+
+
+def _gone(results: Sequence[CheckResult]) -> int:
+    """Facts that were forgotten, less those that came back."""
+    lost = sum(r.before and not r.after and r.after_nll - r.before_nll > _GONE for r in results)
+    return lost - sum(r.after and not r.before and r.before_nll - r.after_nll > _GONE for r in results)
 
 
 def _unharmed(results: Sequence[CheckResult], level: float) -> list[Finding]:
