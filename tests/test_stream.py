@@ -76,10 +76,21 @@ def test_every_arm_is_asked_about_all_documents_so_far(faked: list[Path], tmp_pa
         assert arm["base_mean"] < 0.1
         assert arm["final_mean"] > arm["base_mean"], name
         assert arm["gain_interval"][0] <= arm["gain"] <= arm["gain_interval"][1]
+        assert arm["slope_interval"][0] <= arm["slope"] <= arm["slope_interval"][1], name
     assert result["arms"]["store"]["prompt_tokens"] > 3 * result["arms"]["full"]["prompt_tokens"]
     assert "full_scoped" in stream.told(result)
     stream.draw(result, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 5000
+
+
+def test_the_slope_is_that_of_the_mean_over_all_documents_so_far() -> None:
+    """Two questions a document: all right at first, then half, then half: 100, 75, 67 %, and falling however weighed."""
+    rows = [[[True, True]], [[True, True], [True, False]], [[True, True], [True, False], [False, True]]]
+
+    found = stream._slope([{"rows": rows}])
+
+    assert found["slope"] == pytest.approx((2 / 3 - 1) / 2)
+    assert found["slope_interval"][0] < found["slope"] < found["slope_interval"][1] < 0
 
 
 def test_a_finished_step_is_not_done_again(faked: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

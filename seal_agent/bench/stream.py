@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from seal_agent.bench.arms import MAKERS, Arm, Say
 from seal_agent.bench.demo import corpus, general, items
 from seal_agent.errors import ConfigError
@@ -180,7 +182,28 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "seconds_per_answer": fmean([story["seconds_per_answer"] for story in stories]),
         "seconds": [sum(story["seconds"]) for story in stories],
         "seen_mean": [fmean([_mean(story["rows"][step]) for story in stories]) for step in range(len(matrices[0]))],
+        **_slope(stories),
     }
+
+
+def _slope(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """
+    What one more consolidation adds to the mean over all documents seen so far: a line through the steps, the mean of the
+    streams; with the middle 95 % of 1,000 weighings of the documents.
+    """
+    draw = np.random.default_rng(0)
+    slopes = [fmean([_line(story["rows"]) for story in stories])]
+    for _ in range(1000 if len(stories[0]["rows"]) > 1 else 0):
+        slopes.append(fmean([_line(story["rows"], draw) for story in stories]))
+    return {"slope": slopes[0], "slope_interval": [float(edge) for edge in np.quantile(slopes, (0.025, 0.975))]}
+
+
+def _line(rows: Sequence[Sequence[Sequence[bool]]], draw: np.random.Generator | None = None) -> float:
+    """The slope of a line through the means of *rows*; with *draw*, of documents weighed anew (Bayesian bootstrap)."""
+    often = np.ones(len(rows[-1])) if draw is None else draw.exponential(size=len(rows[-1]))
+    right = [np.array([sum(of) for of in row]) @ often[: len(row)] for row in rows]
+    asked = [np.array([len(of) for of in row]) @ often[: len(row)] for row in rows]
+    return float(np.polyfit(range(len(rows)), np.divide(right, asked), 1)[0]) if len(rows) > 1 else 0.0
 
 
 def _matrix(story: dict[str, Any]) -> list[list[float]]:
@@ -208,26 +231,37 @@ def told(result: dict[str, Any]) -> str:
             f"  ({100 * arm['gain']:+.0f}, {100 * low:+.0f} to {100 * high:+.0f} points)"
             f" {100 * arm['backward_transfer']:+6.0f}    {arm['general_before']:.1%} to {arm['general_after']:.1%}"
         )
+    for name, arm in result["arms"].items():
+        low, high = arm["slope_interval"]
+        lines.append(
+            f"{name}: {100 * arm['slope']:+.1f} points a consolidation ({100 * low:+.1f} to {100 * high:+.1f})"
+        )
     return "\n".join(lines)
 
 
 def draw(result: dict[str, Any], picture: Path) -> None:
-    """The mean over all documents seen so far, step by step and arm by arm: one PNG."""
+    """The mean over all documents seen so far, step by step and arm by arm, and the first arm's matrix: one PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axis = pyplot.subplots(figsize=(6.5, 3.6), layout="constrained")
+    figure, (curves, cells) = pyplot.subplots(1, 2, figsize=(10, 3.8), layout="constrained", width_ratios=(3, 2))
     for name, arm in result["arms"].items():
         steps = range(1, len(arm["seen_mean"]) + 1)
-        axis.plot(steps, [100 * share for share in arm["seen_mean"]], marker="o", label=name.replace("_", " "))
-    axis.set(
+        curves.plot(steps, [100 * share for share in arm["seen_mean"]], marker="o", label=name.replace("_", " "))
+    curves.set(
         title=f"Right on all documents so far ({result['corpus']}, {len(result['seeds'])} streams)",
         xlabel="consolidations",
         ylabel="%",
         ylim=(0, 105),
     )
-    axis.legend(fontsize=8)
+    curves.legend(fontsize=8)
+    first, arm = next(iter(result["arms"].items()))
+    size = len(arm["matrix"])
+    square = [[100 * row[at] if at < len(row) else float("nan") for at in range(size)] for row in arm["matrix"]]
+    shown = cells.imshow(square, vmin=0, vmax=100, extent=(0.5, size + 0.5, size + 0.5, 0.5))
+    cells.set(title=first.replace("_", " "), xlabel="what was learned in", ylabel="right after")
+    figure.colorbar(shown, ax=cells, label="%")
     figure.savefig(picture, dpi=110)
     pyplot.close(figure)
