@@ -98,7 +98,7 @@ class SealAgent:
                 numbers=known.decision.numbers,
             )
             return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})
-        state = self.journal.state()
+        state = self.journal.state_for(found)
         return self.journal.record(found, *self._study(found, state, screened=False), state)
 
     def decide(self, document: Document) -> Decision:
@@ -109,7 +109,8 @@ class SealAgent:
 
     def release(self, document_id: str) -> Receipt:
         """Let a held document through: it is decided on again without screening."""
-        document, state = self.journal.release(document_id), self.journal.state()
+        document = self.journal.release(document_id)
+        state = self.journal.state_for(document)
         return self.journal.redecide(document, *self._study(document, state, screened=True), state)
 
     def quarantine(self) -> list[Receipt]:

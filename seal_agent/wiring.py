@@ -24,7 +24,8 @@ from seal_agent.parts import Example, Learner, Say
 from seal_agent.records import Check, Decision, Document, GateReport, Memory, SelfEdit, content_id
 from seal_agent.settings import Settings
 
-_NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate
+_NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
+_NEAR = 0.4  # as far as these are near at all: two sentences about unlike things have a cosine of 0.1 to 0.3
 # Built-in styles whose worth is not measured yet; name them in the settings to use them.
 _ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
@@ -173,8 +174,8 @@ class Rooms:
         writer = self.make_writer(learner, adapter)
         seed = int(document.id[1:9], 16) ^ self.settings.seed
         styles = {name: _boundary("style", name, style) for name, style in self.styles.items()}
-        replaced = set(journal.replaced_by(document))
-        earlier = [memory for memory in journal.memories("learned") if memory.document in replaced]
+        before = journal.told_before(document)
+        earlier = room.Earlier(journal.taught_by(before), journal.checks_of(before)) if before else room.Earlier()
         return room.write(passages, styles, writer, self.embedder.embed, seed, earlier)
 
     # -- remembering
@@ -272,29 +273,34 @@ class Rooms:
         """The gate's report on *candidate*, which learned *documents*."""
         from seal_agent.judging import gate
 
-        new = journal.checks_for(documents)
-        fresh = {check.id for check in new}
-        old = [check for check in journal.checks("fact") if check.id not in fresh]
-        old += journal.checks("user")
+        shown = journal.prompts()  # what was trained on, in whatever document, checks nothing
+        unseen = [check for check in journal.checks_for(documents) if check.question.lower() not in shown]
+        fresh = {check.id for check in unseen}
+        kept = [c for c in journal.checks("fact") if c.id not in fresh and c.question.lower() not in shown]
         attempt = len(journal.versions()) + 1
         beside = self._beside(documents, journal)
-        near = [check for check in old if check.document in beside][:_NEAR_CHECKS]
-        old = gate.sample(old, attempt)
+        near = sorted((c for c in kept if c.document in beside), key=lambda c: -beside[c.document])[:_NEAR_CHECKS]
+        old = gate.sample([*kept, *journal.checks("user")], attempt)
         learned = journal.when_learned([check.id for check in old])
+        questions = gate.Questions(unseen, old, journal.checks("general"), near, learned)
         serving = {str(live or ""), ""}  # of other versions nothing will be wanted again
         asked = {key: said for key, said in self._held.get("asked of versions", {}).items() if key[0] in serving}
         self._held["asked of versions"] = asked
-        general = journal.checks("general")
-        return gate.judge(learner, new, old, general, live, candidate, say, learned, asked, near, attempt)
+        return gate.judge(learner, questions, live, candidate, say, asked, attempt)
 
-    def _beside(self, documents: Sequence[str], journal: Journal) -> set[str]:
-        """The documents remembered whose sentences stand nearest to those of *documents*."""
+    def _beside(self, documents: Sequence[str], journal: Journal) -> dict[str, float]:
+        """The documents remembered that have a sentence near one of *documents*, and how near (cosine)."""
         index, told = self._index(journal)
         said = {
             f"{e.title}. {e.fact}" for name in documents for e, _ in journal.edits_of(name) if e.origin == "verbatim"
         }
         found = index.near(self.embedder.embed(sorted(said)), 2) if len(index) and said else []
-        return {told[name].document for hits in found for name, _ in hits} - set(documents)
+        out: dict[str, float] = {}
+        for name, likeness in (hit for hits in found for hit in hits if hit[1] >= _NEAR):
+            document = told[name].document
+            if document not in documents:
+                out[document] = max(likeness, out.get(document, 0.0))
+        return out
 
     def token_share(
         self, examples: Sequence[Example], rows: Sequence[SelfEdit], learner: Learner, log: dict[str, Any]

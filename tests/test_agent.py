@@ -163,6 +163,37 @@ def test_a_newer_text_of_the_same_name_takes_the_place_of_the_older(agent: SealA
     assert "1904" in agent.ask("When did a flood break the wheel of Alder Mill?").text
 
 
+def test_a_text_that_changed_twice_before_it_was_learned_is_still_told_apart_from_the_first(agent: SealAgent) -> None:
+    """The text between was never learned; what the weights hold is the first one's."""
+    named = MILL.model_copy(update={"external_id": "mill"})
+    agent.observe(named)
+    agent.consolidate()
+    for year in ("1866", "1858"):
+        last = named.model_copy(update={"text": MILL.text.replace("1871", year)})
+        agent.observe(last)
+
+    contrast = [edit for edit, _ in agent.journal.edits_of(last.id) if edit.style == "contrast"]
+
+    assert contrast
+    assert all("1858" in edit.completion for edit in contrast)
+    assert {edit.document for edit in agent.journal.waiting()} == {last.id}
+
+
+def test_no_check_asks_what_was_trained(agent: SealAgent) -> None:
+    """Not in this document, not in any: by the questions themselves, when the gate sits."""
+    agent.observe(MILL)
+    asked = agent.journal.checks_for([MILL.id])
+    row = next(edit for edit in agent.journal.waiting() if edit.prompt)
+    shown = asked[0].model_copy(update={"id": "c0", "question": row.prompt.upper()})
+    agent.journal.add_checks([shown])
+
+    report = agent.consolidate().report
+
+    assert report
+    assert {check.id for check in asked} <= {result.check for result in report.results}
+    assert shown.id not in {result.check for result in report.results}
+
+
 def test_what_is_held_is_never_trained_until_it_is_released(agent: SealAgent) -> None:
     held = agent.observe(ORDERS)
     assert held.decision.action == "hold"

@@ -9,7 +9,7 @@ import pytest
 
 from seal_agent.editing import asking, contrast, proving, room, spans, styles
 from seal_agent.parts import Passage
-from seal_agent.records import Memory, SelfEdit
+from seal_agent.records import Check, Memory, SelfEdit
 
 PASSAGE = Passage(
     "d1",
@@ -340,7 +340,7 @@ def test_what_an_older_text_was_asked_is_asked_again_with_the_new_answer() -> No
     was = contrast.changed(taught, [PASSAGE])
     (again,) = contrast.contrast(taught, was, PASSAGE)
 
-    assert was == {PASSAGE.sentences[0]: OLDER}
+    assert was == {PASSAGE.sentences[0]: [OLDER]}
     assert (again.document, again.prompt) == ("d1", "When was Alder Mill started?")
     assert again.completion == again.fact == PASSAGE.sentences[0]
 
@@ -349,8 +349,65 @@ def test_a_question_that_names_the_old_value_is_not_asked_again() -> None:
     """It presupposes what is no longer so."""
     taught = [earlier("When was Alder Mill started?", OLDER), earlier("What was started by Ada Finch?", OLDER)]
 
-    edits, _ = room.write([PASSAGE], {"facts": styles.facts}, Scribe(), embed, 0, taught)
+    edits, _ = room.write([PASSAGE], {"facts": styles.facts}, Scribe(), embed, 0, room.Earlier(taught))
 
     by_prompt = {edit.prompt: edit.refused for edit in edits if edit.style == "contrast"}
     assert by_prompt["When was Alder Mill started?"] == ""
     assert "Ada" in by_prompt["What was started by Ada Finch?"]
+
+
+def test_a_sentence_that_stands_in_both_texts_takes_no_others_place() -> None:
+    """What was withdrawn reads like what stayed; its questions must not be answered with that."""
+    withdrawn = "Alder Mill was started in 1902 by Tobias Renn."
+    taught = [earlier("When was the bakery started?", withdrawn), earlier("When?", PASSAGE.sentences[0])]
+
+    assert contrast.changed(taught, [PASSAGE]) == {}
+
+
+def test_two_sentences_do_not_take_the_place_of_one() -> None:
+    """The more alike of them does."""
+    nearer, other = "Alder Mill was started in 1866 by Tobias Renn.", "Alder Mill was started in 1840 by a monk."
+    taught = [earlier("When?", other), earlier("When, then?", nearer)]
+
+    assert contrast.changed(taught, [PASSAGE]) == {PASSAGE.sentences[0]: [nearer]}
+
+
+def test_no_wording_that_an_older_text_was_learned_with_is_kept_back() -> None:
+    """It was shown, whatever was said then; nor is one that another sentence is taught with."""
+    writer = Scribe("started Alder Mill in 1871?", "ground barley for the brewers?", "owns it, if not Marta?")
+    kinds = {"facts": styles.facts, "asked": styles.asked, "questions": styles.questions}
+    _, before = room.write([PASSAGE], kinds, writer, embed, seed=0)
+    shown = [earlier(check.question, PASSAGE.sentences[1]) for check in before]
+
+    _, checks = room.write([PASSAGE], kinds, writer, embed, 0, room.Earlier(shown))
+
+    assert before
+    assert not {check.question for check in before} & {check.question for check in checks}
+    twice = [row(prompt=f"Who started Alder Mill in 1871{end}?") for end in ("", " at last")]
+    kept = room.reserve(twice, 0, None, {twice[0].prompt.lower()})
+    assert [edit.prompt for edit in kept if edit.reserved] == [twice[1].prompt]
+
+
+def test_what_an_older_text_kept_back_is_asked_of_the_newer_with_the_new_answer() -> None:
+    """Never trained, neither then nor now: the fairest question about what changed."""
+    question = "In which year did somebody start Alder Mill?"
+    old = Check(id="c0", kind="fact", question=question, gold="1866", answer=OLDER, document="d0")
+    before = room.Earlier([earlier("When was Alder Mill started?", OLDER)], [old])
+
+    edits, checks = room.write([PASSAGE], {"facts": styles.facts}, Scribe(), embed, 0, before)
+
+    (again,) = [check for check in checks if check.question == question]
+    assert again.document == "d1"
+    assert again.gold in PASSAGE.sentences[0]
+    assert again.gold not in OLDER
+    assert question not in {edit.prompt for edit in edits}
+
+
+def test_no_fact_is_left_with_too_few_questions_by_second_wordings() -> None:
+    """Thirteen questions about one fact: one is kept back, twelve teach it."""
+    rows = [row(prompt=f"Who started Alder Mill in 1871, asked {n} times?", style="questions") for n in range(13)]
+
+    assert sum(edit.reserved for edit in room.reserve(rows, seed=0)) == 1
+    assert (
+        sum(edit.reserved for edit in room.reserve([*rows, row(prompt="Who started it?", style="questions")], 0)) == 2
+    )

@@ -205,6 +205,25 @@ def test_what_it_had_pushed_out_stands_again(tmp_path: Path) -> None:
     assert "Marta Vell" in agent.ask("Who keeps Anstrow Light?").text
 
 
+def test_what_a_name_said_before_is_known_anew_without_what_it_said_between(tmp_path: Path) -> None:
+    """D pushed X out, and B came after it: without D, B takes the place of X, and what was asked about X is asked of B."""
+
+    def mill(text: str, name: str) -> Act:
+        return read(MILL.model_copy(update={"text": text, "external_id": name}))
+
+    x, b = MILL.text, MILL.text.replace("1871", "1866")
+    d = "Alder Mill was built in 1822 by Oda Ferring. Its roof is thatched with heather. The mill stores cider for farms."
+    acts = [mill(x, "mill"), learn, mill(d, "mill"), mill(x, "archive"), mill(b, "mill"), learn]
+    agent, control = lived(tmp_path / "forgot", acts), lived(tmp_path / "control", [*acts[:2], *acts[3:]])
+    (forgotten,) = [document for document in agent.journal.everything() if document.text == d]
+
+    agent.forget(forgotten.id)
+
+    assert told(agent) == told(control)
+    assert weights(agent) == weights(control)
+    assert any(edit.style == "contrast" for edit, _ in agent.journal.edits_of(Document(text=b).id))
+
+
 def test_what_is_asked_meanwhile_is_not_lost(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """A document that comes while the home lives through its calls again is lived through as well."""
     agent = make()

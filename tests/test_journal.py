@@ -207,6 +207,43 @@ def test_a_change_taken_back_brings_the_old_lesson_back(journal: Journal) -> Non
     assert journal.documents() == [MILL]
 
 
+def test_what_a_change_taught_otherwise_is_learned_again_when_it_is_taken_back(journal: Journal) -> None:
+    """Told twice over between two consolidations it ends as it stood: the weights have learned nothing since."""
+    for run, document in (("r1", MILL), ("r2", MILL_2)):
+        learn(journal, document)
+        consolidate(journal, run)
+    assert journal.waiting_count() == 0
+
+    journal.attest(MILL)
+    assert [row.document for row in journal.waiting()] == [MILL.id]
+
+    journal.attest(MILL_2)
+    assert journal.waiting_count() == 0
+    assert journal.verify() == []
+
+
+def test_all_that_a_name_has_said_is_known_though_none_of_it_stands(journal: Journal) -> None:
+    """Learned, changed, and changed again before the change was learned: the weights still hold the first text."""
+    learn(journal, MILL)
+    consolidate(journal, "r1")
+    learn(journal, MILL_2)
+    third = MILL.model_copy(update={"text": "Alder Mill opened in 1880."})
+
+    assert journal.replaced_by(third) == [MILL_2.id]
+    assert journal.told_before(third) == sorted([MILL.id, MILL_2.id])
+    assert {memory.document for memory in journal.taught_by(journal.told_before(third))} == {MILL.id}
+    assert journal.told_before(LAMP) == []
+
+
+def test_a_state_knows_what_a_name_has_said(journal: Journal) -> None:
+    """Decisions and rows rest on it: a home that forgets must not take them over from another past."""
+    before = journal.state_for(MILL_2)
+    learn(journal, MILL)
+
+    assert journal.state_for(LAMP) == journal.state()
+    assert journal.state_for(MILL_2) != before == journal.state()
+
+
 def test_documents_without_a_name_supersede_nothing(journal: Journal) -> None:
     for text in ("one", "two"):
         learn(journal, Document(text=text))
@@ -466,7 +503,7 @@ def test_the_file_itself_allows_one_live_version_and_legal_moves_only(journal: J
             " FROM versions WHERE number = 2"
         )
     with pytest.raises(sqlite3.IntegrityError, match="cannot move"):
-        db.execute("UPDATE edits SET state = 'waiting' WHERE state = 'learned'")
+        db.execute("UPDATE edits SET state = 'claimed' WHERE state = 'learned'")
 
 
 # Events, transactions, the file

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from seal_agent.judging import gate, grading, statistics
-from seal_agent.records import Check
+from seal_agent.records import Check, GateReport
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,11 @@ OLD = [Check(id=f"o{i}", kind="fact", question=f"old {i}?", gold="yes", answer="
 GENERAL = [Check(id=f"g{i}", kind="general", question=f"general {i}?", gold="", answer="so") for i in range(12)]
 
 
+def judged(table: dict[Any, Any], questions: gate.Questions, live: Path | None = LIVE, attempt: int = 1) -> GateReport:
+    """The gate's report on the candidate of *table*."""
+    return gate.judge(Scripted(table), questions, live, CANDIDATE, attempt=attempt)  # type: ignore[arg-type] - a script
+
+
 def verdict(new: float, old: float, general: float, loss: float = 0.0, wrong: float = 2.0) -> str:
     """
     The gate's outcome for a candidate that answers these shares; *loss* is added to every general loss, *wrong* is that of
@@ -82,7 +88,7 @@ def verdict(new: float, old: float, general: float, loss: float = 0.0, wrong: fl
         return said | {c.question: ("so", 1.0 + rise + i / 1000) for i, c in enumerate(GENERAL)}
 
     table = {None: know(0, 0, 0), LIVE: know(0, 1, 0), CANDIDATE: know(new, old, general + loss)}
-    return gate.judge(Scripted(table), NEW, OLD, GENERAL, LIVE, CANDIDATE).outcome  # type: ignore[arg-type] - a script
+    return judged(table, gate.Questions(NEW, OLD, GENERAL)).outcome
 
 
 def test_a_candidate_that_learned_and_lost_nothing_is_accepted() -> None:
@@ -120,7 +126,7 @@ def test_likelihood_without_answers_is_not_enough(right: int, of: int, outcome: 
     said = {check.question: ("yes" if number < right else "no", 0.1) for number, check in enumerate(NEW[:of])}
     table = {None: {check.question: ("no", 3.0) for check in NEW[:of]}, CANDIDATE: said}
 
-    report = gate.judge(Scripted(table), NEW[:of], [], [], None, CANDIDATE)  # type: ignore[arg-type] - a script
+    report = judged(table, gate.Questions(NEW[:of]), None)
 
     assert report.outcome == outcome
 
@@ -136,7 +142,7 @@ def test_losses_too_small_to_see_one_by_one_are_seen_in_their_sum(loss: float, m
     for lost in range(1, 13):
         table = {None: right[0], LIVE: right[taken], CANDIDATE: right[lost]}
         learned = {check.id: (True, 0.1) for check in OLD}
-        report = gate.judge(Scripted(table), [], OLD, [], LIVE, CANDIDATE, learned=learned)  # type: ignore[arg-type] - a script
+        report = judged(table, gate.Questions(old=OLD, learned=learned))
         if any(finding.verdict == "fail" and "old facts" in finding.name for finding in report.findings):
             break
         taken = lost
@@ -159,7 +165,7 @@ def test_too_few_checks_are_undecided() -> None:
     table = {None: {}, CANDIDATE: {}}
     for adapter, answer in ((None, ("no", 2.0)), (CANDIDATE, ("yes", 0.1))):
         table[adapter] = {check.question: answer for check in NEW[:3]}
-    report = gate.judge(Scripted(table), NEW[:3], [], [], None, CANDIDATE)  # type: ignore[arg-type] - a script
+    report = judged(table, gate.Questions(NEW[:3]), None)
 
     assert report.outcome == "undecided"
     assert "5" in report.reason
@@ -178,7 +184,7 @@ def test_what_a_version_answered_before_is_not_asked_again() -> None:
 
     learner, asked = Counted(dict.fromkeys((None, LIVE, CANDIDATE, other), known)), gate.Asked()
     reports = [
-        gate.judge(learner, NEW, OLD, GENERAL, LIVE, candidate, asked=asked)  # type: ignore[arg-type] - a script
+        gate.judge(learner, gate.Questions(NEW, OLD, GENERAL), LIVE, candidate, asked=asked)  # type: ignore[arg-type] - a script
         for candidate in (CANDIDATE, other)
     ]
 
@@ -202,6 +208,7 @@ def test_a_sample_is_as_large_as_its_level_demands() -> None:
 
     assert 0.005 < sum(seen) / 4000 <= 0.027
     assert statistics.sample_size(8, 0.15, lambda n: 1, 0.001) == 8
+    assert statistics.sample_size(300, 0.15, lambda n: n // 20, 0.02, 2 * size) >= 2 * size
     assert statistics.sample_size(0, 0.15, lambda n: 1, 0.02) == 0
 
 
@@ -211,9 +218,9 @@ def test_later_attempts_ask_more_old_facts_and_never_only_the_same() -> None:
     samples = [[check.id for check in gate.sample(old, attempt)] for attempt in (1, 2, 30)]
 
     assert len(samples[0]) < len(samples[1]) < len(samples[2]) < 300
-    assert not set(samples[0]) >= set(samples[1])
+    assert not set(samples[0]) <= set(samples[1])
     assert all(len(set(one)) == len(one) for one in samples)
-    assert max(b - a for a, b in pairwise(int(name[1:]) for name in samples[0])) <= 600 / len(samples[0]) + 1
+    assert max(b - a for a, b in pairwise(int(name[1:]) for name in samples[0])) <= 2 * 600 / len(samples[0]) + 1
     assert gate.sample(old[:9], 1) == old[:9]
 
 
@@ -224,7 +231,7 @@ def test_of_many_old_facts_no_more_are_asked_than_it_takes_to_see_a_catastrophe(
     live = {c.question: ("yes", 0.1) for c in many}
     after = {c.question: ("no", 2.0) if i % 4 == 0 and i < 4 * lost else ("yes", 0.1) for i, c in enumerate(many)}
 
-    report = gate.judge(Scripted({None: live, LIVE: live, CANDIDATE: after}), [], many, [], LIVE, CANDIDATE)  # type: ignore[arg-type] - a script
+    report = judged({None: live, LIVE: live, CANDIDATE: after}, gate.Questions(old=many))
 
     finding = next(f for f in report.findings if f.name == "old facts, against the live version")
     assert (finding.n, finding.verdict) == (questions, "fail" if lost else "pass")
@@ -237,7 +244,7 @@ def test_what_stands_nearest_to_the_new_facts_is_looked_at_by_itself() -> None:
     after = live | {c.question: ("yes", 0.1) for c in NEW} | {c.question: ("no", 2.0) for c in OLD[:3]}
     table = {None: live, LIVE: live, CANDIDATE: after}
 
-    report = gate.judge(Scripted(table), NEW, many, [], LIVE, CANDIDATE, near=OLD)  # type: ignore[arg-type] - a script
+    report = judged(table, gate.Questions(NEW, many, near=OLD))
 
     assert [f.name for f in report.findings if f.verdict == "fail"] == ["old facts nearest to the new ones"]
 
@@ -250,7 +257,7 @@ def test_the_more_was_tried_the_more_must_be_shown(attempt: int, outcome: str) -
     after |= {c.question: ("so", 1.07 + (i - 6) / 100) for i, c in enumerate(GENERAL)}
     table = {None: live, CANDIDATE: after}
 
-    report = gate.judge(Scripted(table), NEW, [], GENERAL, None, CANDIDATE, attempt=attempt)  # type: ignore[arg-type] - a script
+    report = judged(table, gate.Questions(NEW, general=GENERAL), None, attempt)
 
     assert report.outcome == outcome
     assert ("checks would show" in report.reason) == (outcome == "undecided")

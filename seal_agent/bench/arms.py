@@ -21,6 +21,7 @@ from seal_agent import agent as agents
 from seal_agent.errors import SealError
 from seal_agent.judging.quiz import Asked
 from seal_agent.learning import embedded
+from seal_agent.parts import Say
 from seal_agent.records import Answer, Document
 from seal_agent.remembering.index import Index
 
@@ -31,8 +32,6 @@ _SEAL = (
     "Let's read the following passage and produce a list of implications derived directly or indirectly from the content."
     "\n\nPassage:\n{}\n\nImplications:\n"
 )
-
-Say = Callable[[str, float], None]
 
 
 class Arm(Protocol):

@@ -19,9 +19,8 @@ from typing import Any
 from seal_agent import agent as agents
 from seal_agent.judging.quiz import quiz
 from seal_agent.judging.statistics import paired_interval
+from seal_agent.parts import Say
 from seal_agent.records import Document
-
-Say = Callable[[str, float], None]
 
 UNWRITTEN = ("facts", "asked", "interview")  # the styles without a row that the model wrote
 _GENERAL = 260  # of the 300 general questions, spread evenly: enough that the base is right on 120 and more

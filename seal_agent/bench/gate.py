@@ -15,17 +15,21 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from seal_agent.journal import adapters
-from seal_agent.judging.gate import judge, sample
+from seal_agent.judging.gate import Questions, judge, sample
 from seal_agent.judging.statistics import interval
 from seal_agent.records import Check
 
-NEW, OLD, GENERAL = 16, 200, 52  # checks of each kind there are; of the old ones the gate asks a sample
+NEW, OLD, GENERAL = 16, 200, 120  # checks of each kind there are; of the old ones the gate asks a sample
 _NEAR = 20  # of the old ones those nearest to the new
-_STEPS, _LOSS = 20, 0.019  # the ratchet: so many candidates in a row, each of which loses this share of old answers
-_NOISE = 0.08  # nats per token by which a general answer's loss differs from seed to seed
+# The ratchet: so many candidates in a row, each of which loses this share of old answers, and so many nats of general ones.
+_STEPS, _LOSS, _DRIFT = 20, 0.019, 0.008
+# Nats per token, as in the stream's reports: how far the live version's general answers are from the base's, by how much that
+# differs from answer to answer, and what one more consolidation changes.
+_AFAR, _SPREAD, _NOISE = 0.04, 0.15, 0.08
 _RIGHT = "right"
 
 Draw = random.Random
@@ -80,6 +84,15 @@ def _taught(draw: Draw, before: Answers, kind: str, share: float, recited: bool 
     return out
 
 
+def _wandered(draw: Draw, before: Answers, drift: float, spread: float) -> Answers:
+    """General answers less likely by *drift*, each by more or less."""
+    general = {check.id for check in _CHECKS["general"]}
+    return {
+        name: (right, loss + drift + draw.gauss(0.0, spread)) if name in general else (right, loss)
+        for name, (right, loss) in before.items()
+    }
+
+
 def _forgot(draw: Draw, before: Answers, share: float, of: slice = slice(None)) -> Answers:
     """A *share* of the old answers that were right forgotten."""
     out = dict(before)
@@ -89,17 +102,13 @@ def _forgot(draw: Draw, before: Answers, share: float, of: slice = slice(None)) 
     return out
 
 
-def _jolted(draw: Draw, before: Answers, turned: float = 0.04, drift: float = 0.03) -> Answers:
+def _jolted(draw: Draw, before: Answers, turned: float = 0.04, drift: float = 0.02) -> Answers:
     """What any training does: a few answers turn by a hair, losses move a little, those of general answers by *drift*."""
-    out = {}
-    for kind, checks in _CHECKS.items():
-        for check in checks:
-            right, loss = before[check.id]
-            if kind == "general":
-                out[check.id] = False, loss + drift + draw.gauss(0.0, _NOISE)
-            else:
-                turns = loss < 0.5 and draw.random() < turned
-                out[check.id] = right != turns, max(0.0, loss + draw.gauss(0.0, 0.1 if turns else 0.02))
+    out = _wandered(draw, before, drift, _NOISE)
+    for check in (*_CHECKS["new"], *_CHECKS["old"]):
+        right, loss = before[check.id]
+        turns = loss < 0.5 and draw.random() < turned
+        out[check.id] = right != turns, max(0.0, loss + draw.gauss(0.0, 0.1 if turns else 0.02))
     return out
 
 
@@ -117,8 +126,8 @@ _KINDS: dict[str, Callable[[Draw, Answers], Answers]] = {
     "learns, loses half of what is nearest": lambda draw, live: _jolted(
         draw, _forgot(draw, _taught(draw, live, "new", 0.6), 0.5, slice(_NEAR))
     ),
-    "learns, general answers worse by 0.15 nats": lambda draw, live: _jolted(
-        draw, _taught(draw, live, "new", 0.6), drift=0.15
+    "learns, general answers 0.15 nats from the base": lambda draw, live: _jolted(
+        draw, _taught(draw, live, "new", 0.6), drift=0.15 - _AFAR
     ),
     "loss not finite": lambda draw, live: dict.fromkeys(live, (False, math.nan)),
     "better: 40 % of the new": lambda draw, live: _jolted(draw, _taught(draw, live, "new", 0.4)),
@@ -132,17 +141,22 @@ def run(times: int = 200, seed: int = 0) -> dict[str, Any]:
     candidates = {name: _tried(name, times, seed) for name in _KINDS}
     candidates |= _damaged(times)
     ratchets = [_ratchet(Draw(f"ratchet {seed} {number}")) for number in range(times)]
-    lost = sorted(loss for _, loss in ratchets)
+    lost = sorted(loss for _, loss, _ in ratchets)
+    drifts = sorted(drift for *_, drift in ratchets)
     return {
         "candidates": candidates,
         "ratchet": {
             "n": times,
             "steps": _STEPS,
             "loss_per_step": _LOSS,
-            "accepted_mean": sum(steps for steps, _ in ratchets) / times,
+            "drift_per_step": _DRIFT,
+            "accepted_mean": sum(steps for steps, *_ in ratchets) / times,
             "lost_mean": sum(lost) / times,
             "lost_95": lost[math.ceil(0.95 * times) - 1],
             "unjudged_mean": 1 - (1 - _LOSS) ** _STEPS,
+            "drift_mean": sum(drifts) / times,
+            "drift_95": drifts[math.ceil(0.95 * times) - 1],
+            "drift_unjudged": _DRIFT * _STEPS,
         },
         "checks": {"new": NEW, "old": OLD, "general": GENERAL},
         "n": times,
@@ -154,8 +168,8 @@ def _verdict(given: Mapping[str, Answers], learned: Mapping[str, tuple[bool, flo
     table: Any = Table(given)
     new, everything, general = _CHECKS.values()
     old, near = sample(everything, attempt), everything[:_NEAR]
-    live, candidate = Path("live"), Path("candidate")
-    return judge(table, new, old, general, live, candidate, learned=learned, near=near, attempt=attempt).outcome
+    questions = Questions(new, old, general, near, learned)
+    return judge(table, questions, Path("live"), Path("candidate"), attempt=attempt).outcome
 
 
 def _tried(name: str, times: int, seed: int) -> dict[str, Any]:
@@ -164,17 +178,18 @@ def _tried(name: str, times: int, seed: int) -> dict[str, Any]:
     for number in range(times):
         draw = Draw(f"{name} {seed} {number}")
         base = _base(draw)
-        live = _taught(draw, base, "old", 0.7)
+        live = _wandered(draw, _taught(draw, base, "old", 0.7), _AFAR, _SPREAD)
         learned = {check.id: live[check.id] for check in _CHECKS["old"]}
         found[_verdict({"base": base, "live": live, "candidate": _KINDS[name](draw, live)}, learned)] += 1
     low, high = interval(found["accepted"], times)
     return {**found, "n": times, "low": low, "high": high, "worth": name in GOOD}
 
 
-def _ratchet(draw: Draw) -> tuple[int, float]:
+def _ratchet(draw: Draw) -> tuple[int, float, float]:
     """
-    Candidates in a row, each good at something new and each losing a little of the old: how many are accepted, and what
-    share of the old answers that were right is lost in the end. A refused candidate is tried again from another draw.
+    Candidates in a row, each good at something new and each losing a little of the old: how many are accepted, what share of
+    the old answers that were right is lost in the end, and how far (nats, median) general answers are from the base's then.
+    A refused candidate is tried again from another draw.
     """
     base = _base(draw)
     live = _taught(draw, base, "old", 0.7)
@@ -182,11 +197,14 @@ def _ratchet(draw: Draw) -> tuple[int, float]:
     accepted = 0
     for attempt in range(1, _STEPS + 1):
         fresh = {**live, **{check.id: base[check.id] for check in _CHECKS["new"]}}
-        candidate = _forgot(draw, _taught(draw, fresh, "new", 0.6), _LOSS)
+        candidate = _wandered(
+            draw, _forgot(draw, _taught(draw, fresh, "new", 0.6), _LOSS), _DRIFT, _SPREAD / _STEPS**0.5
+        )
         if _verdict({"base": base, "live": fresh, "candidate": candidate}, learned, attempt) == "accepted":
             accepted, live = accepted + 1, candidate
     had = [name for name, (right, _) in learned.items() if right]
-    return accepted, sum(not live[name][0] for name in had) / max(1, len(had))
+    lost = sum(not live[name][0] for name in had) / max(1, len(had))
+    return accepted, lost, median(live[check.id][1] - base[check.id][1] for check in _CHECKS["general"])
 
 
 def _damaged(times: int) -> dict[str, dict[str, Any]]:
@@ -242,6 +260,7 @@ def told(result: dict[str, Any]) -> str:
     lines.append(
         f"{ratchet['steps']} candidates in a row that each lose {ratchet['loss_per_step']:.1%} of old answers: "
         f"{ratchet['accepted_mean']:.1f} accepted, {ratchet['lost_mean']:.1%} lost in the end "
-        f"(95 % of {ratchet['n']} rows of them: at most {ratchet['lost_95']:.1%}; without a gate {ratchet['unjudged_mean']:.1%})"
+        f"(95 % of {ratchet['n']} rows: at most {ratchet['lost_95']:.1%}; without a gate {ratchet['unjudged_mean']:.1%}), "
+        f"general answers {ratchet['drift_mean']:.3f} nats from the base's (without a gate {ratchet['drift_unjudged']:.2f})"
     )
     return "\n".join(lines)

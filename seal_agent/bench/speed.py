@@ -23,6 +23,7 @@ from seal_agent.bench import growth
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import SealError
 from seal_agent.learning import embedded
+from seal_agent.parts import Say
 
 _RATES = (1e-3, 2e-3, 4e-3)  # the common grid
 _EDITS = "edits-seal-round1-implications.json"
@@ -45,8 +46,6 @@ _LADDER: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lower blocks kept", ()),
 )
 _LASTING = {"does": "lasting", "times": 200, "at": [10, 50, 100, 200]}  # consolidations in one process
-
-Say = Callable[[str, float], None]
 
 
 def lessons(data: Path | None, count: int) -> list[list[str]]:

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from seal_agent.bench.arms import MAKERS, Arm, Say
+from seal_agent.bench.arms import MAKERS, Arm
 from seal_agent.bench.demo import corpus, general, items
 from seal_agent.errors import ConfigError
 from seal_agent.judging.quiz import Item, quiz, read
 from seal_agent.judging.statistics import paired_interval
+from seal_agent.parts import Say
 from seal_agent.records import Document
 from seal_agent.remembering import metrics
 

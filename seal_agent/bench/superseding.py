@@ -2,8 +2,8 @@
 Newer texts of documents that were learned: is the new value given, is the old one still, does what did not change stay?
 
 Promises: the questions asked of a document before and after are the same, and nobody else reads them; near misses are
-questions of the same kind about the same document whose answer did not change; nothing is routed to the base; a finished
-step is kept.
+questions of the same kind about the same document whose answer did not change; an answer is stale that gives the old value
+and not the new one; nothing is routed to the base; a finished step is kept.
 Does not promise: values that changed in other words than the older text's. The newer texts differ in five values each.
 """
 
@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from seal_agent.bench.arms import MAKERS, Arm, Say
+from seal_agent.bench.arms import MAKERS, Arm
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import ConfigError
 from seal_agent.judging.grading import correct
 from seal_agent.judging.quiz import Asked
 from seal_agent.judging.statistics import interval
+from seal_agent.parts import Say
 from seal_agent.records import Document
 
 ARMS = ("full", "store", "store_all")

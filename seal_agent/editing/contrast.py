@@ -2,7 +2,8 @@
 A newer text takes the place of an older one: what was asked about the old is asked again, with what is said now.
 
 Promises: an earlier question keeps its wording and gets the sentence that stands in the place of the one it was answered with;
-it is proved like any other row, so that one which names what the newer text does not is refused.
+a sentence that stands in both texts takes no other's place, and no two sentences take the place of one; the rows are proved
+like any other, so that one which names what the newer text does not is refused.
 Does not promise: anything for a sentence that was withdrawn and not replaced (what was learned of it is rehearsed no more), or
 for one that stands as it stood: the newer text teaches it with questions of its own.
 """
@@ -16,20 +17,27 @@ from seal_agent.parts import Passage
 from seal_agent.records import Memory, SelfEdit
 
 _SAME_PLACE = 0.5  # share of words two sentences have in common, in order, from which one stands in the other's place
+Was = Mapping[str, Sequence[str]]
+"""By sentence of the newer text, the sentences of older texts in whose place it stands."""
 
 
-def changed(earlier: Sequence[Memory], passages: Sequence[Passage]) -> dict[str, str]:
-    """Sentences of *passages* that say something else than the sentence of *earlier* rows in whose place they stand: that one."""
-    said = [sentence for passage in passages for sentence in passage.sentences]
-    found = {_successor(old, said): old for old in dict.fromkeys(memory.completion for memory in earlier)}
-    return {new: old for new, old in found.items() if new not in ("", old)}
+def changed(earlier: Sequence[Memory], passages: Sequence[Passage]) -> Was:
+    """Sentences of *passages* that say something else than a sentence of *earlier* rows did, and what these said."""
+    said = list(dict.fromkeys(sentence for passage in passages for sentence in passage.sentences))
+    found: dict[str, list[str]] = {}
+    for document in dict.fromkeys(memory.document for memory in earlier):
+        old = dict.fromkeys(memory.completion for memory in earlier if memory.document == document)
+        gone, new = [s for s in old if s not in said], [s for s in said if s not in old]
+        for before, now in _pairs(gone, new):
+            found.setdefault(now, []).append(before)
+    return found
 
 
-def contrast(earlier: Sequence[Memory], was: Mapping[str, str], passage: Passage) -> Iterator[SelfEdit]:
+def contrast(earlier: Sequence[Memory], was: Was, passage: Passage) -> Iterator[SelfEdit]:
     """The questions among *earlier* rows that a sentence of *passage* answers now; *was* says what stood in its place."""
     for sentence in passage.sentences:
         for memory in earlier:
-            if memory.prompt and memory.completion == was.get(sentence):
+            if memory.prompt and memory.completion in was.get(sentence, ()):
                 yield SelfEdit(
                     document=passage.document,
                     style="contrast",
@@ -41,7 +49,17 @@ def contrast(earlier: Sequence[Memory], was: Mapping[str, str], passage: Passage
                 )
 
 
-def _successor(old: str, said: Sequence[str]) -> str:
-    alike = [SequenceMatcher(None, old.split(), sentence.split(), autojunk=False).ratio() for sentence in said]
-    best = max(range(len(said)), key=alike.__getitem__, default=None)
-    return said[best] if best is not None and alike[best] >= _SAME_PLACE else ""
+def _pairs(gone: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Sentences that are *gone* and the *new* ones in their places, the most alike first, each once."""
+    alike = sorted(
+        (
+            (-SequenceMatcher(None, before.split(), now.split(), autojunk=False).ratio(), i, j)
+            for i, before in enumerate(gone)
+            for j, now in enumerate(new)
+        )
+    )
+    taken: set[tuple[str, int]] = set()
+    for likeness, i, j in alike:
+        if -likeness >= _SAME_PLACE and not taken & {("gone", i), ("new", j)}:
+            taken |= {("gone", i), ("new", j)}
+            yield gone[i], new[j]

@@ -1,9 +1,10 @@
 """
 From a document to proved rows, with wordings kept back for checking.
 
-Promises: a fact with questions to spare has one reserved before any other wording of it may be trained; a reserved
-question is never equal to a trained one; refused rows come back too, with their reasons; what an older text of the same name
-taught is asked again with the new answers.
+Promises: a fact with questions to spare has one reserved before any other wording of it may be trained, or more where there
+would be few checks; a reserved question is never equal to a trained one, of this text or of an older one of the same name;
+refused rows come back too, with their reasons; what the older text taught is asked again with the new answers, what it kept
+back for checking too.
 Does not promise: a check for every fact. One with few questions needs them all to be learned.
 """
 
@@ -11,10 +12,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from seal_agent.editing.contrast import changed, contrast
+from seal_agent.editing.contrast import Was, changed, contrast
 from seal_agent.editing.proving import Embed, prove
 from seal_agent.editing.spans import key_span
 from seal_agent.parts import Passage, Style, Writer
@@ -27,24 +28,47 @@ _SPARE = 5  # questions a fact must have before one of them is kept back,
 _CHECKS = 6  # unless the document would be left with fewer checks than this
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What older texts of the same name have taught, and what they kept back for checking."""
+
+    rows: Sequence[Memory] = ()
+    checks: Sequence[Check] = ()
+
+
 def write(
     passages: Sequence[Passage],
     styles: Mapping[str, Style],
     writer: Writer,
     embed: Embed,
     seed: int,
-    earlier: Sequence[Memory] = (),
+    earlier: Earlier = Earlier(),
 ) -> tuple[list[SelfEdit], list[Check]]:
-    """All rows of a document (proved and refused) and its checks; *earlier* is what the text it replaces has taught."""
-    edits: list[SelfEdit] = []
-    checks: list[Check] = []
-    was = changed(earlier, passages)
+    """All rows of a document (proved and refused) and its checks; *earlier* is of the texts it replaces."""
+    was = changed(earlier.rows, passages)
+    proved = [
+        _proved(passage, styles, writer, embed, seed, list(contrast(earlier.rows, was, passage)))
+        for passage in passages
+    ]
+    often = Counter(edit.prompt.lower() for rows in proved for edit in rows if edit.prompt and not edit.refused)
+    shown = {prompt for prompt, times in often.items() if times > 1} | {row.prompt.lower() for row in earlier.rows}
+    edits = [edit for rows in proved for edit in reserve(rows, seed, was, shown)]
+    taught = {edit.prompt.lower() for edit in edits if not edit.reserved}
+    checks = [_check(edit) for edit in edits if edit.reserved]
+    again = [check for check in _asked_again(passages, was, earlier.checks) if check.question.lower() not in taught]
+    return edits, [*checks, *again]
+
+
+def _asked_again(passages: Sequence[Passage], was: Was, checks: Sequence[Check]) -> Iterator[Check]:
+    """*checks* of older texts with what must be recalled now."""
     for passage in passages:
-        again = list(contrast(earlier, was, passage))
-        kept = reserve(_proved(passage, styles, writer, embed, seed, again), seed, was)
-        edits += kept
-        checks += [_check(edit) for edit in kept if edit.reserved]
-    return edits, checks
+        for sentence in passage.sentences:
+            for check in checks:
+                old = next((said for said in was.get(sentence, ()) if told(passage.title, said) == check.answer), "")
+                gold = key_span(sentence, f"{check.question} {passage.title} {old}") if old else ""
+                if gold:
+                    answer = told(passage.title, sentence)
+                    yield _kept_back(passage.document, check.question, gold, answer)
 
 
 def _proved(
@@ -79,33 +103,41 @@ def told(title: str, sentence: str) -> str:
     return sentence if not title or sentence.lower().startswith(title.lower()) else f"{title}: {sentence}"
 
 
-def reserve(edits: Sequence[SelfEdit], seed: int, was: Mapping[str, str] | None = None) -> list[SelfEdit]:
+def reserve(
+    edits: Sequence[SelfEdit], seed: int, was: Was | None = None, shown: Collection[str] = ()
+) -> list[SelfEdit]:
     """
     Mark proved questions as reserved, and give them the span that must be recalled: one of each fact, and second ones of
     facts rich in questions where a passage, or what changed in it, would be left with too few to judge by. *was* says in
-    whose place a fact stands: what must be recalled of it is what that one did not say.
+    whose place a fact stands: what must be recalled of it is what that one did not say. None is among those *shown*.
     """
     was = was or {}
-    order, asked = random.Random(seed), _asked(edits)
+    order, left = random.Random(seed), _asked(edits)
     facts = list(dict.fromkeys(edit.fact for edit in edits))
-    richest = [fact for fact, _ in asked.most_common(_CHECKS)]
+    richest = [fact for fact, _ in left.most_common(_CHECKS)]
+    wanted = [fact for fact in facts if fact in was] or facts
     chosen: dict[str, str] = {}
 
     def keep_back(fact: str) -> bool:
         for style in _CHECKABLE:
             options = [e for e in edits if e.fact == fact and e.style == style and not e.refused and _gold(e, was)]
-            if free := [edit.id for edit in options if edit.id not in chosen]:
+            if free := [e.id for e in options if e.id not in chosen and e.prompt.lower() not in shown]:
                 chosen[order.choice(free)] = fact
+                left[fact] -= 1
                 return True
         return False
 
     for fact in facts:
-        if asked[fact] >= _SPARE or (asked[fact] >= 2 and fact in richest):  # else all are needed to teach it
+        if left[fact] >= _SPARE or (left[fact] >= 2 and fact in richest):  # else all are needed to teach it
             keep_back(fact)
-    wanted = [fact for fact in facts if fact in was] or facts
-    rich = [fact for fact in wanted if asked[fact] > _TAUGHT]
-    while rich and sum(fact in wanted for fact in chosen.values()) < _CHECKS:
-        rich = [fact for fact in rich if keep_back(fact)]
+    rich = set(wanted)
+    while sum(fact in wanted for fact in chosen.values()) < _CHECKS:
+        rich = {fact for fact in rich if left[fact] > _TAUGHT}
+        if not rich:
+            break
+        richest_left = max(rich, key=lambda fact: (left[fact], -facts.index(fact)))
+        if not keep_back(richest_left):
+            rich.remove(richest_left)
     return [
         edit.model_copy(update={"reserved": True, "gold": _gold(edit, was)})
         if edit.id in chosen and not edit.refused
@@ -114,16 +146,14 @@ def reserve(edits: Sequence[SelfEdit], seed: int, was: Mapping[str, str] | None 
     ]
 
 
-def _gold(edit: SelfEdit, was: Mapping[str, str]) -> str:
-    return key_span(edit.fact, f"{edit.prompt} {edit.title} {was.get(edit.fact, '')}")
+def _gold(edit: SelfEdit, was: Was) -> str:
+    return key_span(edit.fact, " ".join([edit.prompt, edit.title, *was.get(edit.fact, ())]))
 
 
 def _check(edit: SelfEdit) -> Check:
-    return Check(
-        id=content_id("c", edit.document, edit.prompt, edit.gold),
-        kind="fact",
-        question=edit.prompt,
-        gold=edit.gold,
-        answer=told(edit.title, edit.completion),
-        document=edit.document,
-    )
+    return _kept_back(edit.document, edit.prompt, edit.gold, told(edit.title, edit.completion))
+
+
+def _kept_back(document: str, question: str, gold: str, answer: str) -> Check:
+    key = content_id("c", document, question, gold)
+    return Check(id=key, kind="fact", question=question, gold=gold, answer=answer, document=document)

@@ -191,7 +191,20 @@ CREATE TABLE calls (
 );
 """
 
-MIGRATIONS: dict[str, str] = {"m001_first": M001_FIRST, "m002_calls": M002_CALLS}
+M003_AGAIN = """
+-- What a restored document taught, and another text has taught otherwise since, waits once more.
+DROP TRIGGER edits_move;
+CREATE TRIGGER edits_move BEFORE UPDATE OF state ON edits
+WHEN OLD.state || '>' || NEW.state NOT IN (
+    'waiting>claimed', 'waiting>superseded', 'claimed>learned', 'claimed>waiting', 'claimed>aside',
+    'claimed>superseded', 'aside>superseded', 'reserved>superseded',
+    'superseded>waiting', 'superseded>reserved', 'learned>waiting'
+)
+BEGIN SELECT RAISE(ABORT, 'an edit cannot move between these states'); END;
+CREATE INDEX calls_by_name ON calls (source, external_id);
+"""
+
+MIGRATIONS: dict[str, str] = {"m001_first": M001_FIRST, "m002_calls": M002_CALLS, "m003_again": M003_AGAIN}
 """Name -> script, in order. A released script is never edited; the next change gets the next name."""
 
 

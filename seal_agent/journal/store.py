@@ -59,6 +59,7 @@ Vectored = tuple[Memory, bytes | None]
 
 Edits = Sequence[SelfEdit]
 Checks = Sequence[Check]
+_CHECK, _MEMORY = "id, kind, question, gold, answer, document", "id, kind, prompt, completion, document, title"
 Study = tuple[Decision, Edits, Checks]
 """What became of a document: the decision, the rows written from it, its checks."""
 
@@ -132,8 +133,8 @@ class Journal:
     ) -> Receipt:
         """Replace the decision on a held or released document, and all that followed from it, in *state*."""
         with self.transaction():
-            if (state := self._state(document.id)) not in ("held", "released"):
-                raise SealError(f"{document.id} is {state}; only what is held is decided on again")
+            if (stands := self._state(document.id)) not in ("held", "released"):
+                raise SealError(f"{document.id} is {stands}; only what is held is decided on again")
             self._db.write("DELETE FROM edits WHERE document = ?", document.id)
             self._db.write("DELETE FROM checks WHERE document = ?", document.id)
             crashpoint("redecide.cleared")
@@ -208,11 +209,8 @@ class Journal:
     def study_of(self, document_id: str) -> Study:
         """The last decision on a document with every row and check that came of it, superseded or not."""
         decision = self._db.read("SELECT decision FROM documents WHERE id = ?", document_id)[0][0]
-        checks = self._db.read(
-            "SELECT id, kind, question, gold, answer, document FROM checks WHERE document = ? ORDER BY seq", document_id
-        )
         edits = [edit for edit, _ in self.edits_of(document_id)]
-        return Decision.model_validate(json.loads(decision)), edits, [_check(row) for row in checks]
+        return Decision.model_validate(json.loads(decision)), edits, self.checks_of([document_id])
 
     def quarantine(self) -> list[Receipt]:
         """Receipts of what is held (their decisions say why) or was released but not yet decided on again."""
@@ -234,15 +232,57 @@ class Journal:
         """*document* is what its name says now: it stands (again), and what the name said before does not."""
         said = (document.id, document.source, document.external_id)
         self._db.write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said)
-        if self._state(document.id) == "superseded":
+        if restored := self._state(document.id) == "superseded":
             self._restore(document.id, decision.action)
         if decision.action != "hold":  # what is not trusted must not push out what is
             self._supersede(document.id, document.source, document.external_id)
+        if restored:
+            self._learn_again(document)
         crashpoint("record.attested")
 
     def replaced_by(self, document: Document) -> list[str]:
-        """Ids of the documents in whose place *document* comes: what its name has said until now."""
-        return self._named(document.source, document.external_id, document.id)
+        """Ids of the documents in whose place *document* comes: what its names have said until now."""
+        found = [old for source, name in self._names(document) for old in self._named(source, name, document.id)]
+        return list(dict.fromkeys(found))
+
+    def told_before(self, document: Document) -> list[str]:
+        """Ids of all documents that the names of *document* have said and that stand no more once it does."""
+        replaced = self.replaced_by(document)
+        found = [
+            row[0]
+            for source, name in self._names(document)
+            for row in self._db.read(
+                "SELECT DISTINCT id FROM calls JOIN documents ON documents.id = calls.document"
+                " WHERE calls.source = ? AND calls.external_id = ? AND id != ? AND documents.state = 'superseded'",
+                source,
+                name,
+                document.id,
+            )
+        ]
+        return sorted({*replaced, *found})
+
+    def taught_by(self, document_ids: Sequence[str]) -> list[Memory]:
+        """What the live version and its ancestors learned from these documents, whether they stand or not."""
+        rows = self._db.read(
+            f"SELECT {_MEMORY} FROM memories WHERE seq IN (SELECT min(seq) FROM memories"
+            " WHERE document IN (SELECT value FROM json_each(?)) AND version IN (SELECT number FROM ancestry)"
+            " GROUP BY id) ORDER BY seq",
+            json.dumps(list(document_ids)),
+        )
+        return [_memory(row) for row in rows]
+
+    def checks_of(self, document_ids: Sequence[str]) -> list[Check]:
+        """The checks of these documents, whether they stand or not."""
+        rows = self._db.read(
+            f"SELECT {_CHECK} FROM checks WHERE document IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            json.dumps(list(document_ids)),
+        )
+        return [_check(row) for row in rows]
+
+    def _names(self, document: Document) -> list[tuple[str, str]]:
+        """Under which names *document* is said: as it comes now, and as it came before."""
+        said = self._db.read("SELECT source, external_id FROM attestations WHERE document = ?", document.id)
+        return sorted({(source, name) for source, name in (*said, (document.source, document.external_id)) if name})
 
     def _named(self, source: str, name: str, but: str) -> list[str]:
         rows = self._db.read(
@@ -252,10 +292,10 @@ class Journal:
             name,
             but,
         )
-        return [row[0] for row in rows] if name else []
+        return [row[0] for row in rows]
 
     def _supersede(self, by: str, source: str, name: str) -> None:
-        for old in self._named(source, name, by):
+        for old in self._named(source, name, by) if name else ():
             self._db.write("UPDATE documents SET state = 'superseded' WHERE id = ?", old)
             self._db.write(
                 "DELETE FROM attestations WHERE document = ? AND source = ? AND external_id = ?",
@@ -277,6 +317,20 @@ class Journal:
             document_id,
         )
         self.event("restored", id=document_id)
+
+    def _learn_again(self, document: Document) -> None:
+        """What *document* taught, and a text that stood in its place has taught otherwise since, waits once more."""
+        since = self._db.read(
+            "WITH last AS (SELECT document, max(number) AS number FROM lessons JOIN versions USING (fence)"
+            " JOIN ancestry USING (number) GROUP BY document)"
+            " SELECT text FROM documents JOIN last ON document = id WHERE id IN (SELECT value FROM json_each(?))"
+            " AND number > (SELECT number FROM last WHERE document = ?)",
+            json.dumps(self.told_before(document)),
+            document.id,
+        )
+        for edit, state in self.edits_of(document.id) if since else ():
+            if state == "learned" and not any(edit.fact in text for (text,) in since):
+                self._db.write("UPDATE edits SET state = 'waiting', attempts = 0 WHERE id = ?", edit.id)
 
     def _fill(self, document: Document, decision: Decision, edits: Edits, checks: Checks) -> Receipt:
         """The edits and checks that follow from a decision. Without the decision to edit, none is of use."""
@@ -447,15 +501,8 @@ class Journal:
 
     def memories(self, kind: str | None = None) -> list[Memory]:
         """What may be rehearsed: general rows, and what the live version and its ancestors learned."""
-        rows = self._db.read(
-            "SELECT id, kind, prompt, completion, document, title FROM current_memories"
-            " WHERE ?1 IS NULL OR kind = ?1 ORDER BY seq",
-            kind,
-        )
-        return [
-            Memory(id=key, kind=of, prompt=prompt, completion=said, document=document or "", title=title)
-            for key, of, prompt, said, document, title in rows
-        ]
+        rows = self._db.read(f"SELECT {_MEMORY} FROM current_memories WHERE ?1 IS NULL OR kind = ?1 ORDER BY seq", kind)
+        return [_memory(row) for row in rows]
 
     def memory_vectors(self, embedder: str | None = None) -> tuple[list[str], list[bytes]]:
         """Ids and float32 vectors of what may be rehearsed, where there are any (by *embedder*, if named)."""
@@ -473,6 +520,20 @@ class Journal:
             row[0] for row in self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
         ]
         return content_id("s", live.digest if live else "", *learned)
+
+    def state_for(self, document: Document) -> str:
+        """What a decision on *document*, and the rows written of it, rest on: also what its names have said until now."""
+        before = self.told_before(document)
+        rows = [memory.id for memory in self.taught_by(before)]
+        return content_id("s", self.state(), *before, *self.replaced_by(document), *rows) if before else self.state()
+
+    def prompts(self) -> set[str]:
+        """Every question that the live line was trained on, or that is claimed to be, in lower case."""
+        rows = self._db.read(
+            "SELECT DISTINCT prompt FROM memories WHERE kind = 'learned' AND version IN (SELECT number FROM ancestry)"
+            " UNION SELECT body ->> 'prompt' FROM edits WHERE state = 'claimed'"
+        )
+        return {row[0].lower() for row in rows}
 
     def memory_count(self) -> int:
         """How many rows may be rehearsed."""
@@ -534,10 +595,7 @@ class Journal:
             )
 
     def _checks(self, where: str, *values: Any) -> list[Check]:
-        rows = self._db.read(
-            f"SELECT id, kind, question, gold, answer, document FROM current_checks WHERE {where} ORDER BY seq",
-            *values,
-        )
+        rows = self._db.read(f"SELECT {_CHECK} FROM current_checks WHERE {where} ORDER BY seq", *values)
         return [_check(row) for row in rows]
 
     # Versions
@@ -774,6 +832,11 @@ def _edit(body: str) -> SelfEdit:
 def _check(row: tuple[Any, ...]) -> Check:
     key, kind, question, gold, answer, document = row
     return Check(id=key, kind=kind, question=question, gold=gold, answer=answer, document=document or "")
+
+
+def _memory(row: tuple[Any, ...]) -> Memory:
+    key, kind, prompt, completion, document, title = row
+    return Memory(id=key, kind=kind, prompt=prompt, completion=completion, document=document or "", title=title)
 
 
 def _document(row: tuple[Any, ...]) -> Document:

@@ -31,13 +31,13 @@ def spent(attempt: int, purse: float = 0.05) -> float:
     return purse * 6 / (math.pi * attempt) ** 2
 
 
-def sample_size(population: int, tolerated: float, allowed: Callable[[int], int], level: float) -> int:
+def sample_size(population: int, tolerated: float, allowed: Callable[[int], int], level: float, least: int = 1) -> int:
     """
-    How many of *population* must be drawn so that, were a *tolerated* share of it bad, a draw with no more bad ones than are
-    *allowed* in it had at most the chance *level* (hypergeometric). All of them, if no smaller number will do.
+    How many of *population* (*least* or more) must be drawn so that, were a *tolerated* share of it bad, a draw with no more
+    bad ones than are *allowed* in it had at most the chance *level* (hypergeometric). All, if no smaller number will do.
     """
     bad = math.ceil(tolerated * population)
-    sizes = range(1, population)
+    sizes = range(min(least, population), population)
     return next((n for n in sizes if stats.hypergeom.cdf(allowed(n), population, bad, n) <= level), population)
 
 

@@ -55,7 +55,8 @@ class Recipe:
     anchors beside each step's rows; a step's loss is the mean over its rows, so that a long one counts no more than a
     short one, or *by_token* over all their labels.
 
-    A lesson of few rows gets more epochs, up to least_steps steps. The last quarter of the epochs has more anchors.
+    A lesson of few rows gets more epochs, up to least_steps steps. The last quarter of the epochs has more anchors; a lesson
+    whose loss is below stop_loss before that ends without it.
     """
 
     epochs: int = 4

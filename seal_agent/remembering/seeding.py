@@ -14,9 +14,9 @@ from importlib.resources import files
 from seal_agent.parts import Learner
 from seal_agent.records import Check, Memory, content_id
 
-_REHEARSED, _HELD = 150, 36  # prompts; answering them costs the first consolidation about 20 seconds
+_REHEARSED, _HELD = 300, 120  # prompts; answering them costs the first consolidation about 40 seconds
 _TOKENS = 24
-_SEPARATE = 7  # every seventh prompt is held back, so that both parts have all kinds
+_SEPARATE = 4  # every fourth prompt is held back, so that both parts have all kinds
 
 
 def prompts() -> list[str]:
