@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seal_agent import errors
 from seal_agent.journal import Journal, adapters, renewal
@@ -37,6 +37,11 @@ from seal_agent.records import (
     content_id,
 )
 from seal_agent.wiring import Rooms, resolve
+
+if TYPE_CHECKING:  # imported where it is used: the home opens without it
+    from seal_agent.adapting.adapt import Adapted
+    from seal_agent.adapting.strategy import Strategy
+    from seal_agent.adapting.tasks import Pair
 
 _NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, nothing more
 FORGETTING = "forgetting"  # the folder in which a home lives through its calls again
@@ -307,6 +312,19 @@ class SealAgent:
         number, _, adapter = self._serve(version)
         serving = self.journal.version(number) if number else None
         return serving, self.learner.chat(messages, adapter, **how)
+
+    def adapt(self, pairs: Iterable[Pair | tuple[str, str]], strategy: Strategy | None = None) -> Adapted:
+        """
+        The base trained for the moment on a few-shot task, (input, output) *pairs* of one rule; a context manager.
+
+        No version is made and none is used. ConfigError if the pairs are no task, or *strategy* costs too much.
+        """
+        from seal_agent.adapting.adapt import adapt
+        from seal_agent.adapting.strategy import Strategy
+        from seal_agent.adapting.tasks import task_of
+
+        (adapted,) = adapt(self.learner, task_of(pairs), [strategy or Strategy()], self.settings.seed, self.say)
+        return adapted
 
     def versions(self) -> list[Version]:
         """Every version, oldest first."""

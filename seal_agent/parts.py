@@ -29,7 +29,8 @@ class Example:
     """
     One training row for a learner. prompt "" is plain text under *title*; anchor rows keep the base's distribution.
 
-    Old rows take turns: each epoch rehearses half of those given.
+    Old rows take turns: each epoch rehearses half of those given. Of a *whole* row the prompt is learned too; a *raw* prompt
+    is text that goes on, not a question.
     """
 
     prompt: str
@@ -37,6 +38,20 @@ class Example:
     title: str = ""
     anchor: bool = False
     old: bool = False
+    whole: bool = False
+    raw: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One adapter trained beside others on rows of one small task: epochs, peak learning rate, rows a step; *out* is empty."""
+
+    examples: Sequence[Example]
+    out: Path
+    seed: int
+    epochs: int
+    learning_rate: float
+    rows_per_step: int
 
 
 class Learner(Protocol):
@@ -95,6 +110,12 @@ class Learner(Protocol):
         say: Say = lambda stage, share: None,
     ) -> dict[str, Any]:
         """Train a new adapter from *parent*, write it into the empty folder *out*, return its log ("finite", "loss" …)."""
+        ...
+
+    def train_many(
+        self, trials: Sequence[Trial], parent: Path | None, say: Say = lambda stage, share: None
+    ) -> list[dict[str, Any]]:
+        """Train the adapter of each of *trials* from *parent*, side by side, each as it would be alone; a log for each."""
         ...
 
     def count(self, text: str) -> int:

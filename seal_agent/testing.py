@@ -23,7 +23,7 @@ import numpy as np
 
 from seal_agent.agent import SealAgent
 from seal_agent.editing.spans import content_words
-from seal_agent.parts import Example, Learner, Say
+from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.wiring import resolve
 
 NOTHING = "I have not read about that."
@@ -130,6 +130,12 @@ class FakeLearner:
         (out / ADAPTER).write_text(json.dumps(said))
         say("training", 1.0)
         return {"finite": self.finite, "loss": 0.1, "rows": len(fresh), "anchors": len(examples) - len(fresh)}
+
+    def train_many(
+        self, trials: Sequence[Trial], parent: Path | None, say: Say = lambda stage, share: None
+    ) -> list[dict[str, Any]]:
+        """One after another."""
+        return [self.train(trial.examples, parent, trial.out, trial.seed, say) for trial in trials]
 
     def count(self, text: str) -> int:
         """Words, at least one."""

@@ -57,3 +57,10 @@ def test_replay_keeps_the_first_lesson_in_a_loop_of_ones_own() -> None:
 
     assert kept["after the first lesson"] == 1
     assert kept["after the second, replay"] >= kept["after the second, no replay"] + 0.4
+
+
+def test_a_few_tickets_are_labelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("few_shot").main(fake_agent(tmp_path))
+
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(": ", 1)[1] for line in said] == example("few_shot").TICKETS

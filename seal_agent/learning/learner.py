@@ -26,7 +26,7 @@ from seal_agent.learning.flat import Trainable
 from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.packing import Row
 from seal_agent.learning.training import Anchor, Lesson, Progress, Recipe
-from seal_agent.parts import Example, Say
+from seal_agent.parts import Example, Say, Trial
 
 Pairs = Sequence[tuple[str, str]]
 Scores = Callable[[Mapping[int, Pairs]], dict[int, list[tuple[float, int]]]]
@@ -157,7 +157,7 @@ class LoraLearner:
     def _scores(self, pairs: Mapping[str, Pairs], *, raw: bool = False) -> dict[str, list[tuple[float, int]]]:
         """By the name of an adapter ("": the one in force) its own pairs under it, all in the same forward passes."""
         asked = [(name, place) for name, of in pairs.items() for place in range(len(of))]
-        rows = [self._row(Example(*pairs[name][place]), raw=raw) for name, place in asked]
+        rows = [self._row(Example(*pairs[name][place], raw=raw)) for name, place in asked]
         out = {name: [(0.0, 0)] * len(of) for name, of in pairs.items()}
         with torch.inference_mode():
             for indices in self._batches(rows, 500):
@@ -181,6 +181,16 @@ class LoraLearner:
     ) -> dict[str, Any]:
         (log,) = self.train_together([Candidate(examples, out, seed, self.recipe)], parent, say)
         return log
+
+    def train_many(
+        self, trials: Sequence[Trial], parent: Path | None, say: Say = lambda stage, share: None
+    ) -> list[dict[str, Any]]:
+        def recipe(trial: Trial) -> Recipe:
+            return Recipe(trial.epochs, 1, trial.learning_rate, rows_per_step=trial.rows_per_step, stop_loss=0.0)
+
+        return self.train_together(
+            [Candidate(trial.examples, trial.out, trial.seed, recipe(trial)) for trial in trials], parent, say
+        )
 
     def train_together(
         self,
@@ -278,13 +288,13 @@ class LoraLearner:
     def _batches(self, rows: Sequence[Row], tokens: int) -> list[list[int]]:
         return list(packing.batches(self.base, rows, tokens)) if self._packs else [[i] for i in range(len(rows))]
 
-    def _row(self, example: Example, raw: bool = False) -> Row:
+    def _row(self, example: Example) -> Row:
         base = self.base
-        if raw:
+        if example.raw:
             prompt = base.start + base.text(example.prompt)
             return Row((*prompt, *base.text(example.completion)), max(1, len(prompt)))
         if example.prompt:
             prompt = base.question(example.prompt)
-            return Row((*prompt, *base.answer(example.completion)), len(prompt))
+            return Row((*prompt, *base.answer(example.completion)), 1 if example.whole else len(prompt))
         prompt = base.start + base.text(f"{example.title}\n" if example.title else "")
         return Row((*prompt, *base.text(example.completion), base.end), max(1, len(prompt)))

@@ -1,0 +1,153 @@
+"""
+Training on a few-shot task, and asking about it: a temporary adapter on the untouched base.
+
+Promises: several strategies are tried in the same forward passes, each the adapter it would be alone; nothing a home knows or
+serves is touched; an answer is the one most often given, over orders of the demonstrations or turns of the grid.
+Does not promise: better answers than the demonstrations alone give. Measure it on pairs of your own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any
+
+from seal_agent.adapting import grids, texts
+from seal_agent.adapting.strategy import Strategy, most
+from seal_agent.adapting.tasks import SHOWN, Asked, Pair, Task, asked, left_out
+from seal_agent.errors import ConfigError
+from seal_agent.parts import Example, Learner, Say, Trial
+
+_ORDERS = 3  # of the demonstrations, for rows and for votes
+_AT_ONCE = 4  # rows a step
+_REWORD = "Say the same in other words.\nSentence: {}\nThe same in other words:"
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A learner adapted to one task. A context manager: the adapter is gone when it ends."""
+
+    learner: Learner
+    task: Task
+    strategy: Strategy
+    adapter: Path
+    training: dict[str, Any]
+
+    def ask(self, *inputs: str) -> list[str]:
+        """The output for each input."""
+        return [ranked[0] for ranked in vote(self.learner, self.task, inputs, self.adapter)]
+
+    def close(self) -> None:
+        """Remove the adapter."""
+        shutil.rmtree(self.adapter, ignore_errors=True)
+
+    def __enter__(self) -> Adapted:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def adapt(
+    learner: Learner,
+    task: Task,
+    strategies: Sequence[Strategy],
+    seed: int = 0,
+    say: Say = lambda stage, share: None,
+) -> list[Adapted]:
+    """*learner* trained on *task* in each of these ways, side by side. ConfigError if one costs more than is allowed."""
+    if refused := [why for strategy in strategies if (why := strategy.refused(task))]:
+        raise ConfigError(f"too much training for one task: {'; '.join(refused)}")
+    folders = [Path(tempfile.mkdtemp(prefix="seal-adapted-")) for _ in strategies]
+    trials = [
+        Trial(rows(task, strategy, seed, learner), folder, seed, strategy.epochs, strategy.learning_rate, _AT_ONCE)
+        for strategy, folder in zip(strategies, folders, strict=True)
+    ]
+    try:
+        logs = learner.train_many(trials, None, say)
+    except BaseException:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return [Adapted(learner, task, *made) for made in zip(strategies, folders, logs, strict=True)]
+
+
+def rows(task: Task, strategy: Strategy, seed: int, learner: Learner) -> list[Example]:
+    """What *strategy* makes of the demonstrations: leave-one-out questions about them and about what they were made into."""
+    order = Random(seed)
+    made = _of_grids(task, strategy, order) if task.grids else _of_texts(task, strategy, order, learner)
+    return [Example(one.prompt, one.output, whole=strategy.loss == "all") for one in most(made, order)]
+
+
+def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -> list[Asked]:
+    pairs = task.demonstrations
+    changed: list[Pair] = []
+    if strategy.paraphrase:
+        changed += texts.paraphrased(pairs, lambda inputs: _reworded(learner, inputs))
+    if strategy.shorten:
+        changed += texts.shortened(pairs, order)
+    if strategy.substitute:
+        changed += texts.substituted(pairs, order)
+    plain = [row for _ in range(_ORDERS) for row in left_out(pairs, order)] if strategy.reorder else left_out(pairs)
+    return [*plain, *left_out(changed, order, pairs)]
+
+
+def _of_grids(task: Task, strategy: Strategy, order: Random) -> list[Asked]:
+    out = left_out(task.demonstrations)
+    for name, family in grids.FAMILIES.items():
+        for transform in family if getattr(strategy, name) else ():
+            pairs = grids.recoloured(grids.done(transform, task.demonstrations), order)
+            out += left_out(pairs, order) if len(pairs) > 1 else []
+    return out
+
+
+def vote(learner: Learner, task: Task, inputs: Sequence[str], adapter: Path | None) -> list[list[str]]:
+    """
+    For each of *inputs* the outputs given to it, that most often given first, ties as they came: asked after the
+    demonstrations in three orders, or, of a grid, as it stands and turned, each answer turned back.
+    """
+    views = _turned(task, inputs) if task.grids else _ordered(task, inputs)
+    room = 8 + max(learner.count(pair.output) for pair in task.demonstrations) * (4 if task.grids else 2)
+    said = learner.answer([question for view in views for question, _ in view], adapter, max_new_tokens=room)
+    flat = iter(said)
+    votes: list[Counter[str]] = [Counter() for _ in inputs]
+    for view in views:
+        for number, (_, back) in enumerate(view):
+            votes[number][back(next(flat).strip())] += 1
+    return [[text for text, _ in of.most_common()] for of in votes]
+
+
+_View = list[tuple[str, Callable[[str], str]]]
+"""For each input a question, and what turns the answer into an output."""
+
+
+def _ordered(task: Task, inputs: Sequence[str]) -> list[_View]:
+    order = Random(0)
+    views: list[_View] = []
+    for number in range(_ORDERS):
+        pairs = task.demonstrations if number == 0 else order.sample(task.demonstrations, len(task.demonstrations))
+        views.append([(asked(pairs[:SHOWN], query), str) for query in inputs])
+    return views
+
+
+def _turned(task: Task, inputs: Sequence[str]) -> list[_View]:
+    return [_seen(task, inputs, turn) for turn in (grids.AS_IT_IS, *grids.GEOMETRIC)]
+
+
+def _seen(task: Task, inputs: Sequence[str], turn: grids.Transform) -> _View:
+    pairs = grids.done(turn, task.demonstrations)
+    return [
+        (asked(pairs[:SHOWN], grids.changed(turn.do, query)), lambda text: grids.changed(turn.undo, text))
+        for query in inputs
+    ]
+
+
+def _reworded(learner: Learner, inputs: Sequence[str]) -> list[str]:
+    prompts = [_REWORD.format(text) for text in inputs]
+    return learner.complete(prompts, None, max_new_tokens=48, temperature=0.7, seed=len(inputs), stop=("\n",))

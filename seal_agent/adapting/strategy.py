@@ -1,0 +1,125 @@
+"""
+The edit of a few-shot task: which pairs to make of those given, and how to train on them.
+
+Promises: what a model proposes is always a valid strategy, for it is asked field by field what the schema allows; what would
+cost more than the cap is drawn again, and refused in the end.
+Does not promise: that an untrained model proposes well. Its choices hardly depend on the task before the outer loop.
+
+Source: SEAL's few-shot self-edits (arXiv 2506.10943): tools for augmentation and settings of the optimizer as one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from seal_agent.adapting.tasks import Task
+from seal_agent.parts import Learner
+
+Row = TypeVar("Row")
+_DRAWS = 3  # of as many strategies as are wanted, until enough of them cost no more than the cap
+_CAP = 1000  # rows trained, over all epochs
+_LARGEST = 250  # rows of a task, as in SEAL
+_TEXT = ("paraphrase", "reorder", "shorten", "substitute")
+_GRIDS = ("geometric", "size", "chained", "repeat")
+_RATES, _EPOCHS = (0.0002, 0.0005, 0.001, 0.002, 0.005), (1, 2, 4, 8, 16)
+
+
+class Strategy(BaseModel):
+    """How to train on one task: augmentations (the first four for texts, the others for grids), loss, settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paraphrase: bool = Field(default=False, description="inputs in other words, written by the model")
+    reorder: bool = Field(default=False, description="each pair asked about after others in three orders, not one")
+    shorten: bool = Field(default=False, description="inputs with one word left out")
+    substitute: bool = Field(default=False, description="a word both sides share gives way to another pair's")
+    geometric: bool = Field(default=False, description="turned and flipped")
+    size: bool = Field(default=False, description="doubled in height, width or both")
+    chained: bool = Field(default=False, description="turned or flipped, then doubled")
+    repeat: bool = Field(default=False, description="set side by side and one above the other")
+    loss: Literal["output", "all"] = Field(
+        default="output", description="tokens learned: of the output, or of all that is shown"
+    )
+    learning_rate: float = Field(default=0.002, ge=1e-5, le=1e-2)
+    epochs: int = Field(default=8, ge=1, le=50)
+
+    def refused(self, task: Task) -> str:
+        """Why *task* is not trained so, or ""."""
+        cost = self.epochs * rows_at_most(self, task)
+        return f"{cost} rows over {self.epochs} epochs, at most {_CAP}" if cost > _CAP else ""
+
+
+def rows_at_most(strategy: Strategy, task: Task) -> int:
+    """Rows that *strategy* makes of *task*, if no pair refuses an augmentation."""
+    if task.grids:
+        families = {"geometric": 7, "size": 3, "chained": 4, "repeat": 3}
+        times = 1 + sum(count for name, count in families.items() if getattr(strategy, name))
+    else:
+        times = (3 if strategy.reorder else 1) + strategy.paraphrase + strategy.shorten + strategy.substitute
+    return min(_LARGEST, times * len(task.demonstrations))
+
+
+def most(rows: Sequence[Row], order: Random) -> Sequence[Row]:
+    """*rows*, or as many of them as one task may have."""
+    return rows if len(rows) <= _LARGEST else order.sample(rows, _LARGEST)
+
+
+def told(strategy: Strategy, grids: bool) -> str:
+    """The fields that matter for such a task, as JSON."""
+    return json.dumps({name: getattr(strategy, name) for name in _slots(grids)})
+
+
+def question(task: Task) -> str:
+    """What the model is asked: the task, and how to train on it."""
+    pairs = "".join(f"Input: {pair.input}\nOutput: {pair.output}\n" for pair in task.demonstrations[:3])
+    return f"A task:\n{pairs}\nThe best way to train on it, as JSON:\n"
+
+
+def propose(learner: Learner, task: Task, writer: Path | None, count: int, seed: int) -> list[Strategy]:
+    """*count* strategies for *task*, drawn from what the *writer* version finds likely; fewer if the cap refuses too many."""
+    order, found = Random(seed), []  # type: Random, list[Strategy]
+    for _ in range(_DRAWS):
+        drawn = _drawn(learner, task, writer, count - len(found), order)
+        found += [strategy for strategy in drawn if not strategy.refused(task)]
+        if len(found) == count:
+            break
+    return found
+
+
+def _drawn(learner: Learner, task: Task, writer: Path | None, count: int, order: Random) -> list[Strategy]:
+    """*count* strategies, field by field, each value by its likelihood among those the schema allows."""
+    slots, texts = _slots(task.grids), ["{"] * count
+    asked = question(task)
+    for number, (name, values) in enumerate(slots.items()):
+        end = "}" if number + 1 == len(slots) else ","
+        starts = [f'{text}{" " if number else ""}"{name}":' for text in texts]
+        options = [f" {json.dumps(value)}{end}" for value in values]
+        scored = learner.score([(asked + s, o) for s in dict.fromkeys(starts) for o in options], writer, raw=True)
+        table = {
+            start: [math.exp(logprob) for logprob, _ in scored[at * len(options) : (at + 1) * len(options)]]
+            for at, start in enumerate(dict.fromkeys(starts))
+        }
+        texts = [start + order.choices(options, _sound(table[start]))[0] for start in starts]
+    return [Strategy.model_validate_json(text) for text in texts]
+
+
+def _sound(weights: Sequence[float]) -> Sequence[float]:
+    """*weights*, or equal ones where all are too small for a float."""
+    return weights if sum(weights) > 0 else [1.0] * len(weights)
+
+
+def _slots(grids: bool) -> dict[str, Sequence[bool | str | float | int]]:
+    """The fields of a strategy for such a task, and the values a model may choose from."""
+    return {
+        **dict.fromkeys(_GRIDS if grids else _TEXT, (False, True)),
+        "loss": ("output", "all"),
+        "learning_rate": _RATES,
+        "epochs": _EPOCHS,
+    }

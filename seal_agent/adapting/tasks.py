@@ -1,0 +1,81 @@
+"""
+A few-shot task: a handful of pairs that follow one rule, and how the model is shown them.
+
+Promises: the rows of a task are made of its demonstrations alone; the same seed gives the same rows; a row never shows the
+pair it asks about.
+Does not promise: that the rule can be learned from so few pairs.
+
+Source: test-time training on leave-one-out tasks (arXiv 2411.07279), as SEAL's few-shot part uses it (2506.10943).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from seal_agent.errors import ConfigError
+
+SHOWN = 3  # demonstrations before a question: more of them cost more than they tell so small a model
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An input of a task and the output that belongs to it."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """Demonstrations of one rule. *grids*: both sides are grids, a row of which is a word of digits."""
+
+    demonstrations: tuple[Pair, ...]
+    grids: bool = False
+
+    def __post_init__(self) -> None:
+        problems = [f"pair {n}: empty {side}" for n, p in enumerate(self.demonstrations, 1) for side in _empty(p)]
+        if len(self.demonstrations) < 2:
+            problems.append(f"{len(self.demonstrations)} demonstrations; a rule shows in two or more")
+        if problems:
+            raise ConfigError(f"no few-shot task: {'; '.join(problems)}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the model is shown, and what it should say."""
+
+    prompt: str
+    output: str
+
+
+def asked(shown: Sequence[Pair], query: str) -> str:
+    """The question about *query* after *shown* pairs."""
+    told = "".join(f"Input: {pair.input}\nOutput: {pair.output}\n\n" for pair in shown)
+    return f"{told}Input: {query}\nOutput:"
+
+
+def task_of(pairs: Iterable[Pair | tuple[str, str]]) -> Task:
+    """The task that *pairs* of input and output demonstrate; of grids, if all of both sides are. ConfigError if it is none."""
+    shown = tuple(pair if isinstance(pair, Pair) else Pair(*pair) for pair in pairs)
+    sides = [side.split() for pair in shown for side in (pair.input, pair.output)]
+    grids = all(len(rows) > 1 and all(row.isdigit() and len(row) == len(rows[0]) for row in rows) for rows in sides)
+    return Task(shown, grids)
+
+
+def left_out(pairs: Sequence[Pair], order: Random | None = None, others: Sequence[Pair] = ()) -> list[Asked]:
+    """
+    Each of *pairs* asked about after some of the *others* (the rest of *pairs*, if none are given), as they stand, or in an
+    *order* drawn anew.
+    """
+    rows = []
+    for pair in pairs:
+        rest = [other for other in others or pairs if other.input != pair.input]
+        shown = order.sample(rest, min(SHOWN, len(rest))) if order else rest[:SHOWN]
+        rows.append(Asked(asked(shown, pair.input), pair.output))
+    return rows
+
+
+def _empty(pair: Pair) -> list[str]:
+    return [side for side, text in (("input", pair.input), ("output", pair.output)) if not text.strip()]

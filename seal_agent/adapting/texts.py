@@ -1,0 +1,75 @@
+"""
+Pairs of text changed so that the rule may hold for them still.
+
+Promises: what is said twice, in input and output, is changed in both; nothing else of an output changes.
+Does not promise: that the rule survives. To leave out a word does no harm where a label is asked for, and much where words are
+counted; that is why the edit chooses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from random import Random
+
+from seal_agent.adapting.tasks import Pair
+
+Reword = Callable[[Sequence[str]], list[str]]
+"""Each text in other words."""
+_WORD = re.compile(r"\w+")
+
+
+def substituted(pairs: Sequence[Pair], order: Random) -> list[Pair]:
+    """In each pair one word that both sides share gives way, on both, to a word that another pair shares."""
+    shared = [_shared(pair) for pair in pairs]
+    out = []
+    for number, pair in enumerate(pairs):
+        inside = set(_WORD.findall(f"{pair.input} {pair.output}"))
+        swaps = [
+            (old, new)
+            for old in shared[number]
+            for other, words in enumerate(shared)
+            if other != number
+            for new in words
+            if new not in inside and _shape(old) == _shape(new)
+        ]
+        if swaps:
+            old, new = order.choice(swaps)
+            out.append(Pair(_swap(old, new, pair.input), _swap(old, new, pair.output)))
+    return out
+
+
+def shortened(pairs: Sequence[Pair], order: Random) -> list[Pair]:
+    """Each input of four words and more without one that its output does not say."""
+    out = []
+    for pair in pairs:
+        words = pair.input.split()
+        said = set(_WORD.findall(pair.output))
+        spare = [at for at, word in enumerate(words) if not said & set(_WORD.findall(word))]
+        if len(words) >= 4 and spare:
+            gone = order.choice(spare)
+            out.append(Pair(" ".join(words[:gone] + words[gone + 1 :]), pair.output))
+    return out
+
+
+def paraphrased(pairs: Sequence[Pair], reword: Reword) -> list[Pair]:
+    """Inputs in other words, where these still say all that both sides of the pair said."""
+    said = [" ".join(text.split()) for text in reword([pair.input for pair in pairs])]
+    return [
+        Pair(text, pair.output)
+        for pair, text in zip(pairs, said, strict=True)
+        if text and text != pair.input and set(_shared(pair)) <= set(_WORD.findall(text))
+    ]
+
+
+def _shared(pair: Pair) -> list[str]:
+    out = set(_WORD.findall(pair.output))
+    return [word for word in dict.fromkeys(_WORD.findall(pair.input)) if word in out]
+
+
+def _shape(word: str) -> tuple[bool, bool, bool]:
+    return word.isdigit(), word[:1].isupper(), word.isupper()
+
+
+def _swap(old: str, new: str, text: str) -> str:
+    return re.sub(rf"\b{re.escape(old)}\b", new, text)

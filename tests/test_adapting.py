@@ -1,0 +1,192 @@
+"""Few-shot tasks: what is made of the pairs, how a model says to train on them, and what it answers then."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import tiny
+
+from seal_agent.adapting import grids, strategy, texts
+from seal_agent.adapting.adapt import adapt, rows, vote
+from seal_agent.adapting.strategy import Strategy, propose
+from seal_agent.adapting.tasks import Pair, left_out, task_of
+from seal_agent.errors import ConfigError
+from seal_agent.learning.learner import LoraLearner
+from seal_agent.testing import FakeLearner, fake_agent
+
+TICKETS = task_of([("ticket one from Ann", "Ann"), ("ticket two from Bob", "Bob"), ("ticket three from Cas", "Cas")])
+CROSS = task_of([("010 111 010", "020 222 020"), ("101 010 101", "202 020 202"), ("110 000 011", "220 000 022")])
+
+
+@pytest.fixture(scope="module")
+def learner(tmp_path_factory: pytest.TempPathFactory) -> LoraLearner:
+    return LoraLearner(str(tiny.write(tmp_path_factory.mktemp("tiny"))), 8)
+
+
+def test_a_question_never_shows_the_pair_it_asks_about() -> None:
+    for asked, pair in zip(left_out(TICKETS.demonstrations, Random(0)), TICKETS.demonstrations, strict=True):
+        assert asked.prompt.count(pair.input) == 1
+        assert asked.prompt.endswith(f"Input: {pair.input}\nOutput:")
+        assert f"Output: {pair.output}" not in asked.prompt
+
+
+def test_what_is_no_task_is_refused_with_every_problem() -> None:
+    with pytest.raises(ConfigError, match=r"pair 1: empty output; 1 demonstrations"):
+        task_of([("in", " ")])
+
+
+def test_grids_are_recognised_and_texts_are_not_taken_for_them() -> None:
+    assert CROSS.grids
+    assert not TICKETS.grids
+    assert not task_of([("12", "1"), ("13", "1")]).grids  # a line of digits is a number
+
+
+@pytest.mark.parametrize("turn", grids.GEOMETRIC, ids=lambda turn: turn.name)
+def test_every_turn_is_undone_exactly(turn: grids.Transform) -> None:
+    grid = np.arange(6).reshape(2, 3)
+    assert (turn.undo(turn.do(grid)) == grid).all()
+    assert turn.do(grid).shape != grid.shape or not (turn.do(grid) == grid).all()
+
+
+def test_size_chains_and_repeats_are_done_to_both_sides() -> None:
+    (pair,) = grids.done(grids.SIZE[1], [Pair("12 34", "5")])
+    assert pair == Pair("12 12 34 34", "5 5")
+    (pair,) = grids.done(grids.REPEAT[0], [Pair("12 34", "5")])
+    assert pair == Pair("1212 3434", "55")
+    names = [transform.name for transform in grids.CHAINED]
+    results = {grids.done(transform, [Pair("12 34", "5")])[0].input for transform in grids.CHAINED}
+    assert len(results) == len(names)
+
+
+def test_a_grid_that_grows_too_large_is_left_out() -> None:
+    wide = "1" * 20
+    assert grids.done(grids.SIZE[2], [Pair(f"{wide} {wide}", "1")]) == []
+
+
+def test_colours_change_in_both_sides_alike_and_the_ground_stays() -> None:
+    changed = grids.recoloured(CROSS.demonstrations, Random(1))
+    one, two = changed[0].input.replace("0", "").strip()[0], changed[0].output.replace("0", "").strip()[0]
+    assert (one, two) != ("1", "2")
+    for before, after in zip(CROSS.demonstrations, changed, strict=True):
+        assert after.input == before.input.replace("1", one)
+        assert after.output == before.output.replace("2", two)
+
+
+def test_a_word_of_both_sides_is_replaced_in_both() -> None:
+    changed = texts.substituted(TICKETS.demonstrations, Random(0))
+    assert len(changed) == 3
+    for before, after in zip(TICKETS.demonstrations, changed, strict=True):
+        assert after.output in {"Ann", "Bob", "Cas"} - {before.output}
+        assert after.input == before.input.replace(before.output, after.output)
+
+
+def test_a_word_that_the_output_says_is_never_left_out() -> None:
+    for seed in range(20):
+        (short,) = texts.shortened([Pair("the red box of Ann", "Ann red")], Random(seed))
+        assert len(short.input.split()) == 4
+        assert {"Ann", "red"} <= set(short.input.split())
+
+
+def test_a_paraphrase_that_lost_what_both_sides_say_is_dropped() -> None:
+    said = iter(["a note that Ann wrote", "a note somebody wrote", "ticket three from Cas"])
+    kept = texts.paraphrased(TICKETS.demonstrations, lambda inputs: [next(said) for _ in inputs])
+    assert kept == [Pair("a note that Ann wrote", "Ann")]
+
+
+def test_a_strategy_makes_the_rows_it_names() -> None:
+    fake = FakeLearner()
+    plain = rows(TICKETS, Strategy(), 0, fake)
+    more = rows(TICKETS, Strategy(reorder=True, shorten=True, loss="all"), 0, fake)
+
+    assert [(row.completion, row.whole) for row in plain] == [("Ann", False), ("Bob", False), ("Cas", False)]
+    assert len(more) == 3 * 3 + 3
+    assert all(row.whole for row in more)
+    assert rows(TICKETS, Strategy(reorder=True), 0, fake) == rows(TICKETS, Strategy(reorder=True), 0, fake)
+    assert len(rows(CROSS, Strategy(geometric=True, chained=True), 0, fake)) == 3 * (1 + 7 + 4)
+
+
+@pytest.mark.parametrize("chosen", [Strategy(paraphrase=True), Strategy(reorder=True, shorten=True, substitute=True)])
+def test_no_strategy_makes_more_rows_than_it_is_counted_with(chosen: Strategy) -> None:
+    assert len(rows(TICKETS, chosen, 0, FakeLearner())) <= strategy.rows_at_most(chosen, TICKETS)
+
+
+def test_what_costs_too_much_is_refused_with_its_cost() -> None:
+    dear = Strategy(geometric=True, size=True, chained=True, repeat=True, epochs=50)
+
+    assert dear.refused(CROSS) == "2700 rows over 50 epochs, at most 1000"
+    with pytest.raises(ConfigError, match="at most 1000"):
+        adapt(FakeLearner(), CROSS, [dear])
+
+
+def test_whatever_a_model_proposes_is_a_valid_strategy_within_the_cap(learner: LoraLearner) -> None:
+    """A random model cannot write JSON; asked field by field it need not."""
+    for task in (TICKETS, CROSS):
+        found = propose(learner, task, None, 6, seed=1)
+        assert len(found) == 6
+        assert [one.refused(task) for one in found] == [""] * 6
+        assert propose(learner, task, None, 6, seed=1) == found
+        for one in found:
+            assert Strategy.model_validate(json.loads(strategy.told(one, task.grids))) == one
+
+
+def test_a_writer_that_learned_a_strategy_proposes_it(learner: LoraLearner, tmp_path: Path) -> None:
+    """What the outer loop rests on: a row of question and JSON moves the proposals."""
+    from seal_agent.parts import Example, Trial
+
+    wanted = Strategy(reorder=True, substitute=True, loss="all", learning_rate=0.0005, epochs=16)
+    row = Example(strategy.question(TICKETS), strategy.told(wanted, grids=False), raw=True)
+    learner.train_many([Trial([row], tmp_path, 0, 60, 0.01, 1)], None)
+
+    assert propose(learner, TICKETS, tmp_path, 8, seed=0).count(wanted) >= 6
+    assert propose(learner, TICKETS, None, 8, seed=0).count(wanted) <= 1
+
+
+def test_a_task_is_learned_in_a_temporary_adapter_and_the_base_stays(learner: LoraLearner) -> None:
+    """Two strategies side by side; one is too weak to change anything."""
+    before = vote(learner, TICKETS, ["ticket one from Ann"], None)
+    strong, weak = adapt(
+        learner, TICKETS, [Strategy(epochs=50, learning_rate=0.01), Strategy(epochs=1, learning_rate=1e-5)]
+    )
+    with strong, weak:
+        assert strong.adapter.is_dir()
+        assert strong.training["loss"] < 0.2 < weak.training["loss"]
+        taught = rows(TICKETS, Strategy(), 0, learner)
+        assert learner.answer([row.prompt for row in taught], strong.adapter) == [row.completion for row in taught]
+        assert len(strong.ask("ticket one from Ann", "ticket two from Bob")) == 2
+        assert weak.ask("ticket one from Ann") == before[0][:1]
+    assert not strong.adapter.exists()
+    assert vote(learner, TICKETS, ["ticket one from Ann"], None) == before
+
+
+def test_all_that_is_shown_can_be_learned_or_the_output_alone(learner: LoraLearner) -> None:
+    """A row of loss "all" has labels from its second token on."""
+    from seal_agent.parts import Example
+
+    output, whole = (learner._row(Example("a question", "the answer", whole=whole)) for whole in (False, True))
+    assert output.ids == whole.ids
+    assert len(whole.targets) == len(whole.ids) - 1
+    assert len(output.targets) < len(whole.targets)
+
+
+def test_turned_answers_are_turned_back_before_they_are_counted() -> None:
+    """Who gives the input back gives it back from every side: eight votes for one output."""
+
+    class Echo(FakeLearner):
+        def answer(self, questions, adapter, contexts=(), max_new_tokens=64):  # type: ignore[no-untyped-def,override]
+            return [question.rsplit("Input: ", 1)[1].removesuffix("\nOutput:") for question in questions]
+
+    assert vote(Echo(), CROSS, ["012 345 678"], None) == [["012 345 678"]]
+
+
+def test_an_agent_adapts_without_a_version(tmp_path: Path) -> None:
+    with (
+        fake_agent(tmp_path) as agent,
+        agent.adapt([("open the red door", "red"), ("paint the blue wall", "blue")]) as it,
+    ):
+        assert it.adapter.is_dir()
+        assert len(it.ask("wash the green car", "mend the grey roof")) == 2
+        assert agent.versions() == []
