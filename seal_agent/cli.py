@@ -511,5 +511,23 @@ def supersede(
     return Reply(result, lambda: told(result))
 
 
+@bench.command()
+def fewshot(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A folder with ARC's tasks; else built in, of text.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Finished tasks are kept here.")] = Path("seal-fewshot"),
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    model: Model = None,
+    json: Json = False,
+) -> Reply:
+    """Few-shot tasks: shown only, trained in a fixed way, and as the model says before and after it learned what to say."""
+    from seal_agent.bench.fewshot import run, told
+
+    with show.Progress() as say:
+        result = run(out, data, model, seed, say, show.note)
+    return Reply(result, lambda: told(result))
+
+
 if __name__ == "__main__":
     sys.exit(main())

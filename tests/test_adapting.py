@@ -14,6 +14,7 @@ from seal_agent.adapting import grids, strategy, texts
 from seal_agent.adapting.adapt import adapt, rows, vote
 from seal_agent.adapting.strategy import Strategy, propose
 from seal_agent.adapting.tasks import Pair, left_out, task_of
+from seal_agent.bench import fewshot
 from seal_agent.errors import ConfigError
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.testing import FakeLearner, fake_agent
@@ -130,7 +131,7 @@ def test_whatever_a_model_proposes_is_a_valid_strategy_within_the_cap(learner: L
         assert [one.refused(task) for one in found] == [""] * 6
         assert propose(learner, task, None, 6, seed=1) == found
         for one in found:
-            assert Strategy.model_validate(json.loads(strategy.told(one, task.grids))) == one
+            assert Strategy.model_validate(json.loads(strategy.as_json(one, task.grids))) == one
 
 
 def test_a_writer_that_learned_a_strategy_proposes_it(learner: LoraLearner, tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_writer_that_learned_a_strategy_proposes_it(learner: LoraLearner, tmp_
     from seal_agent.parts import Example, Trial
 
     wanted = Strategy(reorder=True, substitute=True, loss="all", learning_rate=0.0005, epochs=16)
-    row = Example(strategy.question(TICKETS), strategy.told(wanted, grids=False), raw=True)
+    row = Example(strategy.question(TICKETS), strategy.as_json(wanted, grids=False), raw=True)
     learner.train_many([Trial([row], tmp_path, 0, 60, 0.01, 1)], None)
 
     assert propose(learner, TICKETS, tmp_path, 8, seed=0).count(wanted) >= 6
@@ -190,3 +191,56 @@ def test_an_agent_adapts_without_a_version(tmp_path: Path) -> None:
         assert it.adapter.is_dir()
         assert len(it.ask("wash the green car", "mend the grey roof")) == 2
         assert agent.versions() == []
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch, learner: LoraLearner) -> None:
+    """Two tasks to learn from and two to be measured by, and a tiny model."""
+    every = fewshot.corpus("fewshot")
+    of = [one for split in ("train", "test") for one in [o for o in every if o["split"] == split][:2]]
+    monkeypatch.setattr(fewshot, "corpus", lambda name: of)
+    monkeypatch.setattr("seal_agent.learning.learner.LoraLearner", lambda name: learner)
+    monkeypatch.setattr(strategy, "_EPOCHS", (1, 2))
+    monkeypatch.setattr(fewshot, "_TRIED", 3)
+
+
+def test_every_arm_is_measured_on_tasks_that_nobody_learned_from(few: None, tmp_path: Path) -> None:
+    """And what is finished is not done again."""
+    result = fewshot.run(tmp_path)
+
+    assert set(result["arms"]) == set(fewshot.ARMS)
+    assert {row["name"] for row in result["rows"]}.isdisjoint(one.name for one in fewshot.problems(None, "train"))
+    for name, arm in result["arms"].items():
+        assert arm["n"] == 2, name
+        assert 0 <= arm["low"] <= arm["success"] <= arm["high"] <= 1
+        assert arm["success"] <= result["arms"]["oracle"]["success"]
+    assert fewshot.run(tmp_path) == result
+    assert "in_context" in fewshot.told(result)
+
+
+def test_the_built_in_tasks_are_apart_and_of_four_kinds() -> None:
+    """At least thirty are measured; no input stands in two tasks or in both halves of one."""
+    every = fewshot.corpus("fewshot")
+    kinds = {(one["kind"], one["split"]) for one in every}
+    inputs = [pair["input"] for one in every for half in ("train", "test") for pair in one[half]]
+
+    assert len(kinds) == 8
+    assert sum(one["split"] == "test" for one in every) >= 30
+    assert len(set(inputs)) == len(inputs)
+    assert len({one["name"] for one in every}) == len(every)
+
+
+def test_arc_is_read_where_it_lies_and_solved_in_two_attempts(tmp_path: Path) -> None:
+    for part in ("training", "evaluation"):
+        shown = [{"input": [[0, 1]], "output": [[1], [0]]}, {"input": [[2, 1]], "output": [[1], [2]]}]
+        challenge = {"t": {"train": shown, "test": [{"input": [[3, 1]]}]}}
+        (tmp_path / f"arc-{part}-challenges.json").write_text(json.dumps(challenge))
+        (tmp_path / f"arc-{part}-solutions.json").write_text(json.dumps({"t": [[[1], [3]]]}))
+
+    (problem,) = fewshot.problems(tmp_path, "test")
+
+    assert problem.task.demonstrations[0] == Pair("01", "1 0")
+    assert problem.tests == (Pair("31", "1 3"),)
+    assert [problem.score([ranked]) for ranked in (["31", "1 3"], ["1 3"], ["31", "13", "1 3"])] == [1, 1, 0]
+    with pytest.raises(ConfigError, match="is not there"):
+        fewshot.problems(tmp_path / "nowhere", "test")

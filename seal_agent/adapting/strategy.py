@@ -71,7 +71,7 @@ def most(rows: Sequence[Row], order: Random) -> Sequence[Row]:
     return rows if len(rows) <= _LARGEST else order.sample(rows, _LARGEST)
 
 
-def told(strategy: Strategy, grids: bool) -> str:
+def as_json(strategy: Strategy, grids: bool) -> str:
     """The fields that matter for such a task, as JSON."""
     return json.dumps({name: getattr(strategy, name) for name in _slots(grids)})
 

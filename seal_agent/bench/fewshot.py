@@ -1,0 +1,236 @@
+"""
+Few-shot tasks: shown only, trained in one fixed way, trained as the model says before and after it learned what to say.
+
+Promises: tasks the outer loop learned from are never measured, and no rule stands in both parts; every arm is asked the same
+questions with the same votes; a finished task is kept in the folder and not done again.
+Does not promise: that the oracle could be had. It is the best of all that was tried on a task, chosen by its own test.
+
+Source: SEAL's few-shot part (arXiv 2506.10943, section 4.1); its tasks with *data*, tasks of text without.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from seal_agent.adapting import grids
+from seal_agent.adapting.adapt import adapt, vote
+from seal_agent.adapting.strategy import Strategy, as_json, propose, question
+from seal_agent.adapting.tasks import Pair, Task, task_of
+from seal_agent.bench.demo import corpus
+from seal_agent.errors import ConfigError
+from seal_agent.judging.statistics import paired_interval
+from seal_agent.parts import Example, Learner, Say, Trial
+from seal_agent.records import content_id
+
+ARMS = ("in_context", "default", "untrained", "trained", "bandit", "oracle")
+_TRIED, _DRAWN = (
+    6,
+    3,
+)  # strategies of a task tried by the outer loop; drawn for each of the two writers when it is measured
+_LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
+_EPOCHS, _RATE, _AT_ONCE = 4, 5e-4, 4  # of the writer
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task, and the pairs it is measured by. Of grids two outputs may be given, and all must be right."""
+
+    name: str
+    task: Task
+    tests: tuple[Pair, ...]
+
+    def score(self, given: Sequence[Sequence[str]]) -> float:
+        """Of the ranked outputs *given* to each test: the share that is right; of grids 1 or 0."""
+        if self.task.grids:
+            return float(all(pair.output in ranked[:2] for pair, ranked in zip(self.tests, given, strict=True)))
+        return fmean(ranked[0] == pair.output for pair, ranked in zip(self.tests, given, strict=True))
+
+
+def problems(data: Path | None, split: str) -> list[Problem]:
+    """The tasks of *split*, "train" or "test": built-in ones of text, or ARC's in *data*."""
+    if data is None:
+        found = [one for one in corpus("fewshot") if one["split"] == split]
+        return [Problem(one["name"], task_of(_pairs(one["train"])), tuple(_pairs(one["test"]))) for one in found]
+    part = {"train": "training", "test": "evaluation"}[split]
+    asked, solved = (_json(data / f"arc-{part}-{what}.json") for what in ("challenges", "solutions"))
+    return [
+        Problem(
+            name,
+            Task(tuple(Pair(_grid(p["input"]), _grid(p["output"])) for p in one["train"]), grids=True),
+            tuple(Pair(_grid(p["input"]), _grid(out)) for p, out in zip(one["test"], solved[name], strict=True)),
+        )
+        for name, one in asked.items()
+    ]
+
+
+def run(
+    out: Path,
+    data: Path | None = None,
+    model: str | None = None,
+    seed: int = 0,
+    say: Say = lambda stage, share: None,
+    say_line: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """The whole bench; finished tasks are kept in *out*. Returns the document of `bench fewshot`."""
+    from seal_agent.learning.learner import LoraLearner
+
+    learner = LoraLearner(model or "smollm2-135m")
+    folder = out / ("arc" if data else "text")
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = _Bench(learner, folder, seed, say, say_line)
+    every = {split: problems(data, split) for split in ("train", "test")}
+    fit = {split: [one for one in of if _length(learner, one.task) <= _LONGEST] for split, of in every.items()}
+    tried = [bench.tried(problem) for problem in fit["train"]]
+    writer, kept = bench.writer(fit["train"], tried)
+    best = _best(tried)
+    measured = [bench.measured(problem, writer, best) for problem in fit["test"]]
+    solvable = [row for row in measured if row["scores"]["oracle"][0] > 0]
+    return {
+        "arms": {arm: _arm(measured, arm) for arm in ARMS},
+        "solvable": {"n": len(solvable), "arms": {arm: _arm(solvable, arm) for arm in ARMS}},
+        "kept": kept,
+        "bandit": best.model_dump(),
+        "tasks": {split: {"n": len(fit[split]), "too_long": len(of) - len(fit[split])} for split, of in every.items()},
+        "rows": measured,
+        "seed": seed,
+    }
+
+
+@dataclass(frozen=True)
+class _Bench:
+    learner: Learner
+    folder: Path
+    seed: int
+    say: Say
+    say_line: Callable[[str], None]
+
+    def tried(self, problem: Problem) -> dict[str, Any]:
+        """Strategies the untrained model proposes for a task of the training part, and how each did."""
+
+        def do() -> dict[str, Any]:
+            strategies = propose(self.learner, problem.task, None, _TRIED, self._seed(problem, "tried"))
+            shown, scores = self._scores(problem, strategies)
+            return {"in_context": shown, "strategies": [s.model_dump() for s in strategies], "scores": scores}
+
+        return self._once(f"tried-{problem.name}", do)
+
+    def writer(self, learned: Sequence[Problem], tried: Sequence[dict[str, Any]]) -> tuple[Path | None, int]:
+        """The model tuned on the strategies that did best and better than showing alone; None if there are none."""
+        rows = [
+            Example(question(problem.task), as_json(Strategy(**strategy), problem.task.grids), raw=True)
+            for problem, one in zip(learned, tried, strict=True)
+            for strategy, score in zip(one["strategies"], one["scores"], strict=True)
+            if score > one["in_context"] and score == max(one["scores"])
+        ]
+        folder = self.folder / "writer"
+        if rows and not folder.exists():
+            staged = self.folder / "staged"
+            shutil.rmtree(staged, ignore_errors=True)
+            staged.mkdir()
+            self.learner.train_many([Trial(rows, staged, self.seed, _EPOCHS, _RATE, _AT_ONCE)], None, self.say)
+            staged.rename(folder)
+        return (folder if rows else None), len(rows)
+
+    def measured(self, problem: Problem, writer: Path | None, best: Strategy) -> dict[str, Any]:
+        """Every arm on a task of the test part: {"scores": {arm: score of each strategy}}."""
+
+        def do() -> dict[str, Any]:
+            seed = self._seed(problem, "measured")
+            untrained = propose(self.learner, problem.task, None, _DRAWN, seed)
+            trained = propose(self.learner, problem.task, writer, _DRAWN, seed)
+            shown, scores = self._scores(problem, [Strategy(), best, *untrained, *trained])
+            at = 2 + len(untrained)
+            return {
+                "name": problem.name,
+                "scores": {
+                    "in_context": [shown],
+                    "default": scores[:1],
+                    "bandit": scores[1:2],
+                    "untrained": scores[2:at],
+                    "trained": scores[at:],
+                    "oracle": [max(shown, *scores)],
+                },
+                "strategies": [s.model_dump() for s in (*untrained, *trained)],
+            }
+
+        return self._once(f"measured-{problem.name}", do)
+
+    def _scores(self, problem: Problem, strategies: Sequence[Strategy]) -> tuple[float, list[float]]:
+        """With the demonstrations shown alone, and after training in each of these ways; equal ones are trained once."""
+        inputs = [pair.input for pair in problem.tests]
+        different = list(dict.fromkeys(strategies))
+        shown = problem.score(vote(self.learner, problem.task, inputs, None))
+        found = {}
+        for strategy, adapted in zip(
+            different, adapt(self.learner, problem.task, different, self.seed, self.say), strict=True
+        ):
+            with adapted:
+                found[strategy] = problem.score(vote(self.learner, problem.task, inputs, adapted.adapter))
+        return shown, [found[strategy] for strategy in strategies]
+
+    def _once(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        kept = self.folder / f"{name}.json"
+        if not kept.is_file():
+            done = do()
+            kept.write_text(json.dumps(done), "utf-8")
+            self.say_line(f"{name}: {done['scores']}")
+        return dict(_json(kept))
+
+    def _seed(self, problem: Problem, what: str) -> int:
+        return int(content_id("f", what, problem.name)[1:9], 16) ^ self.seed
+
+
+def _best(tried: Sequence[dict[str, Any]]) -> Strategy:
+    """The cheap alternative to tuning a writer: of each setting the value that did best, on the mean over all tasks tried."""
+    gains: dict[str, dict[Any, list[float]]] = {}
+    for one in tried:
+        for strategy, score in zip(one["strategies"], one["scores"], strict=True):
+            for setting, value in strategy.items():
+                gains.setdefault(setting, {}).setdefault(value, []).append(score - one["in_context"])
+    means = {setting: {value: fmean(of) for value, of in values.items()} for setting, values in gains.items()}
+    return Strategy(**{setting: max(of, key=of.__getitem__) for setting, of in means.items()})
+
+
+def _arm(rows: Sequence[dict[str, Any]], arm: str) -> dict[str, Any]:
+    """Mean over tasks (of each the mean of its strategies), with its 95 % interval."""
+    scores = [fmean(row["scores"][arm]) for row in rows if row["scores"][arm]]
+    if not scores:
+        return {"success": 0.0, "n": 0, "low": 0.0, "high": 1.0}
+    low, high = paired_interval(scores)
+    return {"success": fmean(scores), "n": len(scores), "low": max(0.0, low), "high": min(1.0, high)}
+
+
+def _length(learner: Learner, task: Task) -> int:
+    return sum(learner.count(f"{pair.input} {pair.output}") for pair in task.demonstrations)
+
+
+def _pairs(given: Sequence[dict[str, str]]) -> list[Pair]:
+    return [Pair(one["input"], one["output"]) for one in given]
+
+
+def _grid(rows: Sequence[Sequence[int]]) -> str:
+    return grids.write(np.array(rows))
+
+
+def _json(file: Path) -> Any:
+    if not file.is_file():
+        raise ConfigError(f"{file} is not there; --data names a folder with ARC's challenges and solutions")
+    return json.loads(file.read_text("utf-8"))
+
+
+def told(result: dict[str, Any]) -> str:
+    """The result as a table for people."""
+    lines = [
+        f"{name:12} {arm['success']:6.1%}  ({arm['low']:.1%} to {arm['high']:.1%}, {arm['n']} tasks)"
+        for name, arm in result["arms"].items()
+    ]
+    lines.append(f"solved by some way: {result['solvable']['n']} of {result['tasks']['test']['n']} tasks")
+    return "\n".join(lines)
