@@ -529,5 +529,22 @@ def fewshot(
     return Reply(result, lambda: told(result))
 
 
+@bench.command()
+def squad(
+    data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages and edits.")],
+    n: Annotated[int, typer.Option("--n", min=2, help="Passages.")] = 20,
+    seeds: Annotated[int, typer.Option("--seeds", min=1)] = 1,
+    out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-squad"),
+    model: Model = None,
+    json: Json = False,
+) -> Reply:
+    """Closed-book questions after training on a passage, on other writers' edits of it, and on ours."""
+    from seal_agent.bench.squad import run, told
+
+    with show.Progress() as say:
+        result = run(out, data, n, seeds, None, model, say, show.note)
+    return Reply(result, lambda: told(result))
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -28,6 +28,7 @@ _NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate
 _NEAR = 0.4  # as far as these are near at all: two sentences about unlike things have a cosine of 0.1 to 0.3
 # Built-in styles whose worth is not measured yet; name them in the settings to use them.
 _ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
+_OWN = "base"  # the writer that is given its own adapter, not the live version's
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
 
 
@@ -63,7 +64,7 @@ class ModelWriter:
 
 @dataclass(frozen=True)
 class Rooms:
-    """The rooms of one home, ready to be used by the agent."""
+    """The rooms of one home, ready to be used by the agent. tuned: the adapter the base writes with; None: as it is."""
 
     home: Path
     settings: Settings
@@ -73,6 +74,7 @@ class Rooms:
     decider: parts.Decider
     make_learner: Callable[[Settings], Learner]
     make_writer: Callable[[Learner, Path | None], parts.Writer]
+    tuned: Path | None = None
     _held: dict[str, Any] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -84,6 +86,12 @@ class Rooms:
         """The same rooms for another home, with nothing remembered yet."""
         same = replace(self, home=home, _held={}, _lock=threading.Lock())
         vars(same)["embedder"] = self.embedder  # a cached property: loaded once
+        return same
+
+    def writing_with(self, tuned: Path | None) -> Rooms:
+        """The same rooms, with the base writing under the adapter *tuned*."""
+        same = replace(self, tuned=tuned)
+        vars(same)["embedder"] = self.embedder
         return same
 
     @cached_property
@@ -171,7 +179,7 @@ class Rooms:
             for paragraph in paragraphs(document.text)
             if (said := [s for s in sentences(paragraph) if tells(s) and not (heading(s) or s == title)])
         ]
-        writer = self.make_writer(learner, adapter)
+        writer = self.make_writer(learner, self.tuned if self.settings.writer == _OWN else adapter)
         seed = int(document.id[1:9], 16) ^ self.settings.seed
         styles = {name: _boundary("style", name, style) for name, style in self.styles.items()}
         before = journal.told_before(document)
@@ -209,7 +217,7 @@ class Rooms:
         seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
         rehearsed = choose(learned, self._near(rows, learned, journal), count, seed)
         anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
-        return [*map(_example, rows), *(_example(memory, old=True) for memory in rehearsed), *anchors]
+        return [*map(example_of, rows), *(example_of(memory, old=True) for memory in rehearsed), *anchors]
 
     def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
         """Ids of learned rows about sentences near the new ones."""
@@ -347,8 +355,11 @@ def live_writer(learner: Learner, adapter: Path | None) -> parts.Writer:
 
 
 def base_writer(learner: Learner, adapter: Path | None) -> parts.Writer:
-    """The untouched base as the writer, the default: a small model that learned goats asks every text about goats."""
-    return ModelWriter(learner, None)
+    """
+    The base as the writer, the default, as it is or tuned for writing (*adapter*); never with what it learned of documents: a
+    small model that learned goats asks every text about goats.
+    """
+    return ModelWriter(learner, adapter)
 
 
 def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:
@@ -375,7 +386,8 @@ def _boundary(kind: str, name: str, part: Callable[..., Iterable[Any]]) -> Calla
     return call
 
 
-def _example(row: SelfEdit | Memory, old: bool = False) -> Example:
+def example_of(row: SelfEdit | Memory, old: bool = False) -> Example:
+    """A row as it is trained."""
     from seal_agent.editing.room import told
 
     said = told(row.title, row.completion) if row.prompt else row.completion

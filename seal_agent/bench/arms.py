@@ -142,24 +142,26 @@ class Seal:
         self._source, self._learner = str(final), self._load(str(final))
 
     def asked(self, scoped: bool = False) -> Asked:
-        return _Plain(self._learner, self._base)
+        return Plain(self._learner, base=self._base)
 
     def prompt_tokens(self, question: str) -> int:
         return int(self._learner.count(question))
 
 
 @dataclass(frozen=True)
-class _Plain:
-    """A learner's own weights; version 0 is *base*."""
+class Plain:
+    """A learner under one *adapter*, None for its own weights; version 0 is the *base*, if that is another learner."""
 
     learner: Any
-    base: Any
+    adapter: Path | None = None
+    base: Any = None
 
     def ask_all(
         self, questions: Sequence[str], version: int | None = None, contexts: Sequence[str] = ()
     ) -> list[Answer]:
-        who = self.base if version == 0 else self.learner
-        return [Answer(text=text, version=0, digest="") for text in who.answer(questions, None, contexts)]
+        """Answers to many questions."""
+        who, adapter = ((self.base or self.learner), None) if version == 0 else (self.learner, self.adapter)
+        return [Answer(text=text, version=0, digest="") for text in who.answer(questions, adapter, contexts)]
 
 
 class Store:

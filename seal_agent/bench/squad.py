@@ -1,0 +1,245 @@
+"""
+SEAL's table with our engine: what is answered closed-book after training on a passage alone, on edits by other writers, on ours.
+
+Promises: every arm trains the same passages with the same engine, LoRA shape, rate and number of tokens, side by side, and is
+asked the same questions as SEAL asks them; arms are paired by passage; what is finished is kept and not done again.
+Does not promise: SEAL's own figures. Its model is fifty times larger, and its judge was a larger one still.
+
+Source: arXiv 2506.10943, section 4.2 and its published edits (MIT).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from seal_agent import agent as agents
+from seal_agent.bench.arms import Plain
+from seal_agent.errors import ConfigError
+from seal_agent.judging.quiz import Item, quiz, read
+from seal_agent.judging.statistics import paired_interval
+from seal_agent.parts import Example, Learner, Say, Trial
+from seal_agent.records import Document
+from seal_agent.wiring import example_of
+
+PASSAGE, OURS, AFTER = "passage", "ours_before", "ours_after"
+_TOKENS = 6000  # trained on a passage by every arm, over all its epochs
+_RATE, _AT_ONCE = 1e-3, 4
+_EDITS = re.compile(r"edits-(.+)\.json")
+
+Shares = dict[str, float]
+"""By arm the share of a passage's questions that are answered."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage, its questions, and what other writers made of it: by arm, five completions."""
+
+    document: Document
+    items: tuple[Item, ...]
+    written: Mapping[str, Sequence[str]]
+
+
+def passages(data: Path, n: int) -> list[Passage]:
+    """The first *n* passages of *data* with all edits published of them. ConfigError if there are fewer."""
+    file = data / "passages.json"
+    whole = json.loads(file.read_text("utf-8")) if file.is_file() else []
+    if len(whole) < n:
+        raise ConfigError(f"{file}: {len(whole)} passages, {n} wanted; --data names a folder shaped like SEAL's")
+    by_passage: dict[tuple[str, str], list[Item]] = {}
+    for item in read(file):
+        by_passage.setdefault((item["title"], item["context"]), []).append(item)
+    edits = {
+        found[1]: json.loads(one.read_text("utf-8"))
+        for one in sorted(data.glob("edits-*.json"))
+        if (found := _EDITS.fullmatch(one.name))
+    }
+    return [
+        Passage(
+            Document(text=one["context"], title=one["title"]),
+            tuple(by_passage[one["title"], one["context"]]),
+            {arm: of[number] for arm, of in edits.items()},
+        )
+        for number, one in enumerate(whole[:n])
+    ]
+
+
+def sequences(title: str, completion: str, text: str) -> list[Example]:
+    """
+    What SEAL trains of an edit: each line by itself under the title, the passage last.
+
+    What stands before a numbered list is dropped; of questions and answers each "Question N:" begins a sequence.
+    """
+    if re.search(r"Question \d+:", completion):
+        lines = re.split(r"(?=Question \d+:)", completion)
+    else:
+        lines = [line for piece in completion.split("---") for line in piece.splitlines()]
+    lines = [line.strip() for line in lines if line.strip()]
+    if len(lines) > 1 and lines[1].startswith("1."):
+        lines = lines[1:]
+    return [Example("", line, title) for line in (*lines, text)]
+
+
+def run(
+    out: Path,
+    data: Path,
+    n: int = 20,
+    seeds: int = 1,
+    writer: Path | None = None,
+    model: str | None = None,
+    say: Say = lambda stage, share: None,
+    say_line: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """
+    The whole bench; finished passages are kept in *out*. Returns the document of `bench squad`.
+
+    *writer*: the adapter of a writer that the outer loop tuned, for the arm "ours_after".
+    """
+    chosen = passages(data, n)
+    out.mkdir(parents=True, exist_ok=True)
+    alone: list[list[Shares]] = []
+    together: list[list[Shares]] = []
+    learner: Learner | None = None
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory(prefix="seal-squad-") as scratch:
+            agent = agents.open(Path(scratch), model=model, say=say, seed=seed)
+            agent._learner = learner = learner or agent.learner  # loaded once
+            bench = _Bench(agent, seed, writer, out, say_line)
+            alone.append([bench.alone(number, one) for number, one in enumerate(chosen)])
+            together.append(bench.together(chosen))
+            agent.close()
+    return {
+        **_told_of(alone, [*chosen[0].written]),
+        "together": _told_of(together, [*chosen[0].written]),
+        "n": n,
+        "seeds": list(range(seeds)),
+        "questions": sum(len(one.items) for one in chosen),
+        "tokens": _TOKENS,
+    }
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """One seed of it. The rows ours makes of a passage are kept, for both tables train them."""
+
+    agent: agents.SealAgent
+    seed: int
+    writer: Path | None
+    out: Path
+    say_line: Callable[[str], None]
+
+    def alone(self, number: int, one: Passage) -> Shares:
+        """A passage by itself: an adapter for each arm."""
+        return self._asked(f"passage-{number}-{self.seed}", [one])[0]
+
+    def together(self, every: Sequence[Passage]) -> list[Shares]:
+        """All passages in one adapter for each arm."""
+        return self._asked(f"together-{self.seed}", every)
+
+    def _asked(self, name: str, every: Sequence[Passage]) -> list[Shares]:
+        kept = self.out / f"{name}.json"
+        found: list[Shares] = json.loads(kept.read_text("utf-8")) if kept.is_file() else [{} for _ in every]
+        arms = [PASSAGE, *every[0].written, OURS, *([AFTER] if self.writer else [])]
+        missing = {arm: [row for one in every for row in self._lesson(one, arm)] for arm in arms if arm not in found[0]}
+        if missing:
+            got = {
+                name: _shares(Plain(self.agent.learner), every, name == "open_book") for name in ("base", "open_book")
+            }
+            got |= self._trained(missing, every)
+            for number, shares in enumerate(found):
+                shares.update({arm: of[number] for arm, of in got.items()})
+            kept.write_text(json.dumps(found), "utf-8")
+            means = {arm: fmean(shares[arm] for shares in found) for arm in found[0]}
+            self.say_line(f"{name}: " + ", ".join(f"{arm} {mean:.0%}" for arm, mean in means.items()))
+        return found
+
+    def _lesson(self, one: Passage, arm: str) -> list[Example]:
+        title, text = one.document.title, one.document.text
+        if arm == PASSAGE:
+            return [Example("", text, title)]
+        if arm in one.written:
+            return sequences(title, one.written[arm][self.seed % len(one.written[arm])], text)
+        return self._ours(one.document, self.writer if arm == AFTER else None)
+
+    def _ours(self, document: Document, writer: Path | None) -> list[Example]:
+        """The rows our editing room makes of *document* when the base writes with the adapter *writer*."""
+        kept = self.out / f"rows-{document.id}-{self.seed}-{'after' if writer else 'before'}.json"
+        if not kept.is_file():
+            rooms = self.agent.rooms.writing_with(writer)
+            edits, _ = rooms.edit(document, self.agent.learner, None, self.agent.journal)
+            rows = [example_of(edit) for edit in edits if not (edit.refused or edit.reserved)]
+            kept.write_text(json.dumps([(row.prompt, row.completion, row.title) for row in rows]), "utf-8")
+        return [Example(*row) for row in json.loads(kept.read_text("utf-8"))]
+
+    def _trained(self, lessons: Mapping[str, list[Example]], every: Sequence[Passage]) -> dict[str, list[float]]:
+        """By arm, whose adapters are trained side by side, the share answered of each passage's questions."""
+        learner = self.agent.learner
+        with tempfile.TemporaryDirectory(prefix="seal-squad-") as scratch:
+            trials = {}
+            for arm, examples in lessons.items():
+                folder = Path(scratch) / arm
+                folder.mkdir()
+                size = sum(learner.count(f"{e.title} {e.prompt} {e.completion}") for e in examples)
+                epochs = max(1, round(len(every) * _TOKENS / size))
+                trials[arm] = Trial(examples, folder, self.seed, epochs, _RATE, _AT_ONCE)
+            learner.train_many(list(trials.values()), None, self.agent.say)
+            return {arm: _shares(Plain(learner, trial.out), every) for arm, trial in trials.items()}
+
+
+def _shares(asked: Plain, every: Sequence[Passage], open_book: bool = False) -> list[float]:
+    """Of each passage the share of its questions that *asked* answers as SEAL asks them."""
+    found = quiz(asked, [item for one in every for item in one.items], open_book=open_book, topic=True)
+    right = iter(row["correct"] for row in found["rows"])
+    return [fmean(next(right) for _ in one.items) for one in every]
+
+
+def _told_of(seeds: Sequence[Sequence[Shares]], written: Sequence[str]) -> dict[str, Any]:
+    """Means over passages, of each the mean over seeds; what stands beside what, paired by passage."""
+    means = {
+        arm: [fmean(of) for of in zip(*([s[arm] for s in seed] for seed in seeds), strict=True)] for arm in seeds[0][0]
+    }
+    pairs = [(OURS, PASSAGE), (AFTER, OURS), (AFTER, PASSAGE), *((OURS, arm) for arm in written)]
+    return {
+        "arms": {arm: _arm(means, arm) for arm in means},
+        "paired": {f"{a} - {b}": _paired(means[a], means[b]) for a, b in pairs if {a, b} <= set(means)},
+    }
+
+
+def _arm(means: Mapping[str, Sequence[float]], arm: str) -> dict[str, float]:
+    mean, base, ceiling = (fmean(means[name]) for name in (arm, "base", "open_book"))
+    spread = stdev(means[arm]) / math.sqrt(len(means[arm]))
+    return {
+        "article_mean": mean,
+        "se": spread,
+        "gap_closed": (mean - base) / (ceiling - base) if ceiling > base else 0.0,
+    }
+
+
+def _paired(one: Sequence[float], other: Sequence[float]) -> dict[str, float | None]:
+    differences = [a - b for a, b in zip(one, other, strict=True)]
+    low, high = paired_interval(differences)
+    relative = fmean(one) / fmean(other) - 1 if fmean(other) > 0 else None
+    return {"difference": fmean(differences), "low": low, "high": high, "relative": relative}
+
+
+def told(result: dict[str, Any]) -> str:
+    """The result as tables for people."""
+    lines = [f"{result['n']} passages, {result['questions']} questions, {len(result['seeds'])} seeds"]
+    for name, table in (("one passage an adapter", result), ("all passages in one adapter", result["together"])):
+        lines.append(name)
+        lines += [
+            f"  {arm:26} {one['article_mean']:6.1%} ± {one['se']:.1%}   {one['gap_closed']:+.0%} of the gap to open book"
+            for arm, one in sorted(table["arms"].items(), key=lambda item: -item[1]["article_mean"])
+        ]
+        lines += [
+            f"  {pair}: {100 * one['difference']:+.1f} points ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
+            for pair, one in table["paired"].items()
+        ]
+    return "\n".join(lines)
