@@ -26,6 +26,7 @@ from seal_agent.reading import sources
 from seal_agent.records import (
     Answer,
     Candidate,
+    Check,
     Consolidation,
     Decision,
     Document,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:  # imported where it is used: the home opens without it
     from seal_agent.adapting.tasks import Pair
 
 _NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, nothing more
+WRITER = "writer"  # the folder of the writer's versions: a home's journal and adapters, without documents
 FORGETTING = "forgetting"  # the folder in which a home lives through its calls again
 _SOURCES = 3  # documents named beside an answer
 
@@ -70,6 +72,8 @@ class SealAgent:
         self.say = say
         self.journal = Journal(home)
         self.past = Past()
+        self.writers = home / WRITER
+        self.writer_number: int | None = None  # the version of the writer to use; None: the live one
         self._serving = threading.RLock()
         self._verified: set[str] = set()
         self._learner: Learner | None = None
@@ -103,8 +107,10 @@ class SealAgent:
                 numbers=known.decision.numbers,
             )
             return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})
-        state = self.journal.state_for(found)
-        return self.journal.record(found, *self._study(found, state, screened=False), state)
+        writer = self.writer()
+        state = self._state(found, writer)
+        number = writer.number if writer else None
+        return self.journal.record(found, *self._study(found, state, writer, screened=False), state, number)
 
     def decide(self, document: Document) -> Decision:
         """What `observe` would decide on *document*; nothing is written down."""
@@ -114,15 +120,21 @@ class SealAgent:
 
     def release(self, document_id: str) -> Receipt:
         """Let a held document through: it is decided on again without screening."""
-        document = self.journal.release(document_id)
-        state = self.journal.state_for(document)
-        return self.journal.redecide(document, *self._study(document, state, screened=True), state)
+        document, writer = self.journal.release(document_id), self.writer()
+        state = self._state(document, writer)
+        number = writer.number if writer else None
+        return self.journal.redecide(document, *self._study(document, state, writer, screened=True), state, number)
 
     def quarantine(self) -> list[Receipt]:
         """What is held, each with the reason."""
         return self.journal.quarantine()
 
-    def _study(self, document: Document, state: str, screened: bool) -> Study:
+    def _state(self, document: Document, writer: Version | None) -> str:
+        """What a decision on *document*, and the rows this *writer* makes of it, rest on."""
+        state = self.journal.state_for(document)
+        return content_id("s", state, writer.digest) if writer else state
+
+    def _study(self, document: Document, state: str, writer: Version | None, screened: bool) -> Study:
         if given := self.past.studies.get((document.id, state, screened)):
             return given
         if not screened and (reason := self.rooms.screen(document)):
@@ -130,7 +142,8 @@ class SealAgent:
         decision = self.rooms.decide(document, self.learner, self.adapter(), self.journal, screened)
         if decision.action != "edit":
             return decision, [], []
-        edits, checks = self.rooms.edit(document, self.learner, self.adapter(), self.journal)
+        rooms = self.rooms.writing_with(Path(writer.path)) if writer else self.rooms
+        edits, checks = rooms.edit(document, self.learner, self.adapter(), self.journal)
         proved = [edit for edit in edits if not edit.refused and not edit.reserved]
         if not proved:
             nothing = Decision(
@@ -194,7 +207,7 @@ class SealAgent:
     def twin(self, home: Path, past: Past) -> SealAgent:
         """The same agent on another home, in which *past* need not be computed again."""
         other = SealAgent(home, self.rooms.of(home), self.say)
-        other._learner, other.past = self.learner, past
+        other._learner, other.past, other.writers = self.learner, past, self.writers
         return other
 
     def recover(self, lock: HomeLock) -> None:
@@ -312,6 +325,54 @@ class SealAgent:
         number, _, adapter = self._serve(version)
         serving = self.journal.version(number) if number else None
         return serving, self.learner.chat(messages, adapter, **how)
+
+    def improve(
+        self, documents: Mapping[Document, Sequence[Check]], rounds: int = 2, samples: int = 4
+    ) -> list[GateReport]:
+        """
+        Practise writing on *documents*, each with questions or none (then the model asks itself), and tune the writer on the
+        edits that helped: a report for each round. What the home knows and serves is not touched. Raises HomeBusy.
+
+        Versions of the writer are kept in the folder `writer` of the home, which is a home to `versions` and `rollback`.
+        """
+        from seal_agent.editing import improving, rewards
+        from seal_agent.judging.grading import correct
+        from seal_agent.judging.statistics import rank_test
+
+        self.writers.mkdir(exist_ok=True)
+        with HomeLock(self.writers) as lock, Journal(self.writers) as line:
+            line.sweep(lock)
+            adapters.tidy(self.writers / "adapters", [version.path for version in line.versions()], lock)
+            lessons = [
+                self.rooms.practice(passage, self.learner, given)
+                for document, given in documents.items()
+                for passage in self.rooms.passages(document)
+            ]
+            labelled = any(documents.values())
+            loop = improving.Loop(
+                self.learner,
+                line,
+                lambda passage, writer, seed: self.rooms.compose(passage, self.learner, writer, seed),
+                rewards.accuracy(correct) if labelled else rewards.likelihood,
+                rank_test,
+                samples,
+                self.settings.seed,
+                self.say,
+            )
+            return [loop.round(lessons) for _ in range(rounds)]
+
+    def writer(self) -> Version | None:
+        """The version of the writer that `improve` made and that writes edits; None: the base as it is."""
+        if self.writer_number == 0 or not self.writers.is_dir():
+            return None
+        with Journal(self.writers) as line:
+            version = line.version(self.writer_number) if self.writer_number else line.live()
+        if version and (problems := adapters.verify(Path(version.path), version.digest)):
+            raise errors.SealError(
+                f"version {version.number} of the writer is damaged: {'; '.join(problems)}; "
+                f"`seal-agent rollback --home {self.writers}` returns to the one before"
+            )
+        return version
 
     def adapt(self, pairs: Iterable[Pair | tuple[str, str]], strategy: Strategy | None = None) -> Adapted:
         """

@@ -189,6 +189,26 @@ def consolidate(home: Home = HOME, model: Model = None, json: Json = False) -> R
 
 
 @app.command()
+def improve(
+    file: Annotated[Path, typer.Argument(help="Passages in SQuAD's shape; without questions the model asks itself.")],
+    rounds: Annotated[int, typer.Option("--rounds", min=1)] = 2,
+    samples: Annotated[int, typer.Option("--samples", min=2, help="Edits tried of each passage.")] = 4,
+    home: Home = HOME,
+    model: Model = None,
+    json: Json = False,
+) -> Reply:
+    """Practise writing edits: sample several of each passage, train them, keep what helped, tune the writer on it."""
+    from seal_agent.judging.quiz import practised
+
+    given = practised(file)
+    with _opened(home, model) as agent:
+        reports = agent.improve(given, rounds, samples)
+        live = agent.writer()
+    data = {"rounds": [report.model_dump(mode="json") for report in reports], "writer": live.number if live else 0}
+    return Reply(data, "\n".join(f"round {n}: {r.outcome}: {r.reason}" for n, r in enumerate(reports, 1)))
+
+
+@app.command()
 def watch(
     paths: Paths,
     home: Home = HOME,

@@ -116,6 +116,7 @@ class _Replay:
             return False
         document = agent.journal.document(call.document)
         assert document, "a call names a document that is there"
+        self.again.writer_number = call.target or 0  # who wrote then writes again
         if call.kind == "release":
             if document.id in {receipt.id for receipt in self.again.quarantine()}:
                 self.again.release(document.id)

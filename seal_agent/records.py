@@ -186,7 +186,10 @@ class Consolidation(Record):
 
 
 class Call(Record):
-    """Something asked of a home that stood in *state*. target: the version made by it, or to return to."""
+    """
+    Something asked of a home that stood in *state*. target: the version made by it, or to return to; of a document that was
+    read, the version of the writer.
+    """
 
     number: int
     kind: CallKind

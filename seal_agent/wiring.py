@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,11 +24,15 @@ from seal_agent.parts import Example, Learner, Say
 from seal_agent.records import Check, Decision, Document, GateReport, Memory, SelfEdit, content_id
 from seal_agent.settings import Settings
 
+if TYPE_CHECKING:
+    from seal_agent.editing.improving import Practice
+
 _NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
 _NEAR = 0.4  # as far as these are near at all: two sentences about unlike things have a cosine of 0.1 to 0.3
 # Built-in styles whose worth is not measured yet; name them in the settings to use them.
 _ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
 _OWN = "base"  # the writer that is given its own adapter, not the live version's
+_PRACTISED = 32  # questions about a passage that the outer loop asks itself
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
 
 
@@ -60,6 +64,24 @@ class ModelWriter:
     def rank(self, texts: Sequence[str]) -> list[float]:
         scores = self.learner.score([("Question:", f" {text}") for text in texts], None, raw=True)
         return [total / max(1, tokens) for total, tokens in scores]
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A writer that keeps all it was asked and wrote."""
+
+    writer: parts.Writer
+    wrote: list[tuple[str, str]] = field(default_factory=list)
+
+    def write(self, prompts: Sequence[str], **how: Any) -> list[str]:
+        """See parts.Writer; what it stopped at is kept too, where it is known."""
+        said = self.writer.write(prompts, **how)
+        end = (how.get("stop") or ("",))[0]
+        self.wrote.extend((prompt, text + end) for prompt, text in zip(prompts, said, strict=True))
+        return said
+
+    def rank(self, texts: Sequence[str]) -> list[float]:
+        return self.writer.rank(texts)
 
 
 @dataclass(frozen=True)
@@ -169,22 +191,54 @@ class Rooms:
         self, document: Document, learner: Learner, adapter: Path | None, journal: Journal
     ) -> tuple[list[SelfEdit], list[Check]]:
         """Proved and refused rows of *document*, and its checks."""
-        from seal_agent.editing import room, spans
+        from seal_agent.editing import room
+
+        passages, styles = self.passages(document), self._styles()
+        writer = self.make_writer(learner, self.tuned if self.settings.writer == _OWN else adapter)
+        seed = int(document.id[1:9], 16) ^ self.settings.seed
+        before = journal.told_before(document)
+        earlier = room.Earlier(journal.taught_by(before), journal.checks_of(before)) if before else room.Earlier()
+        return room.write(passages, styles, writer, self.embedder.embed, seed, earlier)
+
+    def passages(self, document: Document) -> list[parts.Passage]:
+        """What styles work on: the paragraphs of *document*, their sentences made to stand by themselves."""
+        from seal_agent.editing import spans
         from seal_agent.reading.deciding import tells
         from seal_agent.reading.sentences import heading, paragraphs, sentences
 
         title = document.title or spans.subject(document.text)
-        passages = [
+        return [
             parts.Passage(document.id, title, tuple(dict.fromkeys(spans.self_contained(said, title))))
             for paragraph in paragraphs(document.text)
             if (said := [s for s in sentences(paragraph) if tells(s) and not (heading(s) or s == title)])
         ]
-        writer = self.make_writer(learner, self.tuned if self.settings.writer == _OWN else adapter)
-        seed = int(document.id[1:9], 16) ^ self.settings.seed
-        styles = {name: _boundary("style", name, style) for name, style in self.styles.items()}
-        before = journal.told_before(document)
-        earlier = room.Earlier(journal.taught_by(before), journal.checks_of(before)) if before else room.Earlier()
-        return room.write(passages, styles, writer, self.embedder.embed, seed, earlier)
+
+    def compose(
+        self, passage: parts.Passage, learner: Learner, tuned: Path | None, seed: int
+    ) -> tuple[list[SelfEdit], list[tuple[str, str]]]:
+        """One edit of *passage* as the writer *tuned* samples it, proved or refused; and all that it wrote for it."""
+        from seal_agent.editing.proving import prove
+
+        writer = Recorder(self.make_writer(learner, tuned))
+        rows = [row for style in self._styles().values() for row in style(passage, writer, seed)]
+        return prove(rows, passage, self.embedder.embed), writer.wrote
+
+    def practice(self, passage: parts.Passage, learner: Learner, given: Sequence[Check] = ()) -> Practice:
+        """
+        *passage* with the questions *given*; without any, with those the base asks itself, and answers with the passage in
+        view.
+        """
+        from seal_agent.editing import improving, rewards, room
+        from seal_agent.judging.grading import correct
+
+        if not given:
+            edits, _ = self.compose(passage, learner, None, ~self.settings.seed & 0xFFFF)
+            asked = Random(passage.document).sample(found := room.questions(edits), min(_PRACTISED, len(found)))
+            given = rewards.answerable(learner, asked, " ".join(passage.sentences), correct)
+        return improving.Practice(passage, tuple(given))
+
+    def _styles(self) -> dict[str, parts.Style]:
+        return {name: _boundary("style", name, style) for name, style in self.styles.items()}
 
     # -- remembering
 

@@ -472,3 +472,15 @@ def test_the_tables_show_text_as_it_is(run: Run) -> None:
     ran = run("observe", "-", stdin=json.dumps({"text": marked, "title": "[bold]Pell"}))
     assert "[bold]Pell" in ran.out
     assert threading.active_count() == 1  # no progress bar is left running
+
+
+def test_improve_tells_what_became_of_each_round(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "practice.json"
+    file.write_text(json.dumps([{"title": LIGHT.title, "context": LIGHT.text}]))
+
+    done = run("improve", file, "--rounds", 1, "--samples", 2, "--json")
+
+    assert done.code == 0
+    assert [report["outcome"] for report in done.data["rounds"]] == ["undecided"]
+    assert done.data["writer"] == 0
+    assert run("improve", tmp_path / "nowhere.json", "--json").code == 1

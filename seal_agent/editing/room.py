@@ -59,6 +59,12 @@ def write(
     return edits, [*checks, *again]
 
 
+def questions(edits: Sequence[SelfEdit]) -> list[Check]:
+    """Every proved question among *edits* as a check; for questions that none of these rows will be trained for."""
+    golds = {edit.id: _gold(edit, {}) for edit in edits if edit.prompt and not edit.refused}
+    return [_check(edit.model_copy(update={"gold": golds[edit.id]})) for edit in edits if golds.get(edit.id)]
+
+
 def _asked_again(passages: Sequence[Passage], was: Was, checks: Sequence[Check]) -> Iterator[Check]:
     """*checks* of older texts with what must be recalled now."""
     for passage in passages:

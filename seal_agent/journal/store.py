@@ -87,8 +87,19 @@ class Journal:
 
     # Documents
 
-    def record(self, document: Document, decision: Decision, edits: Edits, checks: Checks, state: str = "") -> Receipt:
-        """Write down a document with all that follows from it in *state*; a text known already is only attested."""
+    def record(
+        self,
+        document: Document,
+        decision: Decision,
+        edits: Edits,
+        checks: Checks,
+        state: str = "",
+        writer: int | None = None,
+    ) -> Receipt:
+        """
+        Write down a document with all that follows from it in *state*, written by that version of the *writer*; a text known
+        already is only attested.
+        """
         crashpoint("record.begin")
         with self.transaction():
             if known := self.attest(document):
@@ -110,7 +121,7 @@ class Journal:
             crashpoint("record.document")
             self._attest(document, decision)
             receipt = self._fill(document, decision, edits, checks)
-            self.calls.note("observe", document, state=state)
+            self.calls.note("observe", document, target=writer, state=state)
             self._told("document", receipt)
         crashpoint("record.committed")
         return receipt
@@ -129,9 +140,15 @@ class Journal:
         return receipt
 
     def redecide(
-        self, document: Document, decision: Decision, edits: Edits, checks: Checks, state: str = ""
+        self,
+        document: Document,
+        decision: Decision,
+        edits: Edits,
+        checks: Checks,
+        state: str = "",
+        writer: int | None = None,
     ) -> Receipt:
-        """Replace the decision on a held or released document, and all that followed from it, in *state*."""
+        """Replace the decision on a held or released document, and all that followed from it: see `record`."""
         with self.transaction():
             if (stands := self._state(document.id)) not in ("held", "released"):
                 raise SealError(f"{document.id} is {stands}; only what is held is decided on again")
@@ -150,7 +167,7 @@ class Journal:
                 for source, name in self._db.read(sayings, document.id):
                     self._supersede(document.id, source, name)
             receipt = self._fill(document, decision, edits, checks)
-            self.calls.note("release", document, state=state)
+            self.calls.note("release", document, target=writer, state=state)
             self._told("redecided", receipt)
         crashpoint("redecide.committed")
         return receipt

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from seal_agent.errors import ConfigError
 from seal_agent.judging import grading
-from seal_agent.records import Answer
+from seal_agent.records import Answer, Check, Document, content_id
 
 Item = Mapping[str, Any]
 """A question, its answer, the title and context it belongs to; `answers`, if there, lists all that count."""
@@ -79,6 +79,10 @@ def _golds(item: Item) -> list[str]:
 
 def read(file: Path) -> list[Item]:
     """The questions of *file*, [{title, context, questions}] or official SQuAD. Raises ConfigError."""
+    return [item for number, entry in enumerate(_entries(file), 1) for item in _entry(entry, f"{file}, entry {number}")]
+
+
+def _entries(file: Path) -> list[Any]:
     try:
         whole = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -86,7 +90,32 @@ def read(file: Path) -> list[Item]:
     entries = whole.get("data", [whole]) if isinstance(whole, dict) else whole
     if not isinstance(entries, list):
         raise ConfigError(f"{file}: {_SHAPE}, or a list of them")
-    return [item for number, entry in enumerate(entries, 1) for item in _entry(entry, f"{file}, entry {number}")]
+    return entries
+
+
+def practised(file: Path) -> dict[Document, list[Check]]:
+    """The passages of *file* as documents, each with its questions as checks, if it has any. Raises ConfigError."""
+    found: dict[Document, list[Check]] = {}
+    for number, entry in enumerate(_entries(file), 1):
+        where = f"{file}, entry {number}"
+        for passage in entry.get("paragraphs", [entry]) if isinstance(entry, dict) else [None]:
+            if not isinstance(passage, dict) or not isinstance(passage.get("context"), str):
+                raise ConfigError(f"{where}: {_SHAPE}, `questions` may be missing")
+            document = Document(text=passage["context"], title=str(entry.get("title", "")))
+            rows = passage.get("questions", passage.get("qas")) or []
+            found[document] = [
+                _check(document.id, item)
+                for row in rows
+                for item in _question(row, document.title, document.text, where)
+            ]
+    if not found:
+        raise ConfigError(f"{file} holds no passage")
+    return found
+
+
+def _check(document: str, item: Item) -> Check:
+    key = content_id("c", document, item["question"])
+    return Check(id=key, kind="fact", question=item["question"], gold=item["answer"], document=document)
 
 
 def _entry(entry: Any, where: str) -> Iterator[Item]:

@@ -1,0 +1,58 @@
+"""
+What an edit is worth: how much better questions about its passage are answered after training on it.
+
+Promises: a reward is a plain function from a learner, an adapter and questions to one number a question, the higher the
+better; without labels the questions are those the model itself answers with the passage in view.
+Does not promise: that a reward on few questions ranks edits well. Its reliability is measured, not assumed.
+
+Source: the inner loop of SEAL (arXiv 2506.10943, section 3.1); its authors propose questions written with the passage in view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seal_agent.parts import Learner
+from seal_agent.records import Check, SelfEdit
+
+Right = Callable[[str, str], bool]
+"""(gold, answer) -> is it right?"""
+Reward = Callable[[Learner, Path | None, Sequence[Check]], list[float]]
+"""(learner, adapter, questions) -> a number for each question."""
+
+
+def accuracy(right: Right) -> Reward:
+    """1 for a question answered right, by *right*, closed-book and greedily; else 0."""
+
+    def reward(learner: Learner, adapter: Path | None, questions: Sequence[Check]) -> list[float]:
+        said = learner.answer([check.question for check in questions], adapter)
+        return [float(right(check.gold, text)) for check, text in zip(questions, said, strict=True)]
+
+    return reward
+
+
+def likelihood(learner: Learner, adapter: Path | None, questions: Sequence[Check]) -> list[float]:
+    """Log-likelihood of the right answer, nats per token: finer than right or wrong, so that fewer questions tell more."""
+    scored = learner.score([(check.question, check.answer or check.gold) for check in questions], adapter)
+    return [logprob / max(1, tokens) for logprob, tokens in scored]
+
+
+def answerable(learner: Learner, questions: Sequence[Check], text: str, right: Right) -> list[Check]:
+    """Of *questions* those that the untouched base answers as they should be with *text* in view."""
+    said = learner.answer([check.question for check in questions], None, [text] * len(questions)) if questions else []
+    return [check for check, answer in zip(questions, said, strict=True) if right(check.gold, answer)]
+
+
+def rubric(edits: Sequence[SelfEdit]) -> float:
+    """
+    A proxy that trains nothing, 0 to 1: the mean of the share of proposed rows that are proved, the share of facts that are
+    asked for at least four times, and the share of questions that no other one repeats in its first four words.
+    """
+    proved = [edit for edit in edits if not edit.refused]
+    facts = {edit.fact for edit in edits}
+    asked = [edit.prompt.lower().split() for edit in proved if edit.prompt]
+    if not (proved and asked):
+        return 0.0
+    often = sum(sum(e.fact == fact and bool(e.prompt) for e in proved) >= 4 for fact in facts)
+    return (len(proved) / len(edits) + often / len(facts) + len({tuple(words[:4]) for words in asked}) / len(asked)) / 3

@@ -1,0 +1,232 @@
+"""The outer loop: which edits win, what the writer is tuned on, when a tuned writer goes live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import LIGHT, MILL
+
+from seal_agent.agent import WRITER, SealAgent
+from seal_agent.editing import improving, rewards
+from seal_agent.editing.improving import Loop, Practice, Tried
+from seal_agent.errors import ConfigError
+from seal_agent.journal import Journal
+from seal_agent.judging.grading import correct
+from seal_agent.judging.quiz import practised
+from seal_agent.judging.statistics import rank_test
+from seal_agent.parts import Passage
+from seal_agent.records import Check, SelfEdit
+from seal_agent.testing import FakeLearner, fake_agent
+
+QUESTIONS = 12
+GOOD = tuple(1.0 + n / 100 for n in range(QUESTIONS))
+POOR = tuple(0.2 + n / 100 for n in range(QUESTIONS))
+NOTHING = tuple(n / 100 for n in range(QUESTIONS))
+
+
+def tried(*scores: Sequence[float], base: Sequence[float] = NOTHING) -> Tried:
+    return Tried(tuple(base), tuple(map(tuple, scores)), ((),) * len(scores))
+
+
+def test_an_edit_wins_if_it_beats_no_edit_and_its_rivals_by_more_than_chance() -> None:
+    assert tried(POOR, GOOD, POOR).winner(rank_test) == 1
+
+
+def test_the_best_of_edits_that_are_alike_does_not_win() -> None:
+    """SEAL keeps it: a third of what it learns from is the luck of one seed."""
+    lucky = (*POOR[:-1], POOR[-1] + 1)
+    assert tried(POOR, lucky, POOR).winner(rank_test) is None
+
+
+def test_the_best_edit_does_not_win_if_it_is_no_better_than_none() -> None:
+    assert tried(POOR, GOOD, base=GOOD).winner(rank_test) is None
+
+
+def passage(number: int) -> Passage:
+    """Passages whose ids say whether they are held back."""
+    return Passage(f"d{number:08x}", f"Mill {number}", (f"Mill {number} opened in 1871.",))
+
+
+class Author:
+    """Writes one row of each edit; the tuned writer, or every other seed, writes one that helps."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Path | None, int]] = []
+
+    def write(self, of: Passage, writer: Path | None, seed: int) -> tuple[list[SelfEdit], list[tuple[str, str]]]:
+        self.asked.append((of.document, writer, seed))
+        helps = writer is not None or seed == 1
+        prompt = f"When did {of.title} {'open' if helps else 'burn'}?"
+        row = SelfEdit(
+            document=of.document,
+            style="questions",
+            origin="written",
+            prompt=prompt,
+            completion=of.sentences[0],
+            fact=of.sentences[0],
+            title=of.title,
+        )
+        return [row], [(f"Question about {of.title}:", f" {prompt}\n"), ("Question:", " never proved\n")]
+
+
+def reward(learner: Any, adapter: Path | None, questions: Sequence[Check]) -> list[float]:
+    """High where the row that helps was trained."""
+    helped = adapter is not None and "open?" in (adapter / "adapter_model.safetensors").read_text()
+    return [float(helped) + n / 100 for n in range(len(questions))]
+
+
+@pytest.fixture
+def lessons() -> list[Practice]:
+    def asked(of: str) -> tuple[Check, ...]:
+        return tuple(Check(id=f"{of}{n}", kind="fact", question=f"{of} {n}?", gold="1871") for n in range(QUESTIONS))
+
+    return [Practice(passage(number), asked(str(number))) for number in range(8)]
+
+
+def loop(home: Path, author: Author, **more: Any) -> Loop:
+    learner: Any = FakeLearner()
+    return Loop(learner, Journal(home / WRITER), author.write, reward, rank_test, samples=3, **more)
+
+
+def test_the_writer_is_tuned_on_what_won_and_goes_live_if_it_earns_more(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    author = Author()
+    line = loop(tmp_path, author)
+
+    report = line.round(lessons)
+
+    assert report.outcome == "accepted", report.reason
+    live = line.journal.live()
+    assert live
+    kept = json.loads((Path(live.path) / "adapter_model.safetensors").read_text())["rows"]
+    learned = {one.passage.title for one in lessons if not improving._held(one)}
+    assert {prompt for prompt, *_ in kept} == {f"Question about {title}:" for title in learned}
+    assert "never proved" not in json.dumps(kept)
+    assert len(learned) == 6
+
+
+def test_the_next_round_is_written_by_the_writer_of_this_one(tmp_path: Path, lessons: list[Practice]) -> None:
+    """And as all its edits are alike, none wins: nothing is learned from chance."""
+    author = Author()
+    line = loop(tmp_path, author)
+    line.round(lessons)
+    live = line.journal.live()
+    assert live
+    author.asked.clear()
+
+    report = line.round(lessons)
+
+    assert report.outcome == "undecided"
+    assert {writer for _, writer, _ in author.asked} <= {Path(live.path)}
+
+
+def test_a_round_that_died_goes_on_where_it_was(tmp_path: Path, lessons: list[Practice]) -> None:
+    author = Author()
+    line = loop(tmp_path, author)
+    write, died = author.write, []
+
+    def dying(of: Passage, writer: Path | None, seed: int) -> Any:
+        if of.document == lessons[5].passage.document and not died:
+            died.append(of)
+            raise KeyboardInterrupt
+        return write(of, writer, seed)
+
+    author.write = dying  # type: ignore[method-assign]  # for this once
+    with pytest.raises(KeyboardInterrupt):
+        loop(tmp_path, author).round(lessons)
+    before = len(author.asked)
+
+    assert loop(tmp_path, author).round(lessons).outcome == "accepted"
+    untuned = [asked for asked in author.asked if asked[1] is None]
+    assert before == 5 * 3
+    assert len(untuned) == len(lessons) * 3, "no passage was tried twice"
+    assert line.journal.verify() == []
+
+
+def test_a_question_that_is_asked_is_never_trained(tmp_path: Path, lessons: list[Practice]) -> None:
+    """The edit that helps asks what is asked: without its row it helps no more."""
+    shown = [
+        Practice(
+            one.passage,
+            (*one.questions, Check(id="x", kind="fact", question=f"When did {one.passage.title} open?", gold="1871")),
+        )
+        for one in lessons
+    ]
+
+    report = loop(tmp_path, Author()).round(shown)
+
+    assert report.outcome == "undecided"
+    assert "no edit" in report.reason
+
+
+def test_a_reward_without_labels_asks_what_the_base_can_answer_from_the_passage(tmp_path: Path) -> None:
+    learner: Any = FakeLearner()
+    asked = [
+        Check(id="1", kind="fact", question="When did Alder Mill open?", gold="1871"),
+        Check(id="2", kind="fact", question="When did Alder Mill open?", gold="1999"),
+    ]
+
+    assert rewards.answerable(learner, asked, MILL.text, correct) == asked[:1]
+
+
+def test_the_rubric_counts_proofs_coverage_and_variety() -> None:
+    author = Author()
+    (row,), _ = author.write(passage(1), None, 1)
+    same = [row.model_copy(update={"prompt": f"When did Mill 1 open, {n}?"}) for n in range(4)]
+    varied = [
+        row.model_copy(update={"prompt": f"{word} was it when Mill 1 opened?"})
+        for word in ("When", "What", "Who", "How")
+    ]
+
+    assert rewards.rubric([]) == rewards.rubric([row.model_copy(update={"refused": "no"})]) == 0
+    assert rewards.rubric(varied) == pytest.approx(1)
+    assert rewards.rubric(same) < rewards.rubric(varied)
+    assert rewards.rubric([*varied, row.model_copy(update={"refused": "no"})]) < 1
+
+
+def test_an_agent_practises_without_touching_what_it_knows(agent: SealAgent) -> None:
+    """No version, no document, nothing waits."""
+    reports = agent.improve({LIGHT: []}, rounds=1, samples=2)
+
+    assert [report.outcome for report in reports] == ["undecided"]
+    assert (agent.versions(), agent.status()["documents"]["total"], agent.journal.waiting_count()) == ([], 0, 0)
+    assert agent.writer() is None
+
+
+def test_edits_are_written_by_the_writer_that_was_made_and_a_home_that_forgets_asks_the_same_one(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    """A tuned fake writes as any; that it was asked is what the calls say."""
+    with fake_agent(tmp_path / "home") as agent:
+        agent.observe(MILL)
+        report = loop(agent.home, Author()).round(lessons)
+        agent.observe(LIGHT)
+        tuned = agent.writer()
+
+        assert report.outcome == "accepted"
+        assert tuned
+        assert [call.target for call in agent.journal.calls.since()] == [None, tuned.number]
+        assert agent.journal.calls.since()[1].state == agent._state(LIGHT, tuned) != agent._state(LIGHT, None)
+        agent.forget(MILL.id)
+        assert [call.target for call in agent.journal.calls.since()] == [tuned.number]
+
+
+def test_passages_to_practise_on_come_with_questions_or_without(tmp_path: Path) -> None:
+    file = tmp_path / "practice.json"
+    file.write_text(
+        json.dumps(
+            [{"title": "A", "context": "One."}, {"context": "Two.", "questions": [{"question": "Q?", "answer": "Two"}]}]
+        )
+    )
+
+    (one, none), (two, (check,)) = practised(file).items()
+
+    assert (one.title, none, two.text, check.question, check.gold) == ("A", [], "Two.", "Q?", "Two")
+    file.write_text(json.dumps([{"title": "A"}]))
+    with pytest.raises(ConfigError, match="entry 1"):
+        practised(file)
