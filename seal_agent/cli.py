@@ -566,5 +566,23 @@ def squad(
     return Reply(result, lambda: told(result))
 
 
+@bench.command()
+def reward(
+    data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="Passages.")] = 10,
+    samples: Annotated[int, typer.Option("--samples", min=2, help="Edits of each.")] = 5,
+    seeds: Annotated[int, typer.Option("--seeds", min=1)] = 2,
+    out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-reward"),
+    model: Model = None,
+    json: Json = False,
+) -> Reply:
+    """Does the reward of the outer loop rank edits? Its agreement with itself, with right answers, with mere length."""
+    from seal_agent.bench.reward import run, told
+
+    with show.Progress() as say:
+        result = run(out, data, n, samples, seeds, model, say, show.note)
+    return Reply(result, lambda: told(result))
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,0 +1,158 @@
+"""
+Does the reward rank edits? How well it agrees with itself, with what is really answered, and with mere length.
+
+Promises: edits of one passage are compared with each other only, after training with the same seeds; the questions people
+asked are never seen by the reward.
+Does not promise: the same figures for another writer or another model.
+
+Source: split-half reliability with the Spearman-Brown correction; SEAL's published rewards have 0.32 and 0.17 so.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from seal_agent import agent as agents
+from seal_agent.bench.squad import Passage, passages
+from seal_agent.editing import rewards
+from seal_agent.errors import SealError
+from seal_agent.judging.grading import correct
+from seal_agent.parts import Example, Say, Trial
+from seal_agent.records import Check, content_id
+
+_EPOCHS, _RATE, _AT_ONCE = 3, 1e-3, 8
+_SPLITS = 200
+
+
+def run(
+    out: Path,
+    data: Path,
+    n: int = 10,
+    samples: int = 5,
+    seeds: int = 2,
+    model: str | None = None,
+    say: Say = lambda stage, share: None,
+    say_line: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """*samples* edits of each of *n* passages, each trained with *seeds* seeds. Finished passages are kept in *out*."""
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = passages(data, n)
+    with tempfile.TemporaryDirectory(prefix="seal-reward-") as scratch:
+        agent = agents.open(Path(scratch), model=model, say=say)
+        found = []
+        for number, one in enumerate(chosen):
+            kept = out / f"reward-{number}-{samples}-{seeds}.json"
+            if not kept.is_file():
+                kept.write_text(json.dumps(_measured(agent, one, samples, seeds)), "utf-8")
+                say_line(f"passage {number + 1} of {n}")
+            found.append(json.loads(kept.read_text("utf-8")))
+        agent.close()
+    found = [one for one in found if one["likelihood"] and len(one["likelihood"][0][0]) > 1]
+    if not found:
+        raise SealError(
+            f"none of {n} passages has two questions that the model answers with the passage in view; give more"
+        )
+    return {**told_apart(found), "n": len(found), "samples": samples, "seeds": seeds}
+
+
+def told_apart(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """
+    Of passages with {"likelihood", "accuracy": [seed][edit][question], "true": [seed][edit][question], "length", "rubric":
+    [edit]}: reliability of each reward, and its rank correlation, edits of one passage against each other, with the rest.
+    """
+    true = _centred([np.mean(one["true"], axis=(0, 2)) for one in found])
+    reward = {name: _centred([np.mean(one[name], axis=(0, 2)) for one in found]) for name in ("likelihood", "accuracy")}
+    others = {name: _centred([np.array(one[name]) for one in found]) for name in ("rubric", "length")}
+    return {
+        "reliability": {
+            over: {name: _reliability(found, name, axis) for name in reward}
+            for over, axis in (("seeds", 0), ("questions", 2))
+        },
+        "with_true_accuracy": {name: _rank(of, true) for name, of in {**reward, **others}.items()},
+        "with_length": {name: _rank(of, others["length"]) for name, of in reward.items()},
+    }
+
+
+def _measured(agent: agents.SealAgent, one: Passage, samples: int, seeds: int) -> dict[str, Any]:
+    """Rewards and right answers of several edits of a passage, by seed, edit and question."""
+    learner, rooms = agent.learner, agent.rooms
+    (passage, *_) = rooms.passages(one.document)
+    practice = rooms.practice(passage, learner)
+    held = {check.question.lower() for check in practice.questions}
+    asked = [
+        Check(
+            id=content_id("c", item["question"]),
+            kind="fact",
+            question=f"Topic: {item['title']}\n{item['question']}",
+            gold=item["answer"],
+        )
+        for item in one.items
+    ]
+    edits = [rooms.compose(passage, learner, None, seed)[0] for seed in range(samples)]
+    lessons = [
+        [Example(e.prompt, e.completion, e.title) for e in rows if not e.refused and e.prompt.lower() not in held]
+        for rows in edits
+    ]
+    found: dict[str, list[Any]] = {"likelihood": [], "accuracy": [], "true": []}
+    measured = {
+        "likelihood": (rewards.likelihood, practice.questions),
+        "accuracy": (rewards.accuracy(correct), practice.questions),
+        "true": (rewards.accuracy(correct), asked),
+    }
+    for seed in range(seeds if held else 0):
+        with tempfile.TemporaryDirectory(prefix="seal-reward-") as scratch:
+            folders = [Path(scratch) / str(number) for number in range(samples)]
+            for folder in folders:
+                folder.mkdir()
+            trials = [
+                Trial(rows, folder, seed, _EPOCHS, _RATE, _AT_ONCE)
+                for rows, folder in zip(lessons, folders, strict=True)
+            ]
+            learner.train_many(trials, None, agent.say)
+            for name, (reward, questions) in measured.items():
+                found[name].append([reward(learner, folder, questions) for folder in folders])
+    length = [sum(learner.count(f"{row.prompt} {row.completion}") for row in rows) for rows in lessons]
+    return {**found, "length": length, "rubric": [rewards.rubric(rows) for rows in edits]}
+
+
+def _reliability(found: Sequence[dict[str, Any]], name: str, axis: int) -> float:
+    """How well half of the seeds (*axis* 0) or of the questions (2) agrees with the other half, corrected to the whole."""
+    draw, out = np.random.default_rng(0), []
+    for _ in range(_SPLITS):
+        halves: list[list[np.ndarray]] = [[], []]
+        for one in found:
+            scores = np.array(one[name])  # [seed, edit, question]
+            order = draw.permutation(scores.shape[axis])
+            for half in (0, 1):
+                halves[half].append(scores.take(order[half::2], axis).mean(axis=(0, 2)))
+        one_half, other = (_centred(half) for half in halves)
+        r = float(np.corrcoef(one_half, other)[0, 1]) if one_half.std() and other.std() else 0.0
+        out.append(2 * r / (1 + r) if r > -1 else -1.0)
+    return float(np.mean(out))
+
+
+def _centred(of: Sequence[np.ndarray]) -> np.ndarray:
+    """All values, each less the mean of its passage."""
+    return np.concatenate([values - values.mean() for values in of])
+
+
+def _rank(one: np.ndarray, other: np.ndarray) -> float:
+    return float(stats.spearmanr(one, other).statistic) if one.std() and other.std() else 0.0
+
+
+def told(result: dict[str, Any]) -> str:
+    """The result as lines for people."""
+    parts = {f"reliable over {over}": of for over, of in result["reliability"].items()}
+    parts |= {"with right answers": result["with_true_accuracy"], "with length": result["with_length"]}
+    lines = [f"{result['n']} passages, {result['samples']} edits of each, {result['seeds']} seeds"]
+    lines += [
+        f"{title:24}" + "  ".join(f"{name} {value:+.2f}" for name, value in of.items()) for title, of in parts.items()
+    ]
+    return "\n".join(lines)

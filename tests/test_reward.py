@@ -1,0 +1,81 @@
+"""`bench reward`: does it tell a reward that ranks from one that does not?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import LIGHT, MILL
+
+from seal_agent import agent as agents
+from seal_agent.bench import reward
+from seal_agent.testing import fake_agent
+
+
+def made(noise: float, passages: int = 30, seed: int = 0) -> list[dict[str, Any]]:
+    """Five edits of each passage, of known worth, seen by 2 seeds and 12 questions with *noise*."""
+    draw = np.random.default_rng(seed)
+    out = []
+    for _ in range(passages):
+        worth = draw.normal(size=5)
+        seen = worth[None, :, None] + noise * draw.normal(size=(2, 5, 12)) + draw.normal()
+        right = (worth[None, :, None] + draw.normal(size=(2, 5, 8)) > 0).astype(float)
+        out.append(
+            {
+                "likelihood": seen.tolist(),
+                "accuracy": (draw.random(size=(2, 5, 12)) > 0.5).astype(float).tolist(),
+                "true": right.tolist(),
+                "length": draw.integers(100, 200, size=5).tolist(),
+                "rubric": worth.tolist(),
+            }
+        )
+    return out
+
+
+def test_a_reward_that_ranks_agrees_with_itself_and_with_the_truth_and_not_with_length() -> None:
+    found = reward.told_apart(made(noise=0.5))
+
+    for over in ("seeds", "questions"):
+        assert found["reliability"][over]["likelihood"] > 0.9
+        assert abs(found["reliability"][over]["accuracy"]) < 0.35  # coins
+    assert found["with_true_accuracy"]["likelihood"] > 0.6
+    assert abs(found["with_length"]["likelihood"]) < 0.2
+
+
+def test_the_reliability_is_that_of_the_whole_and_falls_with_the_noise() -> None:
+    """Worth has variance 1; the mean of 24 noisy looks has noise²/24 more: 0.6 where that is two thirds."""
+    few = reward.told_apart(made(noise=float(np.sqrt(24 * 2 / 3)), passages=400))["reliability"]
+
+    assert abs(few["seeds"]["likelihood"] - 0.6) < 0.06
+    assert abs(few["questions"]["likelihood"] - 0.6) < 0.06
+
+
+def test_a_passage_that_is_easy_is_no_evidence() -> None:
+    """Only edits of one passage are compared: passages that differ, edits that do not, say nothing."""
+    same = made(noise=0.0)
+    for number, one in enumerate(same):
+        one["likelihood"] = np.full((2, 5, 12), float(number)).tolist()
+
+    assert reward.told_apart(same)["reliability"]["questions"]["likelihood"] == 0.0
+
+
+def test_edits_of_real_passages_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the folder to the figures, with a learner that remembers."""
+    monkeypatch.setattr(agents, "open", lambda home, **how: fake_agent(home))
+    asked = [
+        {"question": "When did Alder Mill open?", "answer": "1871"},
+        {"question": "Who keeps it?", "answer": "Vell"},
+    ]
+    (tmp_path / "passages.json").write_text(
+        json.dumps([{"title": d.title, "context": d.text, "questions": asked} for d in (MILL, LIGHT)])
+    )
+
+    result = reward.run(tmp_path / "out", tmp_path, n=2, samples=3, seeds=2)
+
+    assert (result["n"], result["samples"], result["seeds"]) == (2, 3, 2)
+    assert set(result["with_true_accuracy"]) == {"likelihood", "accuracy", "rubric", "length"}
+    assert reward.run(tmp_path / "out", tmp_path, n=2, samples=3, seeds=2) == result
+    assert "reliable over questions" in reward.told(result)
