@@ -26,6 +26,9 @@ class Settings(BaseModel):
     scope: float = Field(
         0.0, ge=0, le=1, description="likeness to what was learned below which the base answers; 0: never"
     )
+    best_of: int = Field(
+        1, ge=1, le=16, description="edits tried of each document, each by a short training; the best enters the buffer"
+    )
     consolidate_after: int = Field(200, ge=1, description="waiting rows that make a consolidation due")
     consolidate_age: float = Field(24.0, gt=0, description="hours after which any waiting row makes it due")
     max_document_bytes: int = Field(1_000_000, ge=1)

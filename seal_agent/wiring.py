@@ -190,12 +190,25 @@ class Rooms:
     def edit(
         self, document: Document, learner: Learner, adapter: Path | None, journal: Journal
     ) -> tuple[list[SelfEdit], list[Check]]:
-        """Proved and refused rows of *document*, and its checks."""
+        """Proved and refused rows of *document*, and its checks: of several edits, if that is set, those that teach most."""
+        from seal_agent.editing import improving, rewards
+
+        tried = [self._edit(document, learner, adapter, journal, number) for number in range(self.settings.best_of)]
+        if len(tried) == 1:
+            return tried[0]
+        asked = [check for passage in self.passages(document) for check in self.practice(passage, learner).questions]
+        lessons = [edits for edits, _ in tried]
+        (scores,) = improving.rewarded(learner, lessons, [(rewards.likelihood, asked)], self.settings.seed, adapter)
+        return tried[max(range(len(tried)), key=lambda number: sum(scores[number]))]
+
+    def _edit(
+        self, document: Document, learner: Learner, adapter: Path | None, journal: Journal, number: int
+    ) -> tuple[list[SelfEdit], list[Check]]:
         from seal_agent.editing import room
 
         passages, styles = self.passages(document), self._styles()
         writer = self.make_writer(learner, self.tuned if self.settings.writer == _OWN else adapter)
-        seed = int(document.id[1:9], 16) ^ self.settings.seed
+        seed = (int(document.id[1:9], 16) ^ self.settings.seed) + number
         before = journal.told_before(document)
         earlier = room.Earlier(journal.taught_by(before), journal.checks_of(before)) if before else room.Earlier()
         return room.write(passages, styles, writer, self.embedder.embed, seed, earlier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import LIGHT, MILL, ORDERS, Make
@@ -10,7 +11,9 @@ from conftest import LIGHT, MILL, ORDERS, Make
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, HomeBusy, SealError
 from seal_agent.journal import HomeLock, Journal, adapters
+from seal_agent.reading.sentences import sentences
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
+from seal_agent.wiring import Rooms
 
 WHEN = "In which year did Alder Mill open?"
 WHO = "Who keeps Anstrow Light?"
@@ -192,6 +195,30 @@ def test_no_check_asks_what_was_trained(agent: SealAgent) -> None:
     assert report
     assert {check.id for check in asked} <= {result.check for result in report.results}
     assert shown.id not in {result.check for result in report.results}
+
+
+def test_of_several_edits_the_one_that_teaches_most_enters_the_buffer(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is trained for a moment and asked the same questions; the poor one has half of the facts."""
+    edit = Rooms._edit
+
+    def worse(self: Rooms, *given: Any) -> Any:
+        *others, number = given
+        edits, checks = edit(self, *others, 0)
+        facts = sorted({one.fact for one in edits})
+        poor = [one.model_copy(update={"refused": "left out"}) for one in edits if one.fact in facts[::2]]
+        kept = poor + [one for one in edits if one.fact not in facts[::2]] if number != 1 else edits
+        return kept, checks
+
+    monkeypatch.setattr(Rooms, "_edit", worse)
+    agent = make(best_of=3)
+
+    agent.observe(MILL)
+
+    waiting = {one.fact for one in agent.journal.waiting()}
+    assert waiting >= {sentence for sentence in sentences(MILL.text) if "Mill" in sentence or "mill" in sentence}
+    assert not any(one.refused == "left out" for one, _ in agent.journal.edits_of(MILL.id))
 
 
 def test_what_is_held_is_never_trained_until_it_is_released(agent: SealAgent) -> None:

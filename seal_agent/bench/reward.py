@@ -22,12 +22,12 @@ from scipy import stats
 from seal_agent import agent as agents
 from seal_agent.bench.squad import Passage, passages
 from seal_agent.editing import rewards
+from seal_agent.editing.improving import rewarded
 from seal_agent.errors import SealError
 from seal_agent.judging.grading import correct
-from seal_agent.parts import Example, Say, Trial
+from seal_agent.parts import Say
 from seal_agent.records import Check, content_id
 
-_EPOCHS, _RATE, _AT_ONCE = 3, 1e-3, 8
 _SPLITS = 200
 
 
@@ -85,7 +85,6 @@ def _measured(agent: agents.SealAgent, one: Passage, samples: int, seeds: int) -
     learner, rooms = agent.learner, agent.rooms
     (passage, *_) = rooms.passages(one.document)
     practice = rooms.practice(passage, learner)
-    held = {check.question.lower() for check in practice.questions}
     asked = [
         Check(
             id=content_id("c", item["question"]),
@@ -96,29 +95,16 @@ def _measured(agent: agents.SealAgent, one: Passage, samples: int, seeds: int) -
         for item in one.items
     ]
     edits = [rooms.compose(passage, learner, None, seed)[0] for seed in range(samples)]
-    lessons = [
-        [Example(e.prompt, e.completion, e.title) for e in rows if not e.refused and e.prompt.lower() not in held]
-        for rows in edits
-    ]
-    found: dict[str, list[Any]] = {"likelihood": [], "accuracy": [], "true": []}
     measured = {
         "likelihood": (rewards.likelihood, practice.questions),
         "accuracy": (rewards.accuracy(correct), practice.questions),
         "true": (rewards.accuracy(correct), asked),
     }
-    for seed in range(seeds if held else 0):
-        with tempfile.TemporaryDirectory(prefix="seal-reward-") as scratch:
-            folders = [Path(scratch) / str(number) for number in range(samples)]
-            for folder in folders:
-                folder.mkdir()
-            trials = [
-                Trial(rows, folder, seed, _EPOCHS, _RATE, _AT_ONCE)
-                for rows, folder in zip(lessons, folders, strict=True)
-            ]
-            learner.train_many(trials, None, agent.say)
-            for name, (reward, questions) in measured.items():
-                found[name].append([reward(learner, folder, questions) for folder in folders])
-    length = [sum(learner.count(f"{row.prompt} {row.completion}") for row in rows) for rows in lessons]
+    found: dict[str, list[Any]] = {name: [] for name in measured}
+    for seed in range(seeds if practice.questions else 0):
+        for name, scores in zip(measured, rewarded(learner, edits, [*measured.values()], seed), strict=True):
+            found[name].append(scores)
+    length = [sum(learner.count(f"{e.prompt} {e.completion}") for e in rows if not e.refused) for rows in edits]
     return {**found, "length": length, "rubric": [rewards.rubric(rows) for rows in edits]}
 
 

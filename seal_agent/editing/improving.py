@@ -22,6 +22,7 @@ from statistics import fmean
 from typing import Any
 
 from seal_agent.editing.rewards import Reward
+from seal_agent.editing.room import told
 from seal_agent.journal import Journal, adapters
 from seal_agent.parts import Example, Learner, Passage, Say, Trial
 from seal_agent.records import Candidate, Check, Finding, GateReport, SelfEdit, content_id
@@ -69,6 +70,40 @@ class Tried:
             [mine - fmean(theirs) for mine, *theirs in zip(self.scores[best], *others, strict=True)] if others else []
         )
         return None if margins and test(margins) >= _ALPHA else best
+
+
+def rewarded(
+    learner: Learner,
+    lessons: Sequence[Sequence[SelfEdit]],
+    asked: Sequence[tuple[Reward, Sequence[Check]]],
+    seed: int,
+    parent: Path | None = None,
+) -> list[list[list[float]]]:
+    """
+    Train the proved rows of each of *lessons* for a moment, side by side, and give every reward's numbers by lesson and
+    question. A row that asks what is *asked* is not trained; a lesson without rows is *parent* as it is.
+    """
+    held = {check.question.lower() for _, checks in asked for check in checks}
+    with tempfile.TemporaryDirectory(prefix="seal-tried-") as scratch:
+        trials: list[Trial | None] = []
+        for number, rows in enumerate(lessons):
+            shown = [_row(edit) for edit in rows if _taught(edit) and edit.prompt.lower() not in held]
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
+            trials.append(Trial(shown, folder, seed, _EPOCHS, _RATE, _AT_ONCE) if shown else None)
+        if able := [trial for trial in trials if trial]:
+            learner.train_many(able, parent)
+        folders = [trial.out if trial else parent for trial in trials]
+        return [[reward(learner, folder, checks) for folder in folders] for reward, checks in asked]
+
+
+def _row(edit: SelfEdit) -> Example:
+    said = told(edit.title, edit.completion) if edit.prompt else edit.completion
+    return Example(edit.prompt, said, edit.title)
+
+
+def _taught(edit: SelfEdit) -> bool:
+    return not (edit.refused or edit.reserved)
 
 
 @dataclass(frozen=True)
@@ -127,23 +162,8 @@ class Loop:
     def _tried(self, one: Practice, writer: Path | None) -> dict[str, Any]:
         """Several edits of a passage, trained side by side and asked the same questions."""
         edits = [self.write(one.passage, writer, self.seed + number) for number in range(self.samples)]
-        held = {check.question.lower() for check in one.questions}
-        with tempfile.TemporaryDirectory(prefix="seal-tried-") as scratch:
-            trials = []
-            for number, (rows, _) in enumerate(edits):
-                folder = Path(scratch) / str(number)
-                folder.mkdir()
-                proved = [
-                    Example(row.prompt, row.completion, row.title)
-                    for row in rows
-                    if not row.refused and row.prompt.lower() not in held
-                ]
-                trials.append(Trial(proved, folder, self.seed, _EPOCHS, _RATE, _AT_ONCE))
-            able = [trial for trial in trials if trial.examples and held]
-            if able:
-                self.learner.train_many(able, None)
-            base = self.reward(self.learner, None, one.questions)
-            scores = [self.reward(self.learner, t.out, one.questions) if t in able else base for t in trials]
+        (scores,) = rewarded(self.learner, [rows for rows, _ in edits], [(self.reward, one.questions)], self.seed)
+        base = self.reward(self.learner, None, one.questions)
         return {"base": base, "scores": scores, "wrote": [_useful(rows, wrote) for rows, wrote in edits]}
 
     def _tuned(self, run: str, rows: Sequence[Example], writer: Path | None, parent: str, number: int) -> Candidate:
