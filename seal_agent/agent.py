@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seal_agent import errors
+from seal_agent.editing.rewards import compression
 from seal_agent.journal import Journal, adapters, renewal
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.lock import HomeLock
@@ -242,7 +243,12 @@ class SealAgent:
             rows=hashlib.sha256("".join(sorted(row.id for row in rows)).encode()).hexdigest(),
         )
         parent = live.number if live else 0
-        training = {**log, "origin": self.rooms.token_share(examples, rows, self.learner, log)}
+        written = [row.prompt or row.completion for row in rows if row.origin == "written"]
+        training = {
+            **log,
+            "origin": self.rooms.token_share(examples, rows, self.learner, log),
+            "compression": compression(written),
+        }
         return Candidate(run=run, path=str(final), digest=digest, parent=parent, training=training)
 
     def _judge(self, candidate: Candidate, edits: Sequence[SelfEdit]) -> GateReport:

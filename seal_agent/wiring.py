@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 _NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
 _NEAR = 0.4  # as far as these are near at all: two sentences about unlike things have a cosine of 0.1 to 0.3
-# Built-in styles whose worth is not measured yet; name them in the settings to use them.
-_ON_REQUEST = frozenset({"rewrite", "implications", "gaps", "reversals"})
+# Built-in styles whose worth is not measured yet, or that want a larger writer; name them in the settings to use them.
+_ON_REQUEST = frozenset(
+    {"rewrite", "implications", "gaps", "reversals", "implications_long", "implications_very_long", "rewrite_whole"}
+    | {"self_qa", "free_form", "rotated"}
+)
 _OWN = "base"  # the writer that is given its own adapter, not the live version's
 _PRACTISED = 32  # questions about a passage that the outer loop asks itself
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."

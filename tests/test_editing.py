@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from seal_agent.editing import asking, contrast, proving, room, spans, styles
+from seal_agent.editing import asking, contrast, proving, room, spans, styles, whole
 from seal_agent.parts import Passage
 from seal_agent.records import Check, Memory, SelfEdit
 
@@ -410,4 +412,56 @@ def test_no_fact_is_left_with_too_few_questions_by_second_wordings() -> None:
     assert sum(edit.reserved for edit in room.reserve(rows, seed=0)) == 1
     assert (
         sum(edit.reserved for edit in room.reserve([*rows, row(prompt="Who started it?", style="questions")], 0)) == 2
+    )
+
+
+@pytest.mark.parametrize(
+    "style", [whole.implications_long, whole.implications_very_long, whole.rewrite_whole, whole.free_form]
+)
+def test_each_line_about_the_whole_passage_is_a_row_tied_to_its_sentence(style: Any) -> None:
+    """Bullets and repetitions go; what invents a name is refused like any other row."""
+    writer = Scribe(
+        f"1. {PASSAGE.sentences[2]}\n- {PASSAGE.sentences[2]}\n\nTobias Renn started Alder Mill in 1871.\nAda Finch owns it."
+    )
+
+    rows = list(style(PASSAGE, writer, 0))
+    proved = proving.prove(rows, PASSAGE, embed)
+
+    assert [(one.completion, one.fact) for one in rows] == [
+        (PASSAGE.sentences[2], PASSAGE.sentences[2]),
+        ("Tobias Renn started Alder Mill in 1871.", PASSAGE.sentences[0]),
+        ("Ada Finch owns it.", PASSAGE.sentences[2]),
+    ]
+    assert "Ada" in proved[2].refused
+
+
+def test_of_questions_with_answers_the_sentence_is_learned() -> None:
+    writer = Scribe(
+        " Who started Alder Mill?\nAnswer: Tobias Renn.\n\nQuestion: What did it grind?\nAnswer: barley\nQuestion: Why?"
+    )
+
+    rows = list(whole.self_qa(PASSAGE, writer, 0))
+
+    assert [(one.prompt, one.completion) for one in rows] == [
+        ("Who started Alder Mill?", PASSAGE.sentences[0]),
+        ("What did it grind?", PASSAGE.sentences[1]),
+    ]
+
+
+def test_styles_are_rotated_over_passages() -> None:
+    """One for each passage, all of them in the long run, the same again for the same passage."""
+    used = [
+        {
+            one.style
+            for one in whole.rotated(
+                replace(PASSAGE, document=f"d{n}"), Scribe("It ground barley.\nWho?\nAnswer: it"), 3
+            )
+        }
+        for n in range(60)
+    ]
+
+    assert all(len(styles_used) <= 1 for styles_used in used)
+    assert len(set().union(*used)) >= 4
+    assert list(whole.rotated(PASSAGE, Scribe("It ground barley."), 3)) == list(
+        whole.rotated(PASSAGE, Scribe("It ground barley."), 3)
     )

@@ -230,3 +230,11 @@ def test_passages_to_practise_on_come_with_questions_or_without(tmp_path: Path) 
     file.write_text(json.dumps([{"title": "A"}]))
     with pytest.raises(ConfigError, match="entry 1"):
         practised(file)
+
+
+def test_text_that_repeats_itself_is_seen_by_its_compression() -> None:
+    varied = [f"{MILL.text} {LIGHT.text}"]
+
+    assert rewards.compression(["When did Alder Mill open?"] * 50) > 10
+    assert 1 < rewards.compression(varied) < 3
+    assert rewards.compression([]) == 0

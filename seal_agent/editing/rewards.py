@@ -5,11 +5,13 @@ Promises: a reward is a plain function from a learner, an adapter and questions 
 better; without labels the questions are those the model itself answers with the passage in view.
 Does not promise: that a reward on few questions ranks edits well. Its reliability is measured, not assumed.
 
-Source: the inner loop of SEAL (arXiv 2506.10943, section 3.1); its authors propose questions written with the passage in view.
+Sources: the inner loop of SEAL (arXiv 2506.10943, section 3.1), whose authors propose questions written with the passage in
+view; diversity of generated text by its compression (arXiv 2403.00553), by which SEAL's writer collapses (2603.22213).
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -56,3 +58,9 @@ def rubric(edits: Sequence[SelfEdit]) -> float:
         return 0.0
     often = sum(sum(e.fact == fact and bool(e.prompt) for e in proved) >= 4 for fact in facts)
     return (len(proved) / len(edits) + often / len(facts) + len({tuple(words[:4]) for words in asked}) / len(asked)) / 3
+
+
+def compression(texts: Sequence[str]) -> float:
+    """How many times smaller *texts* become by zlib: the more they repeat each other, the higher. Prose is at 2 to 3."""
+    said = "\n".join(texts).encode()
+    return len(said) / len(zlib.compress(said, 9)) if said else 0.0
