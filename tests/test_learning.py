@@ -53,10 +53,22 @@ def test_an_adapter_on_disk_is_safetensors_and_a_configuration(trained: Path) ->
     assert {WEIGHTS, CONFIG} == {file.name for file in trained.iterdir()}
 
 
+def test_training_starts_from_a_share_of_what_the_parent_changes(learner: LoraLearner, trained: Path) -> None:
+    """Another adapter's weights, its second factors four fifths as large: the change itself is four fifths as large."""
+    parent = read(trained)
+    with learner._adapters.training(trained, [0], keep=0.8) as made:
+        begun = learner._adapters.weights(next(iter(made)))
+
+    assert set(begun) == set(parent)
+    for key, value in begun.items():
+        assert torch.allclose(value, parent[key] * (0.8 if "lora_B" in key else 1.0)), key
+    assert Recipe().keep == 0.8
+
+
 def test_training_goes_on_from_the_parent(learner: LoraLearner, trained: Path, tmp_path: Path) -> None:
     """One more epoch from a trained parent loses nothing of what the parent knew."""
     question, answer = LESSON[0].prompt, LESSON[0].completion
-    gently = LoraLearner(learner.name, rank=8, recipe=Recipe(epochs=1, least_steps=1, learning_rate=1e-5, kl=0.0))
+    gently = LoraLearner(learner.name, rank=8, recipe=Recipe(1, 1, 1e-5, kl=0.0, keep=1.0))
     gently.train(LESSON[1:2], trained, tmp_path, seed=2)
 
     (parent, _), (child, _) = (gently.score([(question, answer)], where)[0] for where in (trained, tmp_path))
