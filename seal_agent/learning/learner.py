@@ -219,7 +219,8 @@ class LoraLearner:
         sorted_rows = [self._sorted(one.examples) for one in candidates]  # anchors ask the base: before, not within
         with self._lock:
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
-        with self._training(parent, candidates) as made:
+        (keep,) = {one.recipe.keep for one in candidates}  # one parent, one start
+        with self._training(parent, [one.seed for one in candidates], keep) as made:
             lessons = [
                 Lesson(name, trainable, *rows, one.recipe, one.seed)
                 for one, rows, (name, trainable) in zip(candidates, sorted_rows, made.items(), strict=True)
@@ -262,10 +263,9 @@ class LoraLearner:
         return new, held, [self._row(example) for example in examples if example.old]
 
     @contextmanager
-    def _training(self, parent: Path | None, candidates: Sequence[Candidate]) -> Iterator[dict[str, Trainable]]:
+    def _training(self, parent: Path | None, seeds: Sequence[int], keep: float = 1.0) -> Iterator[dict[str, Trainable]]:
         """New adapters, made and removed under the lock, which is free in between."""
-        (keep,) = {one.recipe.keep for one in candidates}  # one parent, one start
-        adapters = self._adapters.training(parent, [one.seed for one in candidates], keep)
+        adapters = self._adapters.training(parent, seeds, keep)
         with self._lock:
             made = adapters.__enter__()
         try:
