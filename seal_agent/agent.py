@@ -38,7 +38,7 @@ from seal_agent.records import (
     Version,
     content_id,
 )
-from seal_agent.wiring import Rooms, resolve
+from seal_agent.wiring import OWN, Rooms, resolve
 
 if TYPE_CHECKING:  # imported where it is used: the home opens without it
     from seal_agent.adapting.adapt import Adapted
@@ -345,6 +345,10 @@ class SealAgent:
         from seal_agent.judging.grading import correct
         from seal_agent.judging.statistics import rank_test
 
+        if self.settings.writer != OWN:
+            raise errors.ConfigError(
+                f"writer = {self.settings.writer!r} writes edits here; only the writer {OWN!r} can be tuned: change seal.toml"
+            )
         self.writers.mkdir(exist_ok=True)
         with HomeLock(self.writers) as lock, Journal(self.writers) as line:
             line.sweep(lock)
@@ -373,11 +377,14 @@ class SealAgent:
             return None
         with Journal(self.writers) as line:
             version = line.version(self.writer_number) if self.writer_number else line.live()
-        if version and (problems := adapters.verify(Path(version.path), version.digest)):
+        if version is None or version.digest in self._verified:
+            return version
+        if problems := adapters.verify(Path(version.path), version.digest):
             raise errors.SealError(
                 f"version {version.number} of the writer is damaged: {'; '.join(problems)}; "
                 f"`seal-agent rollback --home {self.writers}` returns to the one before"
             )
+        self._verified.add(version.digest)
         return version
 
     def adapt(self, pairs: Iterable[Pair | tuple[str, str]], strategy: Strategy | None = None) -> Adapted:

@@ -34,7 +34,7 @@ _ON_REQUEST = frozenset(
     {"rewrite", "implications", "gaps", "reversals", "implications_long", "implications_very_long", "rewrite_whole"}
     | {"self_qa", "free_form", "rotated"}
 )
-_OWN = "base"  # the writer that is given its own adapter, not the live version's
+OWN = "base"  # the writer that is given its own adapter, not the live version's
 _PRACTISED = 32  # questions about a passage that the outer loop asks itself
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
 
@@ -147,7 +147,7 @@ class Rooms:
 
         index, told = self._index(journal)
         # what the document takes the place of neither contradicts it nor makes it known
-        replaced = set(journal.replaced_by(document))
+        replaced = set(journal.names.replaced_by(document))
         others = {name: memory for name, memory in told.items() if memory.document not in replaced}
         gone = len(told) - len(others)
 
@@ -210,9 +210,9 @@ class Rooms:
         from seal_agent.editing import room
 
         passages, styles = self.passages(document), self._styles()
-        writer = self.make_writer(learner, self.tuned if self.settings.writer == _OWN else adapter)
+        writer = self.make_writer(learner, self.tuned if self.settings.writer == OWN else adapter)
         seed = (int(document.id[1:9], 16) ^ self.settings.seed) + number
-        before = journal.told_before(document)
+        before = journal.names.told_before(document)
         earlier = room.Earlier(journal.taught_by(before), journal.checks_of(before)) if before else room.Earlier()
         return room.write(passages, styles, writer, self.embedder.embed, seed, earlier)
 
@@ -278,6 +278,7 @@ class Rooms:
 
     def mix(self, rows: Sequence[SelfEdit], journal: Journal) -> list[Example]:
         """New rows, rehearsed rows and general anchors, as examples."""
+        from seal_agent.editing.room import example
         from seal_agent.remembering.replay import choose
 
         learned = journal.memories("learned")
@@ -287,7 +288,7 @@ class Rooms:
         seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
         rehearsed = choose(learned, self._near(rows, learned, journal), count, seed)
         anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
-        return [*map(example_of, rows), *(example_of(memory, old=True) for memory in rehearsed), *anchors]
+        return [*map(example, rows), *(example(memory, old=True) for memory in rehearsed), *anchors]
 
     def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
         """Ids of learned rows about sentences near the new ones."""
@@ -454,14 +455,6 @@ def _boundary(kind: str, name: str, part: Callable[..., Iterable[Any]]) -> Calla
             raise PartError(f"{kind} {name!r} failed: {type(error).__name__}: {error}") from error
 
     return call
-
-
-def example_of(row: SelfEdit | Memory, old: bool = False) -> Example:
-    """A row as it is trained."""
-    from seal_agent.editing.room import told
-
-    said = told(row.title, row.completion) if row.prompt else row.completion
-    return Example(row.prompt, said, row.title, old=old)
 
 
 def _memory(row: SelfEdit) -> Memory:

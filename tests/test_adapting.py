@@ -103,7 +103,7 @@ def test_a_strategy_makes_the_rows_it_names() -> None:
     plain = rows(TICKETS, Strategy(), 0, fake)
     more = rows(TICKETS, Strategy(reorder=True, shorten=True, loss="all"), 0, fake)
 
-    assert [(row.completion, row.whole) for row in plain] == [("Ann", False), ("Bob", False), ("Cas", False)]
+    assert sorted((row.completion, row.whole) for row in plain) == [("Ann", False), ("Bob", False), ("Cas", False)]
     assert len(more) == 3 * 3 + 3
     assert all(row.whole for row in more)
     assert rows(TICKETS, Strategy(reorder=True), 0, fake) == rows(TICKETS, Strategy(reorder=True), 0, fake)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LIGHT, MILL
+from conftest import LIGHT, MILL, Make
 
 from seal_agent.agent import WRITER, SealAgent
 from seal_agent.editing import improving, rewards
@@ -196,6 +196,11 @@ def test_an_agent_practises_without_touching_what_it_knows(agent: SealAgent) -> 
     assert [report.outcome for report in reports] == ["undecided"]
     assert (agent.versions(), agent.status()["documents"]["total"], agent.journal.waiting_count()) == ([], 0, 0)
     assert agent.writer() is None
+
+
+def test_a_writer_that_cannot_be_tuned_is_not_practised_with(make: Make) -> None:
+    with pytest.raises(ConfigError, match="writer = 'live'"):
+        make(writer="live").improve({LIGHT: []})
 
 
 def test_edits_are_written_by_the_writer_that_was_made_and_a_home_that_forgets_asks_the_same_one(

@@ -229,10 +229,10 @@ def test_all_that_a_name_has_said_is_known_though_none_of_it_stands(journal: Jou
     learn(journal, MILL_2)
     third = MILL.model_copy(update={"text": "Alder Mill opened in 1880."})
 
-    assert journal.replaced_by(third) == [MILL_2.id]
-    assert journal.told_before(third) == sorted([MILL.id, MILL_2.id])
-    assert {memory.document for memory in journal.taught_by(journal.told_before(third))} == {MILL.id}
-    assert journal.told_before(LAMP) == []
+    assert journal.names.replaced_by(third) == [MILL_2.id]
+    assert journal.names.told_before(third) == sorted([MILL.id, MILL_2.id])
+    assert {memory.document for memory in journal.taught_by(journal.names.told_before(third))} == {MILL.id}
+    assert journal.names.told_before(LAMP) == []
 
 
 def test_a_state_knows_what_a_name_has_said(journal: Journal) -> None:

@@ -19,12 +19,11 @@ from types import TracebackType
 from typing import Any
 
 from seal_agent.adapting import grids, texts
-from seal_agent.adapting.strategy import Strategy, most
-from seal_agent.adapting.tasks import SHOWN, Asked, Pair, Task, asked, left_out
+from seal_agent.adapting.strategy import LARGEST, Strategy
+from seal_agent.adapting.tasks import ORDERS, SHOWN, Asked, Pair, Task, asked, left_out
 from seal_agent.errors import ConfigError
 from seal_agent.parts import Example, Learner, Say, Trial
 
-_ORDERS = 3  # of the demonstrations, for rows and for votes
 _AT_ONCE = 4  # rows a step
 _REWORD = "Say the same in other words.\nSentence: {}\nThe same in other words:"
 
@@ -82,7 +81,8 @@ def rows(task: Task, strategy: Strategy, seed: int, learner: Learner) -> list[Ex
     """What *strategy* makes of the demonstrations: leave-one-out questions about them and about what they were made into."""
     order = Random(seed)
     made = _of_grids(task, strategy, order) if task.grids else _of_texts(task, strategy, order, learner)
-    return [Example(one.prompt, one.output, whole=strategy.loss == "all") for one in most(made, order)]
+    chosen = order.sample(made, min(len(made), LARGEST))
+    return [Example(one.prompt, one.output, whole=strategy.loss == "all") for one in chosen]
 
 
 def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -> list[Asked]:
@@ -94,7 +94,7 @@ def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -
         changed += texts.shortened(pairs, order)
     if strategy.substitute:
         changed += texts.substituted(pairs, order)
-    plain = [row for _ in range(_ORDERS) for row in left_out(pairs, order)] if strategy.reorder else left_out(pairs)
+    plain = [row for _ in range(ORDERS) for row in left_out(pairs, order)] if strategy.reorder else left_out(pairs)
     return [*plain, *left_out(changed, order, pairs)]
 
 
@@ -130,7 +130,7 @@ _View = list[tuple[str, Callable[[str], str]]]
 def _ordered(task: Task, inputs: Sequence[str]) -> list[_View]:
     order = Random(0)
     views: list[_View] = []
-    for number in range(_ORDERS):
+    for number in range(ORDERS):
         pairs = task.demonstrations if number == 0 else order.sample(task.demonstrations, len(task.demonstrations))
         views.append([(asked(pairs[:SHOWN], query), str) for query in inputs])
     return views

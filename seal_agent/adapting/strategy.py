@@ -15,19 +15,18 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seal_agent.adapting.tasks import Task
+from seal_agent.adapting.grids import FAMILIES
+from seal_agent.adapting.tasks import ORDERS, SHOWN, Task
 from seal_agent.parts import Learner
 
-Row = TypeVar("Row")
 _DRAWS = 3  # of as many strategies as are wanted, until enough of them cost no more than the cap
 _CAP = 1000  # rows trained, over all epochs
-_LARGEST = 250  # rows of a task, as in SEAL
+LARGEST = 250  # rows of a task, as in SEAL
 _TEXT = ("paraphrase", "reorder", "shorten", "substitute")
-_GRIDS = ("geometric", "size", "chained", "repeat")
 _RATES, _EPOCHS = (0.0002, 0.0005, 0.001, 0.002, 0.005), (1, 2, 4, 8, 16)
 
 
@@ -59,16 +58,10 @@ class Strategy(BaseModel):
 def rows_at_most(strategy: Strategy, task: Task) -> int:
     """Rows that *strategy* makes of *task*, if no pair refuses an augmentation."""
     if task.grids:
-        families = {"geometric": 7, "size": 3, "chained": 4, "repeat": 3}
-        times = 1 + sum(count for name, count in families.items() if getattr(strategy, name))
+        times = 1 + sum(len(family) for name, family in FAMILIES.items() if getattr(strategy, name))
     else:
-        times = (3 if strategy.reorder else 1) + strategy.paraphrase + strategy.shorten + strategy.substitute
-    return min(_LARGEST, times * len(task.demonstrations))
-
-
-def most(rows: Sequence[Row], order: Random) -> Sequence[Row]:
-    """*rows*, or as many of them as one task may have."""
-    return rows if len(rows) <= _LARGEST else order.sample(rows, _LARGEST)
+        times = (ORDERS if strategy.reorder else 1) + strategy.paraphrase + strategy.shorten + strategy.substitute
+    return min(LARGEST, times * len(task.demonstrations))
 
 
 def as_json(strategy: Strategy, grids: bool) -> str:
@@ -78,7 +71,7 @@ def as_json(strategy: Strategy, grids: bool) -> str:
 
 def question(task: Task) -> str:
     """What the model is asked: the task, and how to train on it."""
-    pairs = "".join(f"Input: {pair.input}\nOutput: {pair.output}\n" for pair in task.demonstrations[:3])
+    pairs = "".join(f"Input: {pair.input}\nOutput: {pair.output}\n" for pair in task.demonstrations[:SHOWN])
     return f"A task:\n{pairs}\nThe best way to train on it, as JSON:\n"
 
 
@@ -118,7 +111,7 @@ def _sound(weights: Sequence[float]) -> Sequence[float]:
 def _slots(grids: bool) -> dict[str, Sequence[bool | str | float | int]]:
     """The fields of a strategy for such a task, and the values a model may choose from."""
     return {
-        **dict.fromkeys(_GRIDS if grids else _TEXT, (False, True)),
+        **dict.fromkeys(FAMILIES if grids else _TEXT, (False, True)),
         "loss": ("output", "all"),
         "learning_rate": _RATES,
         "epochs": _EPOCHS,

@@ -16,6 +16,7 @@ from random import Random
 
 from seal_agent.errors import ConfigError
 
+ORDERS = 3  # of the demonstrations, for rows and for votes
 SHOWN = 3  # demonstrations before a question: more of them cost more than they tell so small a model
 
 

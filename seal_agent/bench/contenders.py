@@ -333,21 +333,18 @@ def _peak(job: dict[str, Any]) -> dict[str, Any]:
     """
     The best matrix product this machine does in the base's format, FLOP/s: what percentages are percentages of.
 
-    Kept up for a second, as training must be: on a shared core a single product may borrow a neighbour's clock. "burst" is
-    the best single one.
+    Kept up for a second, as training must be: on a shared core a single product may borrow a neighbour's clock.
     """
     base = load(job["model"])
-    kept_up, burst = 0.0, 0.0
+    kept_up = 0.0
     for size in (1024, 2048) * 3:
         a, b = (torch.randn(size, size, device=base.model.device).to(base.model.dtype) for _ in range(2))
         done, whole = 0, time.perf_counter()
         while (spent := time.perf_counter() - whole) < 1.0:
-            began = time.perf_counter()
             (a @ b)[0, 0].item()
-            burst = max(burst, 2 * size**3 / (time.perf_counter() - began))
             done += 2 * size**3
         kept_up = max(kept_up, done / spent)
-    return {"flops": kept_up, "burst": burst}
+    return {"flops": kept_up}
 
 
 def loss(base: Any, model: Any, rows: Sequence[Row]) -> float:

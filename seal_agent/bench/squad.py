@@ -22,12 +22,12 @@ from typing import Any
 
 from seal_agent import agent as agents
 from seal_agent.bench.arms import Plain
+from seal_agent.editing.room import example
 from seal_agent.errors import ConfigError
 from seal_agent.judging.quiz import Item, quiz, read
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.records import Document
-from seal_agent.wiring import example_of
 
 PASSAGE, OURS, AFTER = "passage", "ours_before", "ours_after"
 _TOKENS = 6000  # trained on a passage by every arm, over all its epochs
@@ -174,7 +174,7 @@ class _Bench:
         if not kept.is_file():
             rooms = self.agent.rooms.writing_with(writer)
             edits, _ = rooms.edit(document, self.agent.learner, None, self.agent.journal)
-            rows = [example_of(edit) for edit in edits if not (edit.refused or edit.reserved)]
+            rows = [example(edit) for edit in edits if not (edit.refused or edit.reserved)]
             kept.write_text(json.dumps([(row.prompt, row.completion, row.title) for row in rows]), "utf-8")
         return [Example(*row) for row in json.loads(kept.read_text("utf-8"))]
 

@@ -22,7 +22,7 @@ from statistics import fmean
 from typing import Any
 
 from seal_agent.editing.rewards import Reward
-from seal_agent.editing.room import told
+from seal_agent.editing.room import example
 from seal_agent.journal import Journal, adapters
 from seal_agent.parts import Example, Learner, Passage, Say, Trial
 from seal_agent.records import Candidate, Check, Finding, GateReport, SelfEdit, content_id
@@ -35,7 +35,7 @@ Test = Callable[[Sequence[float]], float]
 """Differences -> the chance of such ones if their median is not above zero."""
 
 _EPOCHS, _RATE, _AT_ONCE = 3, 1e-3, 8  # of an edit that is tried
-_TUNED = Trial([], Path(), 0, 2, 3e-4, 8)  # how the writer is tuned on what winners wrote
+_TUNED_EPOCHS, _TUNED_RATE = 2, 3e-4  # of the writer, on what winners wrote
 _ALPHA = 0.05
 _HELD = 4  # every fourth passage is not learned from, and judges
 
@@ -87,7 +87,7 @@ def rewarded(
     with tempfile.TemporaryDirectory(prefix="seal-tried-") as scratch:
         trials: list[Trial | None] = []
         for number, rows in enumerate(lessons):
-            shown = [_row(edit) for edit in rows if _taught(edit) and edit.prompt.lower() not in held]
+            shown = [example(edit) for edit in rows if _taught(edit) and edit.prompt.lower() not in held]
             folder = Path(scratch) / str(number)
             folder.mkdir()
             trials.append(Trial(shown, folder, seed, _EPOCHS, _RATE, _AT_ONCE) if shown else None)
@@ -95,11 +95,6 @@ def rewarded(
             learner.train_many(able, parent)
         folders = [trial.out if trial else parent for trial in trials]
         return [[reward(learner, folder, checks) for folder in folders] for reward, checks in asked]
-
-
-def _row(edit: SelfEdit) -> Example:
-    said = told(edit.title, edit.completion) if edit.prompt else edit.completion
-    return Example(edit.prompt, said, edit.title)
 
 
 def _taught(edit: SelfEdit) -> bool:
@@ -170,7 +165,7 @@ class Loop:
         """The writer tuned on *rows*, as an adapter nobody uses yet."""
         root = self.journal.home / "adapters"
         staged, final = adapters.stage(root), root / run
-        trial = Trial(rows, staged, self.seed, _TUNED.epochs, _TUNED.learning_rate, _TUNED.rows_per_step)
+        trial = Trial(rows, staged, self.seed, _TUNED_EPOCHS, _TUNED_RATE, _AT_ONCE)
         (log,) = self.learner.train_many([trial], writer, self.say)
         digest = adapters.seal(
             staged,

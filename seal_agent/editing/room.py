@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from seal_agent.editing.contrast import Was, changed, contrast
 from seal_agent.editing.proving import Embed, prove
 from seal_agent.editing.spans import key_span
-from seal_agent.parts import Passage, Style, Writer
+from seal_agent.parts import Example, Passage, Style, Writer
 from seal_agent.records import Check, Memory, SelfEdit, content_id
 
 _CHECKABLE = ("blanks", "questions", "asked", "interview")  # styles a check may come from, the most natural first
@@ -107,6 +107,12 @@ def told(title: str, sentence: str) -> str:
     Without it a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's subject.
     """
     return sentence if not title or sentence.lower().startswith(title.lower()) else f"{title}: {sentence}"
+
+
+def example(row: SelfEdit | Memory, old: bool = False) -> Example:
+    """A row as it is trained."""
+    said = told(row.title, row.completion) if row.prompt else row.completion
+    return Example(row.prompt, said, row.title, old=old)
 
 
 def reserve(

@@ -21,6 +21,7 @@ from seal_agent.journal.calls import Calls
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.database import Database, dumped
 from seal_agent.journal.lock import HomeLock
+from seal_agent.journal.names import Names
 from seal_agent.records import (
     Action,
     Candidate,
@@ -71,7 +72,7 @@ class Journal:
         self.home = Path(home)
         self._db = Database(self.home, clock)
         self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
-        self.calls = Calls(self._db)
+        self.calls, self.names = Calls(self._db), Names(self._db)
         # what the file can do by itself
         self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
 
@@ -119,7 +120,8 @@ class Journal:
                 self._db.clock(),
             )
             crashpoint("record.document")
-            self._attest(document, decision)
+            self.names.say(document, STATE_OF[decision.action])
+            crashpoint("record.attested")
             receipt = self._fill(document, decision, edits, checks)
             self.calls.note("observe", document, target=writer, state=state)
             self._told("document", receipt)
@@ -132,7 +134,8 @@ class Journal:
             known = self.receipt(document.id)
             if known is None:
                 return None
-            self._attest(document, known.decision)
+            self.names.say(document, STATE_OF[known.decision.action])
+            crashpoint("record.attested")
             self.calls.note("attest", document)
             crashpoint("attest.counted")
             receipt = self.receipt(document.id)
@@ -163,9 +166,7 @@ class Journal:
                 document.id,
             )
             if decision.action != "hold":
-                sayings = "SELECT source, external_id FROM attestations WHERE document = ?"
-                for source, name in self._db.read(sayings, document.id):
-                    self._supersede(document.id, source, name)
+                self.names.supersede(document.id)
             receipt = self._fill(document, decision, edits, checks)
             self.calls.note("release", document, target=writer, state=state)
             self._told("redecided", receipt)
@@ -245,39 +246,6 @@ class Journal:
             raise SealError(f"no document {document_id} in {self.home}")
         return str(rows[0][0])
 
-    def _attest(self, document: Document, decision: Decision) -> None:
-        """*document* is what its name says now: it stands (again), and what the name said before does not."""
-        said = (document.id, document.source, document.external_id)
-        self._db.write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said)
-        if restored := self._state(document.id) == "superseded":
-            self._restore(document.id, decision.action)
-        if decision.action != "hold":  # what is not trusted must not push out what is
-            self._supersede(document.id, document.source, document.external_id)
-        if restored:
-            self._learn_again(document)
-        crashpoint("record.attested")
-
-    def replaced_by(self, document: Document) -> list[str]:
-        """Ids of the documents in whose place *document* comes: what its names have said until now."""
-        found = [old for source, name in self._names(document) for old in self._named(source, name, document.id)]
-        return list(dict.fromkeys(found))
-
-    def told_before(self, document: Document) -> list[str]:
-        """Ids of all documents that the names of *document* have said and that stand no more once it does."""
-        replaced = self.replaced_by(document)
-        found = [
-            row[0]
-            for source, name in self._names(document)
-            for row in self._db.read(
-                "SELECT DISTINCT id FROM calls JOIN documents ON documents.id = calls.document"
-                " WHERE calls.source = ? AND calls.external_id = ? AND id != ? AND documents.state = 'superseded'",
-                source,
-                name,
-                document.id,
-            )
-        ]
-        return sorted({*replaced, *found})
-
     def taught_by(self, document_ids: Sequence[str]) -> list[Memory]:
         """What the live version and its ancestors learned from these documents, whether they stand or not."""
         rows = self._db.read(
@@ -295,59 +263,6 @@ class Journal:
             json.dumps(list(document_ids)),
         )
         return [_check(row) for row in rows]
-
-    def _names(self, document: Document) -> list[tuple[str, str]]:
-        """Under which names *document* is said: as it comes now, and as it came before."""
-        said = self._db.read("SELECT source, external_id FROM attestations WHERE document = ?", document.id)
-        return sorted({(source, name) for source, name in (*said, (document.source, document.external_id)) if name})
-
-    def _named(self, source: str, name: str, but: str) -> list[str]:
-        rows = self._db.read(
-            "SELECT id FROM current_documents JOIN attestations ON document = id"
-            " WHERE attestations.source = ? AND attestations.external_id = ? AND id != ?",
-            source,
-            name,
-            but,
-        )
-        return [row[0] for row in rows]
-
-    def _supersede(self, by: str, source: str, name: str) -> None:
-        for old in self._named(source, name, by) if name else ():
-            self._db.write("UPDATE documents SET state = 'superseded' WHERE id = ?", old)
-            self._db.write(
-                "DELETE FROM attestations WHERE document = ? AND source = ? AND external_id = ?",
-                old,
-                source,
-                name,
-            )
-            self._db.write(
-                "UPDATE edits SET state = 'superseded', fence = NULL"
-                " WHERE document = ? AND state IN ('waiting', 'claimed', 'aside', 'reserved')",
-                old,
-            )
-            self.event("superseded", id=old, by=by)
-
-    def _restore(self, document_id: str, action: Action) -> None:
-        self._db.write("UPDATE documents SET state = ? WHERE id = ?", STATE_OF[action], document_id)
-        self._db.write(
-            "UPDATE edits SET state = iif(reserved, 'reserved', 'waiting') WHERE document = ? AND state = 'superseded'",
-            document_id,
-        )
-        self.event("restored", id=document_id)
-
-    def _learn_again(self, document: Document) -> None:
-        """What *document* taught, and a text that stood in its place has taught otherwise since, waits once more."""
-        since = self._db.read(
-            "WITH last AS (SELECT document, max(number) AS number FROM lessons JOIN versions USING (fence)"
-            " JOIN ancestry USING (number) GROUP BY document)"
-            " SELECT text FROM documents JOIN last ON document = id WHERE id IN (SELECT value FROM json_each(?))"
-            " AND number > (SELECT number FROM last WHERE document = ?)",
-            json.dumps(self.told_before(document)),
-            document.id,
-        )
-        for edit, state in self.edits_of(document.id) if since else ():
-            if state == "learned" and not any(edit.fact in text for (text,) in since):
-                self._db.write("UPDATE edits SET state = 'waiting', attempts = 0 WHERE id = ?", edit.id)
 
     def _fill(self, document: Document, decision: Decision, edits: Edits, checks: Checks) -> Receipt:
         """The edits and checks that follow from a decision. Without the decision to edit, none is of use."""
@@ -540,9 +455,11 @@ class Journal:
 
     def state_for(self, document: Document) -> str:
         """What a decision on *document*, and the rows written of it, rest on: also what its names have said until now."""
-        before = self.told_before(document)
+        before = self.names.told_before(document)
+        if not before:
+            return self.state()
         rows = [memory.id for memory in self.taught_by(before)]
-        return content_id("s", self.state(), *before, *self.replaced_by(document), *rows) if before else self.state()
+        return content_id("s", self.state(), *before, *self.names.replaced_by(document), *rows)
 
     def prompts(self) -> set[str]:
         """Every question that the live line was trained on, or that is claimed to be, in lower case."""
