@@ -537,6 +537,7 @@ def fewshot(
         Path | None, typer.Option("--data", help="A folder with ARC's tasks; else built in, of text.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Finished tasks are kept here.")] = Path("seal-fewshot"),
+    quick: Annotated[bool, typer.Option("--quick", help="Two tasks of each part: does all of it run?")] = False,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     model: Model = None,
     json: Json = False,
@@ -545,7 +546,7 @@ def fewshot(
     from seal_agent.bench.fewshot import run, told
 
     with show.Progress() as say:
-        result = run(out, data, model, seed, say, show.note)
+        result = run(out, data, model, seed, quick, say, show.note)
     return Reply(result, lambda: told(result))
 
 
@@ -554,6 +555,11 @@ def squad(
     data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages and edits.")],
     n: Annotated[int, typer.Option("--n", min=2, help="Passages.")] = 20,
     seeds: Annotated[int, typer.Option("--seeds", min=1)] = 1,
+    practised: Annotated[
+        Path | None, typer.Option("--practised", help="A home in which improve tuned the writer: our arm once more.")
+    ] = None,
+    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Three passages, few tokens: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-squad"),
     model: Model = None,
     json: Json = False,
@@ -562,7 +568,7 @@ def squad(
     from seal_agent.bench.squad import run, told
 
     with show.Progress() as say:
-        result = run(out, data, n, seeds, None, model, say, show.note)
+        result = run(out, data, n, seeds, practised, arms.split(",") if arms else (), quick, model, say, show.note)
     return Reply(result, lambda: told(result))
 
 

@@ -53,15 +53,25 @@ def test_every_arm_answers_the_same_questions_of_the_same_passages(
     monkeypatch.setattr(squad, "_TOKENS", 300)
     model = str(tiny.write(tmp_path / "tiny"))
 
+    fewer = squad.run(tmp_path / "out", data, n=2, arms=["passage"], model=model)
     result = squad.run(tmp_path / "out", data, n=2, model=model)
 
+    assert set(fewer["arms"]) == {"base", "open_book", "passage"}
+    assert fewer["arms"]["passage"] == result["arms"]["passage"]
     arms = {"base", "open_book", "passage", "base-implications", "ours_before"}
-    for table in (result, result["together"]):
+    for table in (result, result["alone"]):
         assert set(table["arms"]) == arms
         assert {"ours_before - passage", "ours_before - base-implications"} == set(table["paired"])
-    assert (result["n"], result["questions"]) == (2, 4)
+    assert (result["n"], result["alone"]["n"], result["questions"]) == (2, 2, 4)
     assert squad.run(tmp_path / "out", data, n=2, model=model) == result
     assert "one passage an adapter" in squad.told(result)
+
+
+def test_an_arm_nobody_knows_and_a_home_without_a_tuned_writer_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no arm called gpt-5; there are passage, base-implications, ours_before"):
+        squad.run(tmp_path / "out", data, n=2, arms=["gpt-5"])
+    with pytest.raises(ConfigError, match="no writer was tuned"):
+        squad.run(tmp_path / "out", data, n=2, practised=tmp_path / "home", model=str(tiny.write(tmp_path / "tiny")))
 
 
 def test_fewer_passages_than_wanted_are_refused(data: Path, tmp_path: Path) -> None:

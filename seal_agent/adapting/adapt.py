@@ -61,7 +61,7 @@ def adapt(
     say: Say = lambda stage, share: None,
 ) -> list[Adapted]:
     """*learner* trained on *task* in each of these ways, side by side. ConfigError if one costs more than is allowed."""
-    if refused := [why for strategy in strategies if (why := strategy.refused(task))]:
+    if refused := [why for strategy in strategies if (why := strategy.refused(task, learner.count))]:
         raise ConfigError(f"too much training for one task: {'; '.join(refused)}")
     folders = [Path(tempfile.mkdtemp(prefix="seal-adapted-")) for _ in strategies]
     trials = [

@@ -31,11 +31,9 @@ from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.records import content_id
 
 ARMS = ("in_context", "default", "untrained", "trained", "bandit", "oracle")
-_TRIED, _DRAWN = (
-    6,
-    3,
-)  # strategies of a task tried by the outer loop; drawn for each of the two writers when it is measured
+_TRIED, _DRAWN = 4, 2  # strategies of a task the outer loop tries; those of each of the two writers that are measured
 _LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
+_QUICK = 2  # tasks of each part of a quick look, which shows that all runs and measures nothing
 _EPOCHS, _RATE, _AT_ONCE = 4, 5e-4, 4  # of the writer
 
 
@@ -76,10 +74,11 @@ def run(
     data: Path | None = None,
     model: str | None = None,
     seed: int = 0,
+    quick: bool = False,
     say: Say = lambda stage, share: None,
     say_line: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """The whole bench; finished tasks are kept in *out*. Returns the document of `bench fewshot`."""
+    """The whole bench, or *quick*ly a few tasks; finished tasks are kept in *out*. Returns the document of `bench fewshot`."""
     from seal_agent.learning.learner import LoraLearner
 
     learner = LoraLearner(model or "smollm2-135m")
@@ -88,6 +87,8 @@ def run(
     bench = _Bench(learner, folder, seed, say, say_line)
     every = {split: problems(data, split) for split in ("train", "test")}
     fit = {split: [one for one in of if _length(learner, one.task) <= _LONGEST] for split, of in every.items()}
+    if quick:
+        fit = {split: of[:_QUICK] for split, of in fit.items()}
     tried = [bench.tried(problem) for problem in fit["train"]]
     writer, kept = bench.writer(fit["train"], tried)
     best = _best(tried)
@@ -98,7 +99,7 @@ def run(
         "solvable": {"n": len(solvable), "arms": {arm: _arm(solvable, arm) for arm in ARMS}},
         "kept": kept,
         "bandit": best.model_dump(),
-        "tasks": {split: {"n": len(fit[split]), "too_long": len(of) - len(fit[split])} for split, of in every.items()},
+        "tasks": {split: {"n": len(fit[split]), "left_out": len(of) - len(fit[split])} for split, of in every.items()},
         "rows": measured,
         "seed": seed,
     }

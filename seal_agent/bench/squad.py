@@ -2,7 +2,8 @@
 SEAL's table with our engine: what is answered closed-book after training on a passage alone, on edits by other writers, on ours.
 
 Promises: every arm trains the same passages with the same engine, LoRA shape, rate and number of tokens, side by side, and is
-asked the same questions as SEAL asks them; arms are paired by passage; what is finished is kept and not done again.
+asked the same questions as SEAL asks them; arms are paired by passage; what is finished is kept and not done again. All passages
+go into one adapter; every fourth also gets one of its own.
 Does not promise: SEAL's own figures. Its model is fifty times larger, and its judge was a larger one still.
 
 Source: arXiv 2506.10943, section 4.2 and its published edits (MIT).
@@ -30,7 +31,9 @@ from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.records import Document
 
 PASSAGE, OURS, AFTER = "passage", "ours_before", "ours_after"
-_TOKENS = 6000  # trained on a passage by every arm, over all its epochs
+_TOKENS = 10_000  # trained on a passage by every arm, over all its epochs; ours takes as many in its usual recipe
+_QUICK, _FEW = 1000, 3  # tokens and passages of a quick look, which shows that all runs and measures nothing
+_ALONE = 4  # every fourth passage also gets an adapter of its own
 _RATE, _AT_ONCE = 1e-3, 4
 _EDITS = re.compile(r"edits-(.+)\.json")
 
@@ -92,18 +95,27 @@ def run(
     data: Path,
     n: int = 20,
     seeds: int = 1,
-    writer: Path | None = None,
+    practised: Path | None = None,
+    arms: Sequence[str] = (),
+    quick: bool = False,
     model: str | None = None,
     say: Say = lambda stage, share: None,
     say_line: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """
-    The whole bench; finished passages are kept in *out*. Returns the document of `bench squad`.
+    The whole bench, or some *arms* of it; finished passages are kept in *out*. Returns the document of `bench squad`.
 
-    *writer*: the adapter of a writer that the outer loop tuned, for the arm "ours_after".
+    *practised*: a home in which `improve` tuned the writer, for the arm "ours_after".
     """
-    chosen = passages(data, n)
-    out.mkdir(parents=True, exist_ok=True)
+    chosen = passages(data, min(n, _FEW) if quick else n)
+    n, tokens = len(chosen), _QUICK if quick else _TOKENS
+    every = (PASSAGE, *chosen[0].written, OURS, *([AFTER] if practised else []))
+    if unknown := [name for name in arms if name not in every]:
+        raise ConfigError(f"no arm called {', '.join(unknown)}; there are {', '.join(every)}")
+    named = [name for name in every if name in arms or not arms]
+    writer = _writer(practised, model) if practised else None
+    folder = out / f"{n}-passages-{tokens}-tokens"
+    folder.mkdir(parents=True, exist_ok=True)
     alone: list[list[Shares]] = []
     together: list[list[Shares]] = []
     learner: Learner | None = None
@@ -111,18 +123,29 @@ def run(
         with tempfile.TemporaryDirectory(prefix="seal-squad-") as scratch:
             agent = agents.open(Path(scratch), model=model, say=say, seed=seed)
             agent._learner = learner = learner or agent.learner  # loaded once
-            bench = _Bench(agent, seed, writer, out, say_line)
-            alone.append([bench.alone(number, one) for number, one in enumerate(chosen)])
+            bench = _Bench(agent, seed, named, tokens, writer, folder, say_line)
             together.append(bench.together(chosen))
+            alone.append([bench.alone(number, one) for number, one in enumerate(chosen[:: min(_ALONE, n // 2)])])
             agent.close()
     return {
-        **_told_of(alone, [*chosen[0].written]),
-        "together": _told_of(together, [*chosen[0].written]),
+        **_told_of(together, [*chosen[0].written]),
+        "alone": {**_told_of(alone, [*chosen[0].written]), "n": len(alone[0])},
         "n": n,
         "seeds": list(range(seeds)),
         "questions": sum(len(one.items) for one in chosen),
-        "tokens": _TOKENS,
+        "tokens": tokens,
     }
+
+
+def _writer(home: Path, model: str | None) -> Path:
+    """The adapter of the writer that goes live in *home*. ConfigError if the base still writes there."""
+    with agents.open(home, model=model) as agent:
+        version = agent.writer()
+    if version is None:
+        raise ConfigError(
+            f"{home}: no writer was tuned there that is live; run `seal-agent improve FILE --home {home}`"
+        )
+    return Path(version.path)
 
 
 @dataclass(frozen=True)
@@ -131,6 +154,8 @@ class _Bench:
 
     agent: agents.SealAgent
     seed: int
+    arms: Sequence[str]
+    tokens: int
     writer: Path | None
     out: Path
     say_line: Callable[[str], None]
@@ -146,8 +171,9 @@ class _Bench:
     def _asked(self, name: str, every: Sequence[Passage]) -> list[Shares]:
         kept = self.out / f"{name}.json"
         found: list[Shares] = json.loads(kept.read_text("utf-8")) if kept.is_file() else [{} for _ in every]
-        arms = [PASSAGE, *every[0].written, OURS, *([AFTER] if self.writer else [])]
-        missing = {arm: [row for one in every for row in self._lesson(one, arm)] for arm in arms if arm not in found[0]}
+        missing = {
+            arm: [row for one in every for row in self._lesson(one, arm)] for arm in self.arms if arm not in found[0]
+        }
         if missing:
             got = {
                 name: _shares(Plain(self.agent.learner), every, name == "open_book") for name in ("base", "open_book")
@@ -158,7 +184,7 @@ class _Bench:
             kept.write_text(json.dumps(found), "utf-8")
             means = {arm: fmean(shares[arm] for shares in found) for arm in found[0]}
             self.say_line(f"{name}: " + ", ".join(f"{arm} {mean:.0%}" for arm, mean in means.items()))
-        return found
+        return [{arm: of[arm] for arm in ("base", "open_book", *self.arms)} for of in found]
 
     def _lesson(self, one: Passage, arm: str) -> list[Example]:
         title, text = one.document.title, one.document.text
@@ -187,7 +213,7 @@ class _Bench:
                 folder = Path(scratch) / arm
                 folder.mkdir()
                 size = sum(learner.count(f"{e.title} {e.prompt} {e.completion}") for e in examples)
-                epochs = max(1, round(len(every) * _TOKENS / size))
+                epochs = max(1, round(len(every) * self.tokens / size))
                 trials[arm] = Trial(examples, folder, self.seed, epochs, _RATE, _AT_ONCE)
             learner.train_many(list(trials.values()), None, self.agent.say)
             return {arm: _shares(Plain(learner, trial.out), every) for arm, trial in trials.items()}
@@ -232,7 +258,8 @@ def _paired(one: Sequence[float], other: Sequence[float]) -> dict[str, float | N
 def told(result: dict[str, Any]) -> str:
     """The result as tables for people."""
     lines = [f"{result['n']} passages, {result['questions']} questions, {len(result['seeds'])} seeds"]
-    for name, table in (("one passage an adapter", result), ("all passages in one adapter", result["together"])):
+    alone = f"one passage an adapter, {result['alone']['n']} of them"
+    for name, table in (("all passages in one adapter", result), (alone, result["alone"])):
         lines.append(name)
         lines += [
             f"  {arm:26} {one['article_mean']:6.1%} ± {one['se']:.1%}   {one['gap_closed']:+.0%} of the gap to open book"
