@@ -22,7 +22,7 @@ class Settings(BaseModel):
     model: str = "smollm2-135m"
     seed: int = 0
     rank: int = Field(16, ge=1, le=256)
-    rehearsal: float = Field(1.0, ge=0, le=4, description="the dial: rehearsed rows for each new row")
+    rehearsal: float = Field(2.0, ge=0, le=4, description="the dial: rehearsed rows for each new row")
     scope: float = Field(
         0.0, ge=0, le=1, description="likeness to what was learned below which the base answers; 0: never"
     )

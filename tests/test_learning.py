@@ -120,6 +120,25 @@ def test_what_a_process_trained_before_leaves_no_trace(learner: LoraLearner, tmp
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+def test_a_candidate_that_drifted_keeps_less_of_what_it_changed(learner: LoraLearner, tmp_path: Path) -> None:
+    """Looked at are anchors it was not trained on; one that did not drift is what training made it."""
+    kept = [Example(f"What is {n}?", f"It is {n} and no more.", anchor=True) for n in range(8)]
+    shares, norms = [], []
+    for name, drift in (("free", 100.0), ("held", -100.0)):  # nats: no model drifts so far, or so little
+        out = tmp_path / name
+        out.mkdir()
+        recipe = Recipe(epochs=15, least_steps=15, learning_rate=2e-2, kl=0.0, drift=drift)
+        taught = LoraLearner(learner.name, rank=8, recipe=recipe)
+        log = taught.train([*LESSON, *kept], None, out, seed=3)
+        shares.append(log["share"])
+        assert log["anchors"] == 6
+        norms.append(sum(float(w.norm()) for key, w in read(out).items() if "lora_B" in key))
+
+    assert shares[0] == 1.0
+    assert 0.6 <= shares[1] < 0.65
+    assert norms[1] == pytest.approx(norms[0] * shares[1], rel=1e-3)
+
+
 def test_anchors_hold_the_model_near_its_base(learner: LoraLearner, tmp_path: Path) -> None:
     """With the divergence weighed in, the base's own answers lose less likelihood than without it."""
     kept = [Example("Why does it rain?", "Water falls from clouds.", anchor=True)]

@@ -73,7 +73,7 @@ def test_every_arm_is_asked_about_all_documents_so_far(faked: list[Path], tmp_pa
     for name in OURS:
         arm = result["arms"][name]
         assert [len(row) for row in arm["matrix"]] == [1, 2, 3], name
-        assert arm["base_mean"] < 0.1
+        assert arm["base_mean"] < 0.1 < arm["open_book_mean"], name
         assert arm["final_mean"] > arm["base_mean"], name
         assert arm["gain_interval"][0] <= arm["gain"] <= arm["gain_interval"][1]
         assert arm["slope_interval"][0] <= arm["slope"] <= arm["slope_interval"][1], name

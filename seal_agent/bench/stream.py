@@ -113,9 +113,10 @@ def _lived(
     size = 1 if len(chosen) <= _ONE_BY_ONE else 10
     arm, others = MAKERS[home](folder / home, model, say), general()
 
-    def asked(of: Sequence[Lesson], name: str, version: int | None = None) -> list[list[bool]]:
+    def asked(of: Sequence[Lesson], name: str, version: int | None = None, shown: bool = False) -> list[list[bool]]:
         wanted = [item for lesson in of for item in lesson.items]
-        right = iter(row["correct"] for row in quiz(arm.asked(name == SCOPED), wanted, version, topic=topic)["rows"])
+        given = quiz(arm.asked(name == SCOPED), wanted, version, open_book=shown, topic=topic)
+        right = iter(row["correct"] for row in given["rows"])
         return [[next(right) for _ in lesson.items] for lesson in of]
 
     def keep(**more: Any) -> None:
@@ -124,7 +125,7 @@ def _lived(
 
     if "base" not in story:
         before = [row["correct"] for row in quiz(arm.asked(), others, 0)["rows"]]
-        keep(base=asked(chosen, home, 0), general_before=before)
+        keep(base=asked(chosen, home, 0), open_book=asked(chosen, home, 0, shown=True), general_before=before)
     for step in range(len(story["seconds"]), -(-len(chosen) // size)):
         began = time.monotonic()
         outcome = arm.learn([lesson.document for lesson in chosen[step * size : (step + 1) * size]])
@@ -136,7 +137,7 @@ def _lived(
         say_line(f"{home}, step {step + 1}: {outcome} in {spent:.0f} s; {shares}")
     if "after" not in story:
         keep(after={name: _in_the_end(arm, name, chosen, others) for name in names})
-    same = {key: story[key] for key in ("base", "general_before", "seconds")}
+    same = {key: story[key] for key in ("base", "open_book", "general_before", "seconds")}
     return {name: {**same, **story["after"][name], "rows": story["rows"][name], "size": size} for name in names}
 
 
@@ -168,6 +169,7 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     ]
     return {
         "base_mean": fmean(base),
+        "open_book_mean": fmean([_mean(story["open_book"]) for story in stories]),
         "just_learned_mean": fmean([metrics.plasticity(m) for m in matrices]),
         "final_mean": fmean([metrics.average_accuracy(m) for m in matrices]),
         "backward_transfer": fmean([metrics.backward_transfer(m) for m in matrices]),
@@ -224,12 +226,14 @@ def _mean(rights: Sequence[Sequence[bool]]) -> float:
 def told(result: dict[str, Any]) -> str:
     """The result as a table for people."""
     lines = [f"{result['corpus']}: {result['n']} documents in a row, {len(result['seeds'])} streams"]
-    lines.append("              base  just learned  final  (gain, 95 %)         backward   general")
+    lines.append("                  base open book   learned     final  (gain, 95 %)         backward   general")
     for name, arm in result["arms"].items():
         low, high = arm["gain_interval"]
+        means = (arm[f"{kind}_mean"] for kind in ("base", "open_book", "just_learned", "final"))
         lines.append(
-            f"{name:12} {arm['base_mean']:5.0%} {arm['just_learned_mean']:10.0%} {arm['final_mean']:9.0%}"
-            f"  ({100 * arm['gain']:+.0f}, {100 * low:+.0f} to {100 * high:+.0f} points)"
+            f"{name:12}"
+            + "".join(f"{mean:10.0%}" for mean in means)
+            + f"  ({100 * arm['gain']:+.0f}, {100 * low:+.0f} to {100 * high:+.0f} points)"
             f" {100 * arm['backward_transfer']:+6.0f}    {arm['general_before']:.1%} to {arm['general_after']:.1%}"
         )
     for name, arm in result["arms"].items():

@@ -51,6 +51,12 @@ class Trainable:
         if self._flat:
             self._low.copy_(self.parameters[0].data)
 
+    def shrink(self, share: float) -> None:
+        """Change the base by *share* of what the adapter changes now."""
+        for layer in self._layers:
+            layer.lora_B[self._name].weight.data.mul_(share)
+        self.spread()
+
     def release(self) -> None:
         """The layers forget this adapter's factors."""
         for layer in self._layers:

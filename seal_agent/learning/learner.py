@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ from seal_agent.learning.training import Anchor, Lesson, Progress, Recipe
 from seal_agent.parts import Example, Say, Trial
 
 Pairs = Sequence[tuple[str, str]]
+_WATCHED = 4  # every fourth anchor is not trained
+_LESS, _LEAST = 0.93, 0.6  # of a change, each time it drifted too far, and in the end
 Scores = Callable[[Mapping[int, Pairs]], dict[int, list[tuple[float, int]]]]
 """Log-probability and tokens of (prompt, completion) pairs, each candidate's (by number) under itself as it is now."""
 
@@ -212,6 +215,8 @@ class LoraLearner:
             # one by one nobody is there to be compared with, so nobody leaves
             return [log for one in candidates for log in self.train_together([one], parent, say)]
         started = time.monotonic()
+        watched = [_watched(one.examples) for one in candidates]
+        alone = [self.score(pairs, None) for pairs in watched]
 
         def report(step: Progress) -> None:
             say("training", step.step / step.steps)
@@ -241,6 +246,10 @@ class LoraLearner:
                 leave=lambda epochs: leave(epochs, score),
                 progress=report,
             )
+            shares = [
+                self._settled(lesson, pairs, base) if log.finite and pairs else 1.0
+                for lesson, log, pairs, base in zip(lessons, logs, watched, alone, strict=True)
+            ]
             for one, lesson, log in zip(candidates, lessons, logs, strict=True):
                 if log.finite:
                     self._adapters.write(self._adapters.weights(lesson.name), one.out)
@@ -251,15 +260,32 @@ class LoraLearner:
                 "rows": len(lesson.rows),
                 "old": len(lesson.old),
                 "anchors": len(lesson.held),
+                "share": share,
                 "seconds": spent,
             }
-            for lesson, log in zip(lessons, logs, strict=True)
+            for lesson, log, share in zip(lessons, logs, shares, strict=True)
         ]
+
+    def _settled(self, lesson: Lesson, pairs: Pairs, base: Sequence[tuple[float, int]]) -> float:
+        """
+        Less of what *lesson*'s adapter changes, until what it says to *pairs* it was not trained on is near the *base* again;
+        the share of the change that is left.
+        """
+        share = 1.0
+        while True:
+            with self._turn([lesson.name]):
+                now = self._scores({lesson.name: pairs})[lesson.name]
+                rises = [(old - new) / max(1, tokens) for (old, tokens), (new, _) in zip(base, now, strict=True)]
+                if median(rises) <= lesson.recipe.drift or share * _LESS < _LEAST:
+                    return share
+                lesson.weights.shrink(_LESS)
+                share *= _LESS
 
     def _sorted(self, examples: Sequence[Example]) -> tuple[list[Row], list[Anchor], list[Row]]:
         """New rows, anchors, old rows."""
         new = [self._row(example) for example in examples if not (example.anchor or example.old)]
-        held = self._anchored([self._row(example) for example in examples if example.anchor])
+        kept = _anchors(examples)
+        held = self._anchored([self._row(example) for n, example in enumerate(kept) if (n + 1) % _WATCHED])
         return new, held, [self._row(example) for example in examples if example.old]
 
     @contextmanager
@@ -301,3 +327,12 @@ class LoraLearner:
             return Row((*prompt, *base.answer(example.completion)), 1 if example.whole else len(prompt))
         prompt = base.start + base.text(f"{example.title}\n" if example.title else "")
         return Row((*prompt, *base.text(example.completion), base.end), max(1, len(prompt)))
+
+
+def _anchors(examples: Sequence[Example]) -> list[Example]:
+    return [example for example in examples if example.anchor]
+
+
+def _watched(examples: Sequence[Example]) -> list[tuple[str, str]]:
+    """The anchors among *examples* that are not trained: what they lose tells how far general answers drifted."""
+    return [(example.prompt, example.completion) for example in _anchors(examples)[_WATCHED - 1 :: _WATCHED]]

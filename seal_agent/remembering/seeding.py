@@ -14,7 +14,7 @@ from importlib.resources import files
 from seal_agent.parts import Learner
 from seal_agent.records import Check, Memory, content_id
 
-_REHEARSED, _HELD = 300, 120  # prompts; answering them costs the first consolidation about 40 seconds
+_REHEARSED, _HELD = 390, 120  # prompts; answering them costs the first consolidation about 50 seconds
 _TOKENS = 24
 _SEPARATE = 4  # every fourth prompt is held back, so that both parts have all kinds
 
