@@ -31,10 +31,21 @@ from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.records import content_id
 
 ARMS = ("in_context", "default", "untrained", "trained", "bandit", "oracle")
-_TRIED, _DRAWN = 4, 2  # strategies of a task the outer loop tries; those of each of the two writers that are measured
+_PAIRS = (
+    ("trained", "default"),
+    ("trained", "untrained"),
+    ("bandit", "default"),
+    ("bandit", "untrained"),
+    ("default", "in_context"),
+    ("oracle", "trained"),
+    ("oracle", "bandit"),
+)
+_ROUNDS = 2  # of the outer loop; the second tries what the writer of the first proposes, as in SEAL
+_TRIED, _DRAWN = 4, 2  # strategies of a task tried in a round; those of each of the two writers that are measured
+_DOUBT = 2  # trials of the mean that a setting's own trials are weighed against: one lucky trial decides nothing
 _LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
 _QUICK = 2  # tasks of each part of a quick look, which shows that all runs and measures nothing
-_EPOCHS, _RATE, _AT_ONCE = 4, 5e-4, 4  # of the writer
+_EPOCHS, _RATE, _AT_ONCE = 8, 1e-3, 4  # of the writer: it has some thirty short rows to learn from
 
 
 @dataclass(frozen=True)
@@ -89,13 +100,18 @@ def run(
     fit = {split: [one for one in of if _length(learner, one.task) <= _LONGEST] for split, of in every.items()}
     if quick:
         fit = {split: of[:_QUICK] for split, of in fit.items()}
-    tried = [bench.tried(problem) for problem in fit["train"]]
-    writer, kept = bench.writer(fit["train"], tried)
-    best = _best(tried)
+    tried: list[list[dict[str, Any]]] = []
+    writer, kept = None, []
+    for number in range(1, _ROUNDS + 1):
+        tried.append([bench.tried(problem, writer, number) for problem in fit["train"]])
+        writer, count = bench.writer(fit["train"], tried)
+        kept.append(count)
+    best = _best([one for of in tried for one in of])
     measured = [bench.measured(problem, writer, best) for problem in fit["test"]]
     solvable = [row for row in measured if row["scores"]["oracle"][0] > 0]
     return {
         "arms": {arm: _arm(measured, arm) for arm in ARMS},
+        "paired": {f"{one} - {other}": _paired(measured, one, other) for one, other in _PAIRS},
         "solvable": {"n": len(solvable), "arms": {arm: _arm(solvable, arm) for arm in ARMS}},
         "kept": kept,
         "bandit": best.model_dump(),
@@ -113,25 +129,31 @@ class _Bench:
     say: Say
     say_line: Callable[[str], None]
 
-    def tried(self, problem: Problem) -> dict[str, Any]:
-        """Strategies the untrained model proposes for a task of the training part, and how each did."""
+    def tried(self, problem: Problem, writer: Path | None, number: int) -> dict[str, Any]:
+        """Strategies that *writer* (None: the untrained model) proposes for a task of the training part, and how each did."""
 
         def do() -> dict[str, Any]:
-            strategies = propose(self.learner, problem.task, None, _TRIED, self._seed(problem, "tried"))
+            seed = self._seed(problem, f"tried {number}")
+            strategies = propose(self.learner, problem.task, writer, _TRIED, seed)
             shown, scores = self._scores(problem, strategies)
             return {"in_context": shown, "strategies": [s.model_dump() for s in strategies], "scores": scores}
 
-        return self._once(f"tried-{problem.name}", do)
+        return self._once(f"tried-{number}-{problem.name}", do)
 
-    def writer(self, learned: Sequence[Problem], tried: Sequence[dict[str, Any]]) -> tuple[Path | None, int]:
-        """The model tuned on the strategies that did best and better than showing alone; None if there are none."""
-        rows = [
-            Example(question(problem.task), as_json(Strategy(**strategy), problem.task.grids), raw=True)
-            for problem, one in zip(learned, tried, strict=True)
-            for strategy, score in zip(one["strategies"], one["scores"], strict=True)
-            if score > one["in_context"] and score == max(one["scores"])
-        ]
-        folder = self.folder / "writer"
+    def writer(self, learned: Sequence[Problem], rounds: Sequence[Sequence[dict[str, Any]]]) -> tuple[Path | None, int]:
+        """
+        The model tuned on the strategies that did best of all *rounds*, and better than showing alone; None if there are none.
+        """
+        rows = []
+        for problem, tried in zip(learned, zip(*rounds, strict=True), strict=True):
+            best = max(score for one in tried for score in (one["in_context"], *one["scores"]))
+            rows += [
+                Example(question(problem.task), as_json(Strategy(**strategy), problem.task.grids), raw=True)
+                for one in tried
+                for strategy, score in zip(one["strategies"], one["scores"], strict=True)
+                if score == best > one["in_context"]
+            ]
+        folder = self.folder / f"writer-{len(rounds)}"
         if rows and not folder.exists():
             staged = self.folder / "staged"
             shutil.rmtree(staged, ignore_errors=True)
@@ -190,13 +212,18 @@ class _Bench:
 
 
 def _best(tried: Sequence[dict[str, Any]]) -> Strategy:
-    """The cheap alternative to tuning a writer: of each setting the value that did best, on the mean over all tasks tried."""
+    """The cheap alternative to tuning a writer: of each setting the value that did best on the mean over all that was tried."""
     gains: dict[str, dict[Any, list[float]]] = {}
     for one in tried:
         for strategy, score in zip(one["strategies"], one["scores"], strict=True):
             for setting, value in strategy.items():
                 gains.setdefault(setting, {}).setdefault(value, []).append(score - one["in_context"])
-    means = {setting: {value: fmean(of) for value, of in values.items()} for setting, values in gains.items()}
+    every = [score - one["in_context"] for one in tried for score in one["scores"]]
+    usual = fmean(every) if every else 0.0
+    means = {
+        setting: {value: (sum(of) + _DOUBT * usual) / (len(of) + _DOUBT) for value, of in values.items()}
+        for setting, values in gains.items()
+    }
     return Strategy(**{setting: max(of, key=of.__getitem__) for setting, of in means.items()})
 
 
@@ -207,6 +234,14 @@ def _arm(rows: Sequence[dict[str, Any]], arm: str) -> dict[str, Any]:
         return {"success": 0.0, "n": 0, "low": 0.0, "high": 1.0}
     low, high = paired_interval(scores)
     return {"success": fmean(scores), "n": len(scores), "low": max(0.0, low), "high": min(1.0, high)}
+
+
+def _paired(rows: Sequence[dict[str, Any]], one: str, other: str) -> dict[str, float]:
+    """How much more of a task *one* arm solves than the *other*, on the mean over tasks that both tried."""
+    both = [row["scores"] for row in rows if row["scores"][one] and row["scores"][other]]
+    differences = [fmean(scores[one]) - fmean(scores[other]) for scores in both]
+    low, high = paired_interval(differences)
+    return {"difference": fmean(differences) if differences else 0.0, "low": low, "high": high}
 
 
 def _length(learner: Learner, task: Task) -> int:
@@ -232,6 +267,10 @@ def told(result: dict[str, Any]) -> str:
     lines = [
         f"{name:12} {arm['success']:6.1%}  ({arm['low']:.1%} to {arm['high']:.1%}, {arm['n']} tasks)"
         for name, arm in result["arms"].items()
+    ]
+    lines += [
+        f"  {pair}: {100 * one['difference']:+.1f} points ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
+        for pair, one in result["paired"].items()
     ]
     lines.append(f"solved by some way: {result['solvable']['n']} of {result['tasks']['test']['n']} tasks")
     return "\n".join(lines)
