@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 
 from seal_agent.bench import squad
 from seal_agent.errors import ConfigError
+from seal_agent.learning.learner import LoraLearner
+from seal_agent.parts import Trial
 
 TEXT = "Alder Mill was started in 1871 by Tobias Renn. It ground barley for the brewers of Calden."
 
@@ -36,13 +40,14 @@ def test_questions_and_answers_stay_together() -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two passages, two questions each, edits by one other writer."""
+    """Two passages, two questions each, edits by two other writers."""
     folder = tmp_path / "data"
     folder.mkdir()
     asked = [{"question": "Who started it?", "answer": "Tobias Renn"}, {"question": "When?", "answer": "1871"}]
     passages = [{"title": f"Mill {n}", "context": f"{TEXT} It has {n} wheels.", "questions": asked} for n in (2, 3)]
     (folder / "passages.json").write_text(json.dumps(passages))
-    (folder / "edits-base-implications.json").write_text(json.dumps([["one\ntwo"] * 5] * 2))
+    for writer in ("base", "seal-round2"):
+        (folder / f"edits-{writer}-implications.json").write_text(json.dumps([["one\ntwo"] * 5] * 2))
     return folder
 
 
@@ -58,17 +63,18 @@ def test_every_arm_answers_the_same_questions_of_the_same_passages(
 
     assert set(fewer["arms"]) == {"base", "open_book", "passage"}
     assert fewer["arms"]["passage"] == result["arms"]["passage"]
-    arms = {"base", "open_book", "passage", "base-implications", "ours_before"}
+    others = {"passage", "base-implications", "seal-round2-implications", "seal_recipe"}
     for table in (result, result["alone"]):
-        assert set(table["arms"]) == arms
-        assert {"ours_before - passage", "ours_before - base-implications"} == set(table["paired"])
+        assert set(table["arms"]) == {"base", "open_book", "ours_before", *others}
+        assert {f"ours_before - {other}" for other in others} == set(table["paired"])
     assert (result["n"], result["alone"]["n"], result["questions"]) == (2, 2, 4)
     assert squad.run(tmp_path / "out", data, n=2, model=model) == result
     assert "one passage an adapter" in squad.told(result)
 
 
 def test_an_arm_nobody_knows_and_a_home_without_a_tuned_writer_are_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no arm called gpt-5; there are passage, base-implications, ours_before"):
+    known = "passage, base-implications, seal-round2-implications, seal_recipe, ours_before"
+    with pytest.raises(ConfigError, match=f"no arm called gpt-5; there are {known}"):
         squad.run(tmp_path / "out", data, n=2, arms=["gpt-5"])
     with pytest.raises(ConfigError, match="no writer was tuned"):
         squad.run(tmp_path / "out", data, n=2, practised=tmp_path / "home", model=str(tiny.write(tmp_path / "tiny")))
@@ -77,3 +83,25 @@ def test_an_arm_nobody_knows_and_a_home_without_a_tuned_writer_are_refused(data:
 def test_fewer_passages_than_wanted_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="2 passages, 3 wanted"):
         squad.run(tmp_path, data, n=3)
+
+
+def test_seal_recipe_trains_its_edits_as_long_as_seal_does_whatever_the_others_may_take(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten epochs, a row a step; the other arms take the tokens they are given."""
+    monkeypatch.setattr(squad, "_TOKENS", 60)
+    seen: list[list[tuple[int, int]]] = []
+    train = LoraLearner.train_many
+
+    def noting(learner: LoraLearner, trials: Sequence[Trial], *given: Any) -> list[dict[str, Any]]:
+        seen.append([(trial.epochs, trial.rows_per_step) for trial in trials])
+        return train(learner, trials, *given)
+
+    monkeypatch.setattr(LoraLearner, "train_many", noting)
+
+    arms = ["seal-round2-implications", "seal_recipe"]
+    squad.run(tmp_path / "out", data, n=2, arms=arms, model=str(tiny.write(tmp_path / "tiny")))
+
+    for same_edits, recipe in seen:
+        assert recipe == (10, 1)
+        assert same_edits != recipe

@@ -3,7 +3,7 @@ SEAL's table with our engine: what is answered closed-book after training on a p
 
 Promises: every arm trains the same passages with the same engine, LoRA shape, rate and number of tokens, side by side, and is
 asked the same questions as SEAL asks them; arms are paired by passage; what is finished is kept and not done again. All passages
-go into one adapter; every fourth also gets one of its own.
+go into one adapter; every fourth also gets one of its own. One arm more trains SEAL's edits for as long as SEAL does.
 Does not promise: SEAL's own figures. Its model is fifty times larger, and its judge was a larger one still.
 
 Source: arXiv 2506.10943, section 4.2 and its published edits (MIT).
@@ -30,7 +30,9 @@ from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.records import Document
 
-PASSAGE, OURS, AFTER = "passage", "ours_before", "ours_after"
+PASSAGE, RECIPE, OURS, AFTER = "passage", "seal_recipe", "ours_before", "ours_after"
+_SEAL = "seal-round2-implications"  # SEAL's own edits, which the arm of its recipe trains as it does:
+_SEAL_EPOCHS, _SEAL_AT_ONCE = 10, 1  # so long and line by line, whatever the others may take
 _TOKENS = 10_000  # trained on a passage by every arm, over all its epochs; ours takes as many in its usual recipe
 _QUICK, _FEW = 1000, 3  # tokens and passages of a quick look, which shows that all runs and measures nothing
 _ALONE = 4  # every fourth passage also gets an adapter of its own
@@ -109,7 +111,8 @@ def run(
     """
     chosen = passages(data, min(n, _FEW) if quick else n)
     n, tokens = len(chosen), _QUICK if quick else _TOKENS
-    every = (PASSAGE, *chosen[0].written, OURS, *([AFTER] if practised else []))
+    written = chosen[0].written
+    every = (PASSAGE, *written, *([RECIPE] if _SEAL in written else []), OURS, *([AFTER] if practised else []))
     if unknown := [name for name in arms if name not in every]:
         raise ConfigError(f"no arm called {', '.join(unknown)}; there are {', '.join(every)}")
     named = [name for name in every if name in arms or not arms]
@@ -128,8 +131,8 @@ def run(
             alone.append([bench.alone(number, one) for number, one in enumerate(chosen[:: min(_ALONE, n // 2)])])
             agent.close()
     return {
-        **_told_of(together, [*chosen[0].written]),
-        "alone": {**_told_of(alone, [*chosen[0].written]), "n": len(alone[0])},
+        **_told_of(together, [*written, RECIPE]),
+        "alone": {**_told_of(alone, [*written, RECIPE]), "n": len(alone[0])},
         "n": n,
         "seeds": list(range(seeds)),
         "questions": sum(len(one.items) for one in chosen),
@@ -190,8 +193,8 @@ class _Bench:
         title, text = one.document.title, one.document.text
         if arm == PASSAGE:
             return [Example("", text, title)]
-        if arm in one.written:
-            return sequences(title, one.written[arm][self.seed % len(one.written[arm])], text)
+        if edits := one.written.get(_SEAL if arm == RECIPE else arm):
+            return sequences(title, edits[self.seed % len(edits)], text)
         return self._ours(one.document, self.writer if arm == AFTER else None)
 
     def _ours(self, document: Document, writer: Path | None) -> list[Example]:
@@ -213,8 +216,9 @@ class _Bench:
                 folder = Path(scratch) / arm
                 folder.mkdir()
                 size = sum(learner.count(f"{e.title} {e.prompt} {e.completion}") for e in examples)
-                epochs = max(1, round(len(every) * self.tokens / size))
-                trials[arm] = Trial(examples, folder, self.seed, epochs, _RATE, _AT_ONCE)
+                how = (max(1, round(len(every) * self.tokens / size)), _RATE, _AT_ONCE)
+                how = (_SEAL_EPOCHS, _RATE, _SEAL_AT_ONCE) if arm == RECIPE else how
+                trials[arm] = Trial(examples, folder, self.seed, *how)
             learner.train_many(list(trials.values()), None, self.agent.say)
             return {arm: _shares(Plain(learner, trial.out), every) for arm, trial in trials.items()}
 
@@ -231,7 +235,7 @@ def _told_of(seeds: Sequence[Sequence[Shares]], written: Sequence[str]) -> dict[
     means = {
         arm: [fmean(of) for of in zip(*([s[arm] for s in seed] for seed in seeds), strict=True)] for arm in seeds[0][0]
     }
-    pairs = [(OURS, PASSAGE), (AFTER, OURS), (AFTER, PASSAGE), *((OURS, arm) for arm in written)]
+    pairs = [(AFTER, OURS), *((ours, arm) for ours in (OURS, AFTER) for arm in (PASSAGE, *written))]
     return {
         "arms": {arm: _arm(means, arm) for arm in means},
         "paired": {f"{a} - {b}": _paired(means[a], means[b]) for a, b in pairs if {a, b} <= set(means)},
