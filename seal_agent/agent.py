@@ -363,7 +363,7 @@ class SealAgent:
                 self.learner,
                 line,
                 lambda passage, writer, seed: self.rooms.compose(passage, self.learner, writer, seed),
-                rewards.accuracy(correct) if labelled else rewards.likelihood,
+                rewards.accuracy(correct) if labelled else self.rooms.reward(self.learner, self.journal),
                 rank_test,
                 samples,
                 self.settings.seed,

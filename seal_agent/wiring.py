@@ -25,6 +25,7 @@ from seal_agent.records import Check, Decision, Document, GateReport, Memory, Se
 from seal_agent.settings import Settings
 
 if TYPE_CHECKING:
+    from seal_agent.editing import rewards
     from seal_agent.editing.improving import Practice
 
 _NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
@@ -35,7 +36,8 @@ _ON_REQUEST = frozenset(
     | {"self_qa", "free_form", "rotated"}
 )
 OWN = "base"  # the writer that is given its own adapter, not the live version's
-_PRACTISED = 32  # questions about a passage that the outer loop asks itself
+_PRACTISED = 32  # questions about a passage that the outer loop asks itself,
+_ELSEWHERE = 40  # and general ones by which it sees what an edit makes the model forget
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
 
 
@@ -201,7 +203,8 @@ class Rooms:
             return tried[0]
         asked = [check for passage in self.passages(document) for check in self.practice(passage, learner).questions]
         lessons = [edits for edits, _ in tried]
-        (scores,) = improving.rewarded(learner, lessons, [(rewards.likelihood, asked)], self.settings.seed, adapter)
+        reward = rewards.less_forgetting(rewards.likelihood, journal.checks("general")[:_ELSEWHERE])
+        (scores,) = improving.rewarded(learner, lessons, [(reward, asked)], self.settings.seed, adapter)
         return tried[max(range(len(tried)), key=lambda number: sum(scores[number]))]
 
     def _edit(
@@ -228,6 +231,13 @@ class Rooms:
             for paragraph in paragraphs(document.text)
             if (said := [s for s in sentences(paragraph) if tells(s) and not (heading(s) or s == title)])
         ]
+
+    def reward(self, learner: Learner, journal: Journal) -> rewards.Reward:
+        """What an edit is worth where nobody gave questions: likelihood of the right answers, less what is forgotten."""
+        from seal_agent.editing import rewards
+
+        general = journal.checks("general") or self.seed(learner)[1]
+        return rewards.less_forgetting(rewards.likelihood, general[:_ELSEWHERE])
 
     def compose(
         self, passage: parts.Passage, learner: Learner, tuned: Path | None, seed: int

@@ -46,6 +46,25 @@ def test_the_best_edit_does_not_win_if_it_is_no_better_than_none() -> None:
     assert tried(POOR, GOOD, base=GOOD).winner(rank_test) is None
 
 
+def test_what_an_edit_makes_the_model_forget_is_taken_off_its_reward(tmp_path: Path) -> None:
+    """The median of what general answers lose; what they gain earns nothing, and no edit loses nothing."""
+
+    class Forgetful:
+        def score(self, pairs: Any, adapter: Path | None, **how: Any) -> list[tuple[float, int]]:
+            lost = {None: 0.0, Path("worse"): 1.0, Path("better"): -1.0}[adapter]
+            return [(-2.0 * (0.5 + lost), 2) for _ in pairs]
+
+    learner: Any = Forgetful()
+    general = [Check(id=str(n), kind="general", question=f"{n}?", gold="", answer="so it is") for n in range(3)]
+    plain: rewards.Reward = lambda learner, adapter, questions: [1.0] * len(questions)  # noqa: E731 - a constant
+    reward = rewards.less_forgetting(plain, general)
+
+    assert reward(learner, Path("worse"), general) == [0.0] * 3
+    assert reward(learner, Path("better"), general) == [1.0] * 3
+    assert reward(learner, None, general) == [1.0] * 3
+    assert rewards.less_forgetting(plain, [])(learner, Path("worse"), general) == [1.0] * 3
+
+
 def passage(number: int) -> Passage:
     """Passages whose ids say whether they are held back."""
     return Passage(f"d{number:08x}", f"Mill {number}", (f"Mill {number} opened in 1871.",))

@@ -2,7 +2,8 @@
 What an edit is worth: how much better questions about its passage are answered after training on it.
 
 Promises: a reward is a plain function from a learner, an adapter and questions to one number a question, the higher the
-better; without labels the questions are those the model itself answers with the passage in view.
+better; without labels the questions are those the model itself answers with the passage in view, and what is forgotten
+elsewhere is taken off.
 Does not promise: that a reward on few questions ranks edits well. Its reliability is measured, not assumed.
 
 Sources: the inner loop of SEAL (arXiv 2506.10943, section 3.1), whose authors propose questions written with the passage in
@@ -14,6 +15,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 from seal_agent.parts import Learner
 from seal_agent.records import Check, SelfEdit
@@ -38,6 +40,25 @@ def likelihood(learner: Learner, adapter: Path | None, questions: Sequence[Check
     """Log-likelihood of the right answer, nats per token: finer than right or wrong, so that fewer questions tell more."""
     scored = learner.score([(check.question, check.answer or check.gold) for check in questions], adapter)
     return [logprob / max(1, tokens) for logprob, tokens in scored]
+
+
+def less_forgetting(reward: Reward, general: Sequence[Check]) -> Reward:
+    """
+    *reward*, less what the adapter loses elsewhere: the median rise of the loss of the untouched base's own answers to
+    *general* questions, nats per token, where it rises. Without such questions it is *reward* alone.
+    """
+    base: list[float] = []
+
+    def kept(learner: Learner, adapter: Path | None, questions: Sequence[Check]) -> list[float]:
+        numbers = reward(learner, adapter, questions)
+        if adapter is None or not general:
+            return numbers
+        base[:] = base or likelihood(learner, None, general)  # once: the base never changes
+        now = likelihood(learner, adapter, general)
+        lost = max(0.0, median(before - after for before, after in zip(base, now, strict=True)))
+        return [number - lost for number in numbers]
+
+    return kept
 
 
 def answerable(learner: Learner, questions: Sequence[Check], text: str, right: Right) -> list[Check]:
