@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from seal_agent.records import (
     Document,
     Forgotten,
     GateReport,
+    Menu,
     Receipt,
     SelfEdit,
     Version,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:  # imported where it is used: the home opens without it
     from seal_agent.adapting.adapt import Adapted
     from seal_agent.adapting.strategy import Strategy
     from seal_agent.adapting.tasks import Pair
+    from seal_agent.editing.improving import Practice, Write
+    from seal_agent.editing.rewards import Reward
 
 _NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, nothing more
 WRITER = "writer"  # the folder of the writer's versions: a home's journal and adapters, without documents
@@ -341,9 +345,32 @@ class SealAgent:
 
         Versions of the writer are kept in the folder `writer` of the home, which is a home to `versions` and `rollback`.
         """
-        from seal_agent.editing import improving, rewards
-        from seal_agent.judging.grading import correct
+        from seal_agent.editing.improving import Loop
         from seal_agent.judging.statistics import rank_test
+
+        with self._practising(documents) as (line, lessons, write, reward):
+            loop = Loop(self.learner, line, write, reward, rank_test, samples, self.settings.seed, self.say)
+            return [loop.round(lessons) for _ in range(rounds)]
+
+    def menu(self, documents: Mapping[Document, Sequence[Check]]) -> Menu:
+        """
+        Practise on *documents* as `improve` does, but leave the writer as it is and see which styles teach. Raises HomeBusy.
+
+        Nothing is changed by it; what stays on the menu can be named as `styles` in seal.toml.
+        """
+        from seal_agent.editing.menu import Bandit
+        from seal_agent.judging.statistics import rank_test
+
+        with self._practising(documents) as (line, lessons, write, reward):
+            return Bandit(self.learner, line, write, reward, rank_test, self.settings.seed, self.say).play(lessons)
+
+    @contextmanager
+    def _practising(
+        self, documents: Mapping[Document, Sequence[Check]]
+    ) -> Iterator[tuple[Journal, list[Practice], Write, Reward]]:
+        """The writers' journal, locked; passages with questions; how edits are written, and rewarded."""
+        from seal_agent.editing import rewards
+        from seal_agent.judging.grading import correct
 
         if self.settings.writer != OWN:
             raise errors.ConfigError(
@@ -359,17 +386,8 @@ class SealAgent:
                 for passage in self.rooms.passages(document)
             ]
             labelled = any(documents.values())
-            loop = improving.Loop(
-                self.learner,
-                line,
-                lambda passage, writer, seed: self.rooms.compose(passage, self.learner, writer, seed),
-                rewards.accuracy(correct) if labelled else self.rooms.reward(self.learner, self.journal),
-                rank_test,
-                samples,
-                self.settings.seed,
-                self.say,
-            )
-            return [loop.round(lessons) for _ in range(rounds)]
+            reward = rewards.accuracy(correct) if labelled else self.rooms.reward(self.learner, self.journal)
+            yield line, lessons, lambda *given: self.rooms.compose(given[0], self.learner, *given[1:]), reward
 
     def writer(self) -> Version | None:
         """The version of the writer that `improve` made and that writes edits; None: the base as it is."""

@@ -193,6 +193,9 @@ def improve(
     file: Annotated[Path, typer.Argument(help="Passages in SQuAD's shape; without questions the model asks itself.")],
     rounds: Annotated[int, typer.Option("--rounds", min=1)] = 2,
     samples: Annotated[int, typer.Option("--samples", min=2, help="Edits tried of each passage.")] = 4,
+    styles: Annotated[
+        bool, typer.Option("--styles", help="Leave the writer as it is; see which styles of edit teach.")
+    ] = False,
     home: Home = HOME,
     model: Model = None,
     json: Json = False,
@@ -202,6 +205,9 @@ def improve(
 
     given = practised(file)
     with _opened(home, model) as agent:
+        if styles:
+            menu = agent.menu(given)
+            return Reply(menu.model_dump(mode="json"), lambda: show.menu(menu))
         reports = agent.improve(given, rounds, samples)
         live = agent.writer()
     data = {"rounds": [report.model_dump(mode="json") for report in reports], "writer": live.number if live else 0}

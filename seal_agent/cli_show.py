@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from seal_agent.records import Receipt
+    from seal_agent.records import Menu, Receipt
 
 Row = dict[str, Any]
 
@@ -155,6 +155,17 @@ def _report(report: Row) -> str:
     share = report["training"].get("origin", {})
     told = ", ".join(f"{origin} {part:.0%}" for origin, part in share.items())
     return f"{drawn}\ntraining tokens: {told}" if told else drawn
+
+
+def menu(said: Menu) -> str:
+    """What each style is worth, and the menu that stays."""
+    rows = [(w.style, f"{w.gain:+.3f}", w.n, "stays" if w.kept else "leaves") for w in said.worth]
+    stays = [w.style for w in said.worth if w.kept]
+    told = table(("style", "reward with less without", "questions", ""), rows)
+    if len(stays) == len(said.worth):
+        return f"{told}\nno style leaves: none makes edits worse by more than chance"
+    earned = f"on {said.n} questions of other passages {said.before:.3f} to {said.after:.3f} (p = {said.p:.2g})"
+    return f"{told}\n{earned}; in seal.toml:\nstyles = {json.dumps(['facts', *stays])}"
 
 
 def quiz(data: Row) -> str:

@@ -225,6 +225,28 @@ class Forgotten(Record):
     loss: dict[str, float] = Field(default_factory=dict)
 
 
+class StyleWorth(Record):
+    """What a style earned: the mean reward of *n* questions with its rows less that without; kept: it stays on the menu."""
+
+    style: str
+    gain: float
+    n: int
+    kept: bool
+
+
+class Menu(Record):
+    """
+    What each style is worth, and, if any left, the mean reward on *n* questions of passages kept back *before* and *after*;
+    p: the chance of such a rise if there is none.
+    """
+
+    worth: list[StyleWorth]
+    before: float = 0.0
+    after: float = 0.0
+    n: int = 0
+    p: float = 1.0
+
+
 class Answer(Record):
     """An answer and the version that gave it. sources are ids of documents whose facts stand nearest the question."""
 

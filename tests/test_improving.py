@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from conftest import LIGHT, MILL, Make
 
+from seal_agent import cli_show
 from seal_agent.agent import WRITER, SealAgent
 from seal_agent.editing import improving, rewards
 from seal_agent.editing.improving import Loop, Practice, Tried
+from seal_agent.editing.menu import Bandit
 from seal_agent.errors import ConfigError
 from seal_agent.journal import Journal
 from seal_agent.judging.grading import correct
@@ -123,7 +125,7 @@ def test_the_writer_is_tuned_on_what_won_and_goes_live_if_it_earns_more(
     live = line.journal.live()
     assert live
     kept = json.loads((Path(live.path) / "adapter_model.safetensors").read_text())["rows"]
-    learned = {one.passage.title for one in lessons if not improving._held(one)}
+    learned = {one.passage.title for one in lessons if not improving.held(one)}
     assert {prompt for prompt, *_ in kept} == {f"Question about {title}:" for title in learned}
     assert "never proved" not in json.dumps(kept)
     assert len(learned) == 6
@@ -208,10 +210,89 @@ def test_the_rubric_counts_proofs_coverage_and_variety() -> None:
     assert rewards.rubric([*varied, row.model_copy(update={"refused": "no"})]) < 1
 
 
+class Cook:
+    """Writes a row of each of three styles; one helps, one does harm, the third does nothing."""
+
+    def __init__(self) -> None:
+        self.wrote = 0
+
+    def write(self, of: Passage, writer: Path | None, seed: int) -> tuple[list[SelfEdit], list[tuple[str, str]]]:
+        self.wrote += 1
+        facts = SelfEdit(
+            document=of.document,
+            style="facts",
+            origin="verbatim",
+            prompt="",
+            completion=of.sentences[0],
+            fact=of.sentences[0],
+            title=of.title,
+        )
+        asked = {"blanks": f"When did {of.title} open?", "poison": "When is poison?", "idle": "When is nothing?"}
+        rows = [
+            facts.model_copy(update={"style": style, "origin": "written", "prompt": prompt})
+            for style, prompt in asked.items()
+        ]
+        return [facts, *rows], []
+
+
+def tasted(learner: Any, adapter: Path | None, questions: Sequence[Check]) -> list[float]:
+    """High where the row that helps was trained, low where the one that does harm was."""
+    trained = (adapter / "adapter_model.safetensors").read_text() if adapter else ""
+    return [("open?" in trained) - ("poison?" in trained) + n / 100 for n in range(len(questions))]
+
+
+def test_a_style_that_does_harm_leaves_the_menu_and_what_helps_or_idles_stays(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    """It is seen by chance in so many questions only, and what nobody chose by says that it was right."""
+    cook, learner = Cook(), FakeLearner()
+    line = Journal(tmp_path / WRITER)
+    bandit = Bandit(learner, line, cook.write, tasted, rank_test)  # type: ignore[arg-type]  # a fake
+
+    menu = bandit.play(lessons)
+
+    assert {worth.style: worth.kept for worth in menu.worth} == {"blanks": True, "idle": True, "poison": False}
+    gain = {worth.style: worth.gain for worth in menu.worth}
+    assert gain["poison"] == pytest.approx(-1)
+    assert gain["blanks"] == pytest.approx(1)
+    assert gain["idle"] == pytest.approx(0)
+    assert menu.after - menu.before == pytest.approx(1)
+    assert menu.p < 0.05
+    assert menu.n == 2 * QUESTIONS
+    assert next(worth.n for worth in menu.worth if worth.style == "poison") < 6 * QUESTIONS, "it left on the way"
+    wrote = cook.wrote
+    assert bandit.play(lessons) == menu
+    assert cook.wrote == wrote, "what was tried is not tried again"
+    assert "leaves" in cli_show.menu(menu)
+
+
+def test_edits_that_are_compared_by_style_are_trained_on_as_many_rows(
+    lessons: list[Practice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a style would be worth what its rows cost."""
+    learner: Any = FakeLearner()
+    seen: list[int] = []
+    train = learner.train_many
+    monkeypatch.setattr(
+        learner,
+        "train_many",
+        lambda trials, *more: (
+            seen.extend(len(trial.examples) * trial.epochs for trial in trials) or train(trials, *more)
+        ),
+    )
+    rows, _ = Cook().write(lessons[0].passage, None, 0)
+
+    improving.rewarded(learner, [rows, rows[:2]], [(tasted, lessons[0].questions)], 0, level=True)
+
+    assert len(set(seen)) == 1
+
+
 def test_an_agent_practises_without_touching_what_it_knows(agent: SealAgent) -> None:
     """No version, no document, nothing waits."""
     reports = agent.improve({LIGHT: []}, rounds=1, samples=2)
+    menu = agent.menu({LIGHT: []})
 
+    assert all(worth.kept for worth in menu.worth)
     assert [report.outcome for report in reports] == ["undecided"]
     assert (agent.versions(), agent.status()["documents"]["total"], agent.journal.waiting_count()) == ([], 0, 0)
     assert agent.writer() is None

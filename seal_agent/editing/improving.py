@@ -78,19 +78,23 @@ def rewarded(
     asked: Sequence[tuple[Reward, Sequence[Check]]],
     seed: int,
     parent: Path | None = None,
+    level: bool = False,
 ) -> list[list[list[float]]]:
     """
     Train the proved rows of each of *lessons* for a moment, side by side, and give every reward's numbers by lesson and
-    question. A row that asks what is *asked* is not trained; a lesson without rows is *parent* as it is.
+    question. A row that asks what is *asked* is not trained; a lesson without rows is *parent* as it is. *level*: all are
+    trained for as many rows as the longest, over more epochs.
     """
-    held = {check.question.lower() for _, checks in asked for check in checks}
+    apart = {check.question.lower() for _, checks in asked for check in checks}
+    shown = [[example(edit) for edit in rows if _taught(edit) and edit.prompt.lower() not in apart] for rows in lessons]
+    most = max(map(len, shown), default=0)
     with tempfile.TemporaryDirectory(prefix="seal-tried-") as scratch:
         trials: list[Trial | None] = []
-        for number, rows in enumerate(lessons):
-            shown = [example(edit) for edit in rows if _taught(edit) and edit.prompt.lower() not in held]
+        for number, rows in enumerate(shown):
             folder = Path(scratch) / str(number)
             folder.mkdir()
-            trials.append(Trial(shown, folder, seed, _EPOCHS, _RATE, _AT_ONCE) if shown else None)
+            epochs = round(_EPOCHS * most / len(rows)) if level and rows else _EPOCHS
+            trials.append(Trial(rows, folder, seed, epochs, _RATE, _AT_ONCE) if rows else None)
         if able := [trial for trial in trials if trial]:
             learner.train_many(able, parent)
         folders = [trial.out if trial else parent for trial in trials]
@@ -119,7 +123,7 @@ class Loop:
         live = self.journal.live()
         writer = Path(live.path) if live else None
         tried = self._tried_all(lessons, writer, live.digest if live else "")
-        learned = [(one, n) for one, n in zip(lessons, tried, strict=True) if not _held(one)]
+        learned = [(one, n) for one, n in zip(lessons, tried, strict=True) if not held(one)]
         rows = [
             Example(prompt, completion, raw=True)
             for _, of in learned
@@ -133,9 +137,9 @@ class Loop:
         )
         fence, _ = self.journal.claim(run)
         candidate = self._tuned(run, rows, writer, live.digest if live else "", live.number if live else 0)
-        held = [one for one in lessons if _held(one)]
-        before = [of for one, of in zip(lessons, tried, strict=True) if _held(one)]
-        after = self._tried_all(held, Path(candidate.path), candidate.digest)
+        kept_back = [one for one in lessons if held(one)]
+        before = [of for one, of in zip(lessons, tried, strict=True) if held(one)]
+        after = self._tried_all(kept_back, Path(candidate.path), candidate.digest)
         report = _judged(before, after, self.test).model_copy(update={"training": candidate.training})
         self.journal.publish(candidate, report, run, fence)
         return report
@@ -178,8 +182,8 @@ class Loop:
         return Candidate(run=run, path=str(final), digest=digest, parent=number, training=log)
 
 
-def _held(one: Practice) -> bool:
-    """Is this passage kept back from tuning? By its id, so that its place in the file does not matter."""
+def held(one: Practice) -> bool:
+    """Is this passage kept back, to judge by? By its id, so that its place in the file does not matter."""
     return int(one.passage.document[1:9], 16) % _HELD == 0
 
 
