@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,6 +218,37 @@ def test_every_arm_is_measured_on_tasks_that_nobody_learned_from(few: None, tmp_
         assert arm["success"] <= result["arms"]["oracle"]["success"]
     assert fewshot.run(tmp_path) == result
     assert "in_context" in fewshot.told(result)
+
+
+def test_the_second_round_is_proposed_by_the_writer_of_the_first(
+    few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is measured is proposed by the untrained model and by the writer of the last round, on equal terms."""
+    asked: list[str] = []
+    propose = fewshot.propose
+
+    def noting(learner: Any, task: Any, writer: Path | None, count: int, seed: int) -> list[Strategy]:
+        asked.append(writer.name if writer else "nobody")
+        return propose(learner, task, None, count, seed)
+
+    monkeypatch.setattr(fewshot, "propose", noting)
+    monkeypatch.setattr(fewshot._Bench, "_scores", lambda bench, problem, strategies: (0.0, [1.0] * len(strategies)))
+
+    result = fewshot.run(tmp_path)
+
+    assert asked == ["nobody"] * 2 + ["writer-1"] * 2 + ["nobody", "writer-2"] * 2
+    assert result["kept"] == [6, 12]
+    assert result["paired"]["trained - default"] == {"difference": 0, "low": 0, "high": 0}
+
+
+def test_one_lucky_trial_decides_nothing() -> None:
+    """Eight epochs did well ten times, one epoch better once."""
+    often = {"in_context": 0.0, "strategies": [Strategy(epochs=8).model_dump()] * 10, "scores": [0.9] * 10}
+    never = {"in_context": 0.0, "strategies": [Strategy(epochs=4).model_dump()] * 10, "scores": [0.0] * 10}
+    once = {"in_context": 0.0, "strategies": [Strategy(epochs=1).model_dump()], "scores": [1.0]}
+
+    assert fewshot._best([often, never, once]).epochs == 8
+    assert fewshot._best([]) == Strategy()
 
 
 def test_the_built_in_tasks_are_apart_and_of_four_kinds() -> None:
