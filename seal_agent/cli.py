@@ -487,12 +487,13 @@ def speed(
 def gate(
     json: Json = False,
     n: Annotated[int, typer.Option("--n", min=1, help="Candidates of each kind.")] = 200,
+    quick: Annotated[bool, typer.Option("--quick", help="Twenty candidates of each kind: does all of it run?")] = False,
     seed: int = 0,
 ) -> Reply:
     """Candidates of which it is known what they are worth, and twenty small losses in a row. Loads no model."""
     from seal_agent.bench.gate import run, told
 
-    result = run(n, seed)
+    result = run(min(n, 20) if quick else n, seed)
     return Reply(result, lambda: told(result))
 
 
@@ -504,16 +505,17 @@ def stream(
     ] = 8,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Streams, each in an order of its own.")] = 1,
     arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Two documents, two arms: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path("seal-stream"),
     model: Model = None,
     json: Json = False,
     picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the curves.")] = None,
 ) -> Reply:
     """Documents in a row: what is left of each, under our policy, parts of it, SEAL's, and a vector store."""
-    from seal_agent.bench.stream import ARMS, draw, run, told
+    from seal_agent.bench.stream import draw, run, told
 
     with show.Progress() as say:
-        result = run(out, data, n, seeds, arms.split(",") if arms else ARMS, model, say, show.note)
+        result = run(out, data, n, seeds, arms.split(",") if arms else (), quick, model, say, show.note)
     if picture:
         draw(result, picture)
     return Reply(result, lambda: told(result))
@@ -584,6 +586,7 @@ def reward(
     n: Annotated[int, typer.Option("--n", min=1, help="Passages.")] = 10,
     samples: Annotated[int, typer.Option("--samples", min=2, help="Edits of each.")] = 5,
     seeds: Annotated[int, typer.Option("--seeds", min=1)] = 2,
+    quick: Annotated[bool, typer.Option("--quick", help="Two passages, two edits: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-reward"),
     model: Model = None,
     json: Json = False,
@@ -592,7 +595,7 @@ def reward(
     from seal_agent.bench.reward import run, told
 
     with show.Progress() as say:
-        result = run(out, data, n, samples, seeds, model, say, show.note)
+        result = run(out, data, *((2, 2, 2) if quick else (n, samples, seeds)), model, say, show.note)
     return Reply(result, lambda: told(result))
 
 

@@ -83,6 +83,16 @@ def test_every_arm_is_asked_about_all_documents_so_far(faked: list[Path], tmp_pa
     assert (tmp_path / "curves.png").stat().st_size > 5000
 
 
+def test_a_quick_look_takes_two_documents_and_two_arms(faked: list[Path], tmp_path: Path) -> None:
+    """And is kept apart from what measures."""
+    result = stream.run(tmp_path, quick=True)
+
+    assert result["n"] == 2
+    assert set(result["arms"]) == {"full", "store"}
+    assert all(arm["general_n"] < 40 for arm in result["arms"].values())
+    assert [folder.name for folder in tmp_path.iterdir()] == ["invented-2-quick-0"]
+
+
 def test_the_slope_is_that_of_the_mean_over_all_documents_so_far() -> None:
     """Two questions a document: all right at first, then half, then half: 100, 75, 67 %, and falling however weighed."""
     rows = [[[True, True]], [[True, True], [True, False]], [[True, True], [True, False], [False, True]]]

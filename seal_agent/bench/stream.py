@@ -33,6 +33,11 @@ from seal_agent.remembering import metrics
 
 SCOPED = "full_scoped"  # the full arm again, asked with scope after each step
 ARMS = (*MAKERS, SCOPED)
+_QUICK, _FEW, _SPARSE = (
+    ("full", "store"),
+    2,
+    8,
+)  # arms and documents of a quick look, and one general question in so many
 _ONE_BY_ONE = 20  # documents up to which each is consolidated by itself; beyond that ten at a time, as in daily use
 
 
@@ -64,15 +69,21 @@ def run(
     data: Path | None = None,
     n: int = 8,
     seeds: int = 1,
-    arms: Sequence[str] = ARMS,
+    arms: Sequence[str] = (),
+    quick: bool = False,
     model: str | None = None,
     say: Say = lambda stage, share: None,
     say_line: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """The whole bench; homes and finished steps are kept in *out*. Returns the document of `bench stream`."""
+    """
+    The whole bench, some *arms* of it, or a *quick* look that shows that all runs and measures nothing; homes and finished
+    steps are kept in *out*. Returns the document of `bench stream`.
+    """
+    arms, n = arms or (_QUICK if quick else ARMS), min(n, _FEW) if quick else n
+    others = general()[:: _SPARSE if quick else 1]
     if unknown := [name for name in arms if name not in ARMS]:
         raise ConfigError(f"no arm called {', '.join(unknown)}; there are {', '.join(ARMS)}")
-    name = f"{data.name if data else 'invented'}-{n}"
+    name = f"{data.name if data else 'invented'}-{n}{'-quick' if quick else ''}"
     found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
     homes = list(dict.fromkeys("full" if arm == SCOPED else arm for arm in arms))
     for seed in range(seeds):
@@ -80,7 +91,7 @@ def run(
         folder = out / f"{name}-{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         for home in homes:
-            for arm, story in _lived(home, chosen, folder, model, data is not None, say, say_line).items():
+            for arm, story in _lived(home, chosen, others, folder, model, data is not None, say, say_line).items():
                 if arm in found:
                     found[arm].append(story)
     return {
@@ -95,6 +106,7 @@ def run(
 def _lived(
     home: str,
     chosen: Sequence[Lesson],
+    others: Sequence[Item],
     folder: Path,
     model: str | None,
     topic: bool,
@@ -111,7 +123,7 @@ def _lived(
     new: dict[str, Any] = {"seconds": [], "rows": {name: [] for name in names}}
     story: dict[str, Any] = json.loads(kept.read_text("utf-8")) if kept.is_file() else new
     size = 1 if len(chosen) <= _ONE_BY_ONE else 10
-    arm, others = MAKERS[home](folder / home, model, say), general()
+    arm = MAKERS[home](folder / home, model, say)
 
     def asked(of: Sequence[Lesson], name: str, version: int | None = None, shown: bool = False) -> list[list[bool]]:
         wanted = [item for lesson in of for item in lesson.items]
