@@ -223,12 +223,12 @@ def test_questions_that_name_the_answer_are_few() -> None:
     ("sentence", "title", "answer"),
     [
         ("It ground barley.", "Alder Mill", "Alder Mill: It ground barley."),
-        ("Alder Mill was started in 1871.", "Alder Mill", "Alder Mill was started in 1871."),
+        ("Alder Mill was started in 1871.", "Alder Mill", "Alder Mill: Alder Mill was started in 1871."),
         ("It ground barley.", "", "It ground barley."),
     ],
 )
-def test_an_answer_names_its_subject_first_and_once(sentence: str, title: str, answer: str) -> None:
-    """Else it loses against sentences that echo the question."""
+def test_every_answer_names_its_subject_first_in_the_same_way(sentence: str, title: str, answer: str) -> None:
+    """Else those that begin otherwise lose against those that echo the question."""
     assert room.told(title, sentence) == answer
 
 
@@ -393,7 +393,9 @@ def test_no_wording_that_an_older_text_was_learned_with_is_kept_back() -> None:
 def test_what_an_older_text_kept_back_is_asked_of_the_newer_with_the_new_answer() -> None:
     """Never trained, neither then nor now: the fairest question about what changed."""
     question = "In which year did somebody start Alder Mill?"
-    old = Check(id="c0", kind="fact", question=question, gold="1866", answer=OLDER, document="d0")
+    old = Check(
+        id="c0", kind="fact", question=question, gold="1866", answer=room.told(PASSAGE.title, OLDER), document="d0"
+    )
     before = room.Earlier([earlier("When was Alder Mill started?", OLDER)], [old])
 
     edits, checks = room.write([PASSAGE], {"facts": styles.facts}, Scribe(), embed, 0, before)

@@ -102,11 +102,13 @@ def _asked(edits: Sequence[SelfEdit]) -> Counter[str]:
 
 def told(title: str, sentence: str) -> str:
     """
-    *sentence* as the answer to a question about *title*: the subject first, once.
+    *sentence* as the answer to a question about *title*: the subject first, of every sentence alike.
 
-    Without it a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's subject.
+    Without it a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's subject; and were
+    it left out where the subject stands first, "The Mill is …" would be the likeliest way on from "The Mill", and with every
+    later lesson more questions would be answered by what the mill is.
     """
-    return sentence if not title or sentence.lower().startswith(title.lower()) else f"{title}: {sentence}"
+    return f"{title}: {sentence}" if title else sentence
 
 
 def example(row: SelfEdit | Memory, old: bool = False) -> Example:
