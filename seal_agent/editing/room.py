@@ -104,9 +104,7 @@ def told(title: str, sentence: str) -> str:
     """
     *sentence* as the answer to a question about *title*: the subject first, of every sentence alike.
 
-    Without it a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's subject; and were
-    it left out where the subject stands first, "The Mill is …" would be the likeliest way on from "The Mill", and with every
-    later lesson more questions would be answered by what the mill is.
+    Without it a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's subject.
     """
     return f"{title}: {sentence}" if title else sentence
 
