@@ -544,6 +544,7 @@ def fewshot(
     data: Annotated[
         Path | None, typer.Option("--data", help="A folder with ARC's tasks; else built in, of text.")
     ] = None,
+    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
     out: Annotated[Path, typer.Option("--out", help="Finished tasks are kept here.")] = Path("seal-fewshot"),
     quick: Annotated[bool, typer.Option("--quick", help="Two tasks of each part: does all of it run?")] = False,
     seed: Annotated[int, typer.Option("--seed")] = 0,
@@ -554,7 +555,7 @@ def fewshot(
     from seal_agent.bench.fewshot import run, told
 
     with show.Progress() as say:
-        result = run(out, data, model, seed, quick, say, show.note)
+        result = run(out, data, model, seed, arms.split(",") if arms else (), quick, say, show.note)
     return Reply(result, lambda: told(result))
 
 

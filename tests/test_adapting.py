@@ -105,7 +105,9 @@ def test_a_strategy_makes_the_rows_it_names() -> None:
     plain = rows(TICKETS, Strategy(), 0, fake)
     more = rows(TICKETS, Strategy(reorder=True, shorten=True, loss="all"), 0, fake)
 
-    assert sorted((row.completion, row.whole) for row in plain) == [("Ann", False), ("Bob", False), ("Cas", False)]
+    assert sorted((row.completion, row.whole) for row in plain) == [
+        (f" {name}\n", False) for name in ("Ann", "Bob", "Cas")
+    ]
     assert len(more) == 3 * 3 + 3
     assert all(row.whole for row in more)
     assert rows(TICKETS, Strategy(reorder=True), 0, fake) == rows(TICKETS, Strategy(reorder=True), 0, fake)
@@ -158,7 +160,8 @@ def test_a_task_is_learned_in_a_temporary_adapter_and_the_base_stays(learner: Lo
         assert strong.adapter.is_dir()
         assert strong.training["loss"] < 0.2 < weak.training["loss"]
         taught = rows(TICKETS, Strategy(), 0, learner)
-        assert learner.answer([row.prompt for row in taught], strong.adapter) == [row.completion for row in taught]
+        said = learner.complete([row.prompt for row in taught], strong.adapter, stop=("\n",))
+        assert said == [row.completion.strip() for row in taught]
         assert len(strong.ask("ticket one from Ann", "ticket two from Bob")) == 2
         assert weak.ask("ticket one from Ann") == before[0][:1]
     assert not strong.adapter.exists()
@@ -169,18 +172,19 @@ def test_all_that_is_shown_can_be_learned_or_the_output_alone(learner: LoraLearn
     """A row of loss "all" has labels from its second token on."""
     from seal_agent.parts import Example
 
-    output, whole = (learner._row(Example("a question", "the answer", whole=whole)) for whole in (False, True))
-    assert output.ids == whole.ids
-    assert len(whole.targets) == len(whole.ids) - 1
-    assert len(output.targets) < len(whole.targets)
+    for raw in (False, True):
+        output, whole = (learner._row(Example("a question", "so", whole=w, raw=raw)) for w in (False, True))
+        assert output.ids == whole.ids
+        assert len(whole.targets) == len(whole.ids) - 1
+        assert len(output.targets) < len(whole.targets)
 
 
 def test_turned_answers_are_turned_back_before_they_are_counted() -> None:
     """Who gives the input back gives it back from every side: eight votes for one output."""
 
     class Echo(FakeLearner):
-        def answer(self, questions, adapter, contexts=(), max_new_tokens=64):  # type: ignore[no-untyped-def,override]
-            return [question.rsplit("Input: ", 1)[1].removesuffix("\nOutput:") for question in questions]
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            return [f" {prompt.rsplit('Input: ', 1)[1].removesuffix(chr(10) + 'Output:')}" for prompt in prompts]
 
     assert vote(Echo(), CROSS, ["012 345 678"], None) == [["012 345 678"]]
 
@@ -239,6 +243,21 @@ def test_the_second_round_is_proposed_by_the_writer_of_the_first(
     assert asked == ["nobody"] * 2 + ["writer-1"] * 2 + ["nobody", "writer-2"] * 2
     assert result["kept"] == [6, 12]
     assert result["paired"]["trained - default"] == {"difference": 0, "low": 0, "high": 0}
+
+
+def test_without_an_arm_that_has_learned_nothing_is_learned(
+    few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fewshot, "propose", lambda *given: pytest.fail("nobody is asked for a strategy"))
+
+    result = fewshot.run(tmp_path, arms=["in_context", "default"])
+
+    assert set(result["arms"]) == {"in_context", "default"}
+    assert set(result["paired"]) == {"default - in_context"}
+    assert "bandit" not in result
+    assert "default" in fewshot.told(result)
+    with pytest.raises(ConfigError, match="no arm called best"):
+        fewshot.run(tmp_path, arms=["best"])
 
 
 def test_one_lucky_trial_decides_nothing() -> None:

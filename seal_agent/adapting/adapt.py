@@ -82,7 +82,7 @@ def rows(task: Task, strategy: Strategy, seed: int, learner: Learner) -> list[Ex
     order = Random(seed)
     made = _of_grids(task, strategy, order) if task.grids else _of_texts(task, strategy, order, learner)
     chosen = order.sample(made, min(len(made), LARGEST))
-    return [Example(one.prompt, one.output, whole=strategy.loss == "all") for one in chosen]
+    return [Example(one.prompt, f" {one.output}\n", whole=strategy.loss == "all", raw=True) for one in chosen]
 
 
 def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -> list[Asked]:
@@ -114,7 +114,8 @@ def vote(learner: Learner, task: Task, inputs: Sequence[str], adapter: Path | No
     """
     views = _turned(task, inputs) if task.grids else _ordered(task, inputs)
     room = 8 + max(learner.count(pair.output) for pair in task.demonstrations) * (4 if task.grids else 2)
-    said = learner.answer([question for view in views for question, _ in view], adapter, max_new_tokens=room)
+    prompts = [prompt for view in views for prompt, _ in view]
+    said = learner.complete(prompts, adapter, max_new_tokens=room, stop=("\n",))
     flat = iter(said)
     votes: list[Counter[str]] = [Counter() for _ in inputs]
     for view in views:

@@ -17,7 +17,7 @@ from random import Random
 from seal_agent.errors import ConfigError
 
 ORDERS = 3  # of the demonstrations, for rows and for votes
-SHOWN = 3  # demonstrations before a question: more of them cost more than they tell so small a model
+SHOWN = 6  # demonstrations before a question: of tasks shown only, three in place of six left 48 % solved, not 64
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,10 @@ class Asked:
 
 
 def asked(shown: Sequence[Pair], query: str) -> str:
-    """The question about *query* after *shown* pairs."""
+    """
+    Text that *shown* pairs begin and the output of *query* goes on: put as a question, what a chat model makes of it is talk
+    about the pairs, and one task in a hundred is solved.
+    """
     told = "".join(f"Input: {pair.input}\nOutput: {pair.output}\n\n" for pair in shown)
     return f"{told}Input: {query}\nOutput:"
 

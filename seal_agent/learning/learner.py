@@ -321,7 +321,7 @@ class LoraLearner:
         base = self.base
         if example.raw:
             prompt = base.start + base.text(example.prompt)
-            return Row((*prompt, *base.text(example.completion)), max(1, len(prompt)))
+            return Row((*prompt, *base.text(example.completion)), 1 if example.whole else max(1, len(prompt)))
         if example.prompt:
             prompt = base.question(example.prompt)
             return Row((*prompt, *base.answer(example.completion)), 1 if example.whole else len(prompt))
