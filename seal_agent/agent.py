@@ -381,9 +381,11 @@ class SealAgent:
             line.sweep(lock)
             adapters.tidy(self.writers / "adapters", [version.path for version in line.versions()], lock)
             lessons = [
-                self.rooms.practice(passage, self.learner, given)
+                practice
                 for document, given in documents.items()
                 for passage in self.rooms.passages(document)
+                # a passage without a question that can be answered in its view teaches nobody how to write
+                if (practice := self.rooms.practice(passage, self.learner, given)).questions
             ]
             labelled = any(documents.values())
             reward = rewards.accuracy(correct) if labelled else self.rooms.reward(self.learner, self.journal)

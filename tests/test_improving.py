@@ -48,6 +48,19 @@ def test_the_best_edit_does_not_win_if_it_is_no_better_than_none() -> None:
     assert tried(POOR, GOOD, base=GOOD).winner(rank_test) is None
 
 
+def test_a_passage_that_nothing_can_be_asked_about_has_no_winner_and_is_not_practised_on(
+    agent: SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Tried((), ((), ()), ((), ())).winner(rank_test) is None
+    monkeypatch.setattr(rewards, "answerable", lambda *given: [])
+
+    (report,) = agent.improve({LIGHT: []}, rounds=1, samples=2)
+
+    assert report.outcome == "undecided"
+    assert "no edit of 0 passages" in report.reason
+    assert agent.menu({LIGHT: []}).worth == []
+
+
 def test_what_an_edit_makes_the_model_forget_is_taken_off_its_reward(tmp_path: Path) -> None:
     """The median of what general answers lose; what they gain earns nothing, and no edit loses nothing."""
 

@@ -62,8 +62,10 @@ class Tried:
 
     def winner(self, test: Test) -> int | None:
         """The edit that earns most, if it beats no edit at all, and the mean of its rivals, by more than chance."""
-        best = max(range(len(self.scores)), key=lambda number: fmean(self.scores[number]), default=None)
-        if best is None or not self.base or test(self.gains(best)) >= _ALPHA:
+        if not (self.base and self.scores):
+            return None
+        best = max(range(len(self.scores)), key=lambda number: fmean(self.scores[number]))
+        if test(self.gains(best)) >= _ALPHA:
             return None
         others = [of for number, of in enumerate(self.scores) if number != best]
         margins = (
@@ -131,7 +133,9 @@ class Loop:
             for prompt, completion in of.wrote[best]
         ]
         if not rows:
-            return GateReport(outcome="undecided", reason=f"no edit of {len(learned)} passages won by more than chance")
+            return GateReport(
+                outcome="undecided", reason=f"no edit of {len(learned)} passages with questions won by more than chance"
+            )
         run = content_id(
             "r", live.digest if live else "", str(self.seed), *(row.prompt + row.completion for row in rows)
         )
