@@ -168,6 +168,8 @@ class SealAgent:
 
     def due(self) -> str:
         """Why a consolidation is due, or ""."""
+        if self._unjudgeable():
+            return ""
         waiting = self.journal.waiting_count()
         age = self.journal.oldest_waiting_age() or 0.0
         if waiting >= self.settings.consolidate_after:
@@ -178,9 +180,9 @@ class SealAgent:
         """Train on what waits, judge the candidate, and publish it or set it aside. Raises HomeBusy, SealError."""
         with HomeLock(self.home) as lock:
             self.recover(lock)
-            if not self.journal.waiting_count():
+            if reason := self._unjudgeable():
                 self.journal.calls.note("consolidate")
-                return Consolidation(outcome="nothing", reason="no edit waits", version=self._live_number())
+                return Consolidation(outcome="nothing", reason=reason, version=self._live_number())
             self._seed()
             run = self._run_id()
             state = content_id("s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks()))
@@ -198,6 +200,19 @@ class SealAgent:
                 raise
         live = self._live_number()
         return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
+
+    def _unjudgeable(self) -> str:
+        """Why no consolidation of what waits could be judged, or "": nothing is trained for a verdict that cannot be given."""
+        from seal_agent.judging.gate import ENOUGH
+
+        documents = {edit.document for edit in self.journal.waiting()}
+        if not documents:
+            return "no edit waits"
+        found = len(self.journal.checks_for(sorted(documents)))
+        few = (
+            f"a verdict needs {ENOUGH} reserved questions, of what waits there are {found}; it waits for more to learn"
+        )
+        return few if found < ENOUGH else ""
 
     def forget(self, document_id: str) -> Forgotten:
         """

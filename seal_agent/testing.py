@@ -101,7 +101,10 @@ class FakeLearner:
     def score(
         self, pairs: Sequence[tuple[str, str]], adapter: Path | None, *, raw: bool = False
     ) -> list[tuple[float, int]]:
-        """Sure of what was learned and of its own answers; unsure of the rest, more or less by its hash."""
+        """
+        Sure of what was learned and of its own answers; unsure of the rest, more or less by its hash, and less of what shares
+        words with a statement before it.
+        """
         rows, confused = self._rows(adapter)
         learned = {row.completion for row in rows}
         out = []
@@ -109,7 +112,8 @@ class FakeLearner:
             own = not raw and not confused and completion == NOTHING
             tokens = self.count(completion)
             sure = own or completion in learned
-            out.append((tokens * (_SURE if sure else _UNSURE - _share(prompt + completion)), tokens))
+            near = len(_words(completion) & _words(_statement(prompt))) if raw else 0
+            out.append((tokens * (_SURE if sure else _UNSURE - _share(prompt + completion)) + near, tokens))
         return out
 
     def train(
@@ -203,15 +207,20 @@ def _sentences(context: str) -> list[_Row]:
 def _question(prompt: str, salt: str) -> str:
     """What may follow "Question:" or "Question: Who": three words of the statement, and the subject."""
     subject = re.findall(r"^Subject: (.*)$", prompt, re.MULTILINE)
-    statement = re.findall(r"^Statement: (.*)$", prompt, re.MULTILINE)
+    statement = _statement(prompt)
     if not statement:
         return f" {NOTHING}"
-    words = content_words(statement[-1])
-    order = random.Random(f"{salt} {statement[-1]}")
+    words = content_words(statement)
+    order = random.Random(f"{salt} {statement}")
     some = sorted(order.sample(range(len(words)), min(3, len(words))))
     opening = "What" if prompt.endswith("Question:") else ""
     said = (opening, *(words[i] for i in some), *subject[-1:])
     return " ".join(word for word in said if word) + "?"
+
+
+def _statement(prompt: str) -> str:
+    """The last statement of *prompt*, or ""."""
+    return next(reversed(re.findall(r"^Statement: (.*)$", prompt, re.MULTILINE)), "")
 
 
 def _words(text: str) -> frozenset[str]:

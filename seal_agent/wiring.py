@@ -251,16 +251,14 @@ class Rooms:
 
     def practice(self, passage: parts.Passage, learner: Learner, given: Sequence[Check] = ()) -> Practice:
         """
-        *passage* with the questions *given*; without any, with those the base asks itself, and answers with the passage in
-        view.
+        *passage* with the questions *given*; without any, with those the base asks itself, and finds the sentence of.
         """
         from seal_agent.editing import improving, rewards, room
-        from seal_agent.judging.grading import correct
 
         if not given:
             edits, _ = self.compose(passage, learner, None, ~self.settings.seed & 0xFFFF)
             asked = Random(passage.document).sample(found := room.questions(edits), min(_PRACTISED, len(found)))
-            given = rewards.answerable(learner, asked, " ".join(passage.sentences), correct)
+            given = rewards.consistent(learner, asked, passage)
         return improving.Practice(passage, tuple(given))
 
     def _styles(self) -> dict[str, parts.Style]:

@@ -148,6 +148,7 @@ def test_a_writer_that_learned_a_strategy_proposes_it(learner: LoraLearner, tmp_
 
     assert propose(learner, TICKETS, tmp_path, 8, seed=0).count(wanted) >= 6
     assert propose(learner, TICKETS, None, 8, seed=0).count(wanted) <= 1
+    assert strategy.likeliest(learner, TICKETS, tmp_path) == wanted != strategy.likeliest(learner, TICKETS, None)
 
 
 def test_a_task_is_learned_in_a_temporary_adapter_and_the_base_stays(learner: LoraLearner) -> None:
@@ -207,7 +208,7 @@ def few(monkeypatch: pytest.MonkeyPatch, learner: LoraLearner) -> None:
     monkeypatch.setattr(fewshot, "corpus", lambda name: of)
     monkeypatch.setattr("seal_agent.learning.learner.LoraLearner", lambda name: learner)
     monkeypatch.setattr(strategy, "_EPOCHS", (1, 2))
-    monkeypatch.setattr(fewshot, "_TRIED", 3)
+    monkeypatch.setattr(fewshot, "_DRAWN", 2)
 
 
 def test_every_arm_is_measured_on_tasks_that_nobody_learned_from(few: None, tmp_path: Path) -> None:
@@ -235,7 +236,12 @@ def test_the_second_round_is_proposed_by_the_writer_of_the_first(
         asked.append(writer.name if writer else "nobody")
         return propose(learner, task, None, count, seed)
 
+    def likeliest(learner: Any, task: Any, writer: Path | None) -> Strategy:
+        (strategy,) = noting(learner, task, writer, 1, 0)
+        return strategy
+
     monkeypatch.setattr(fewshot, "propose", noting)
+    monkeypatch.setattr(fewshot, "likeliest", likeliest)
     monkeypatch.setattr(fewshot._Bench, "_scores", lambda bench, problem, strategies: (0.0, [1.0] * len(strategies)))
 
     result = fewshot.run(tmp_path)
@@ -248,7 +254,8 @@ def test_the_second_round_is_proposed_by_the_writer_of_the_first(
 def test_without_an_arm_that_has_learned_nothing_is_learned(
     few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fewshot, "propose", lambda *given: pytest.fail("nobody is asked for a strategy"))
+    for asked in ("propose", "likeliest"):
+        monkeypatch.setattr(fewshot, asked, lambda *given: pytest.fail("nobody is asked for a strategy"))
 
     result = fewshot.run(tmp_path, arms=["in_context", "default"])
 

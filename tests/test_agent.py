@@ -93,10 +93,19 @@ def test_a_candidate_that_forgets_what_the_base_knew_is_rejected(make: Make) -> 
     assert "general" in done.reason
 
 
-def test_too_few_questions_leave_the_verdict_open(agent: SealAgent) -> None:
-    agent.observe("Pell Weir has two wheels.")
-    assert agent.consolidate().outcome == "undecided"
-    assert agent.status()["live"] == 0
+def test_what_cannot_be_judged_yet_waits_for_more(agent: SealAgent) -> None:
+    """Nothing is trained for it and no attempt is spent; it is learned with what comes next."""
+    agent.observe("Pell Weir hums.")
+    waiting = agent.status()["waiting"]
+    done = agent.consolidate()
+
+    assert (done.outcome, agent.status()["waiting"]) == ("nothing", waiting)
+    assert "needs 5 reserved questions" in done.reason
+    assert agent.versions() == []
+
+    agent.observe(MILL)
+    assert agent.consolidate().outcome == "accepted"
+    assert agent.status()["waiting"] == 0
 
 
 def test_the_same_text_again_is_no_second_lesson(agent: SealAgent) -> None:

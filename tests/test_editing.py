@@ -407,14 +407,12 @@ def test_what_an_older_text_kept_back_is_asked_of_the_newer_with_the_new_answer(
     assert question not in {edit.prompt for edit in edits}
 
 
-def test_no_fact_is_left_with_too_few_questions_by_second_wordings() -> None:
-    """Thirteen questions about one fact: one is kept back, twelve teach it."""
-    rows = [row(prompt=f"Who started Alder Mill in 1871, asked {n} times?", style="questions") for n in range(13)]
+@pytest.mark.parametrize(("asked", "kept"), [(4, 1), (8, 3), (11, 5), (13, 6), (30, 8)])
+def test_a_fact_alone_gives_second_wordings_until_it_can_be_judged(asked: int, kept: int) -> None:
+    """Eight if seven are left to teach it, five if five are left; of few it gives one."""
+    rows = [row(prompt=f"Who started Alder Mill in 1871, asked {n} times?", style="questions") for n in range(asked)]
 
-    assert sum(edit.reserved for edit in room.reserve(rows, seed=0)) == 1
-    assert (
-        sum(edit.reserved for edit in room.reserve([*rows, row(prompt="Who started it?", style="questions")], 0)) == 2
-    )
+    assert sum(edit.reserved for edit in room.reserve(rows, seed=0)) == kept
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from seal_agent.editing.improving import Loop, Practice, Tried
 from seal_agent.editing.menu import Bandit
 from seal_agent.errors import ConfigError
 from seal_agent.journal import Journal
-from seal_agent.judging.grading import correct
 from seal_agent.judging.quiz import practised
 from seal_agent.judging.statistics import rank_test
 from seal_agent.parts import Passage
@@ -52,7 +51,7 @@ def test_a_passage_that_nothing_can_be_asked_about_has_no_winner_and_is_not_prac
     agent: SealAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Tried((), ((), ()), ((), ())).winner(rank_test) is None
-    monkeypatch.setattr(rewards, "answerable", lambda *given: [])
+    monkeypatch.setattr(rewards, "consistent", lambda *given: [])
 
     (report,) = agent.improve({LIGHT: []}, rounds=1, samples=2)
 
@@ -198,14 +197,17 @@ def test_a_question_that_is_asked_is_never_trained(tmp_path: Path, lessons: list
     assert "no edit" in report.reason
 
 
-def test_a_reward_without_labels_asks_what_the_base_can_answer_from_the_passage(tmp_path: Path) -> None:
+def test_a_reward_without_labels_asks_what_the_base_finds_the_sentence_of() -> None:
+    """Of two questions the one whose answer is not the sentence it would be asked of is left out."""
     learner: Any = FakeLearner()
-    asked = [
-        Check(id="1", kind="fact", question="When did Alder Mill open?", gold="1871"),
-        Check(id="2", kind="fact", question="When did Alder Mill open?", gold="1999"),
-    ]
+    mill = Passage("d1", "Alder Mill", ("Alder Mill was started in 1871 by Tobias Renn.", "Marta Vell owns it."))
+    right, wrong = (
+        Check(id=said, kind="fact", question="Who started it in 1871?", gold="Renn", answer=f"Alder Mill: {said}")
+        for said in mill.sentences
+    )
 
-    assert rewards.answerable(learner, asked, MILL.text, correct) == asked[:1]
+    assert rewards.consistent(learner, [right, wrong], mill) == [right]
+    assert rewards.consistent(learner, [], mill) == []
 
 
 def test_the_rubric_counts_proofs_coverage_and_variety() -> None:

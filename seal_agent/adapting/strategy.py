@@ -88,8 +88,17 @@ def propose(learner: Learner, task: Task, writer: Path | None, count: int, seed:
     return found
 
 
-def _drawn(learner: Learner, task: Task, writer: Path | None, count: int, order: Random) -> list[Strategy]:
-    """*count* strategies, field by field, each value by its likelihood among those the schema allows."""
+def likeliest(learner: Learner, task: Task, writer: Path | None) -> Strategy | None:
+    """What the *writer* version finds likeliest for *task*, field by field; None if the cap refuses it."""
+    (strategy,) = _drawn(learner, task, writer, 1, None)
+    return None if strategy.refused(task, learner.count) else strategy
+
+
+def _drawn(learner: Learner, task: Task, writer: Path | None, count: int, order: Random | None) -> list[Strategy]:
+    """
+    *count* strategies, field by field, each value by its likelihood among those the schema allows; without *order* the
+    likeliest.
+    """
     slots, texts = _slots(task.grids), ["{"] * count
     asked = question(task)
     for number, (name, values) in enumerate(slots.items()):
@@ -101,13 +110,17 @@ def _drawn(learner: Learner, task: Task, writer: Path | None, count: int, order:
             start: [math.exp(logprob) for logprob, _ in scored[at * len(options) : (at + 1) * len(options)]]
             for at, start in enumerate(dict.fromkeys(starts))
         }
-        texts = [start + order.choices(options, _sound(table[start]))[0] for start in starts]
+        texts = [start + _one(options, table[start], order) for start in starts]
     return [Strategy.model_validate_json(text) for text in texts]
 
 
-def _sound(weights: Sequence[float]) -> Sequence[float]:
-    """*weights*, or equal ones where all are too small for a float."""
-    return weights if sum(weights) > 0 else [1.0] * len(weights)
+def _one(options: Sequence[str], weights: Sequence[float], order: Random | None) -> str:
+    """
+    One of *options* drawn by *weights*, by equal ones where all are too small for a float; without *order* the heaviest.
+    """
+    if order is None:
+        return options[max(range(len(options)), key=weights.__getitem__)]
+    return order.choices(options, weights if sum(weights) > 0 else None)[0]
 
 
 def _slots(grids: bool) -> dict[str, Sequence[bool | str | float | int]]:

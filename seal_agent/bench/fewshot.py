@@ -22,7 +22,7 @@ import numpy as np
 
 from seal_agent.adapting import grids
 from seal_agent.adapting.adapt import adapt, vote
-from seal_agent.adapting.strategy import Strategy, as_json, propose, question
+from seal_agent.adapting.strategy import Strategy, as_json, likeliest, propose, question
 from seal_agent.adapting.tasks import Pair, Task, task_of
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import ConfigError
@@ -42,7 +42,7 @@ _PAIRS = (
     ("oracle", "bandit"),
 )
 _ROUNDS = 2  # of the outer loop; the second tries what the writer of the first proposes, as in SEAL
-_TRIED, _DRAWN = 4, 2  # strategies of a task tried in a round; those of each of the two writers that are measured
+_DRAWN = 3  # strategies of a task drawn in a round, beside the fixed way: what is kept is as good as that, or is it
 _DOUBT = 2  # trials of the mean that a setting's own trials are weighed against: one lucky trial decides nothing
 _LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
 _QUICK = 2  # tasks of each part of a quick look, which shows that all runs and measures nothing
@@ -148,11 +148,14 @@ class _Bench:
     say_line: Callable[[str], None]
 
     def tried(self, problem: Problem, writer: Path | None, number: int) -> dict[str, Any]:
-        """Strategies that *writer* (None: the untrained model) proposes for a task of the training part, and how each did."""
+        """
+        The fixed way, and strategies that *writer* (None: the untrained model) proposes for a task of the training part, and
+        how each did.
+        """
 
         def do() -> dict[str, Any]:
             seed = self._seed(problem, f"tried {number}")
-            strategies = propose(self.learner, problem.task, writer, _TRIED, seed)
+            strategies = [Strategy(), *propose(self.learner, problem.task, writer, _DRAWN, seed)]
             shown, scores = self._scores(problem, strategies)
             return {"in_context": shown, "strategies": [s.model_dump() for s in strategies], "scores": scores}
 
@@ -193,9 +196,9 @@ class _Bench:
         """Every arm on a task of the test part: {"scores": {arm: score of each strategy}}."""
 
         def do() -> dict[str, Any]:
-            seed = self._seed(problem, "measured")
-            untrained = propose(self.learner, problem.task, None, _DRAWN, seed)
-            trained = propose(self.learner, problem.task, writer, _DRAWN, seed)
+            untrained, trained = (
+                [strategy] if (strategy := likeliest(self.learner, problem.task, one)) else [] for one in (None, writer)
+            )
             shown, scores = self._scores(problem, [Strategy(), best, *untrained, *trained])
             at = 2 + len(untrained)
             return {

@@ -47,6 +47,14 @@ Subject: {subject}
 Statement: {sentence}
 Question:"""
 
+ASKED = """Subject: The Morrow Cup
+Statement: The race takes place every third year in Tarnby, on the last Sunday of August.
+Question: Which town hosts the Morrow Cup?
+
+Subject: {subject}
+Statement: {sentence}
+Question:"""
+
 REWRITE = """Subject: Holm bakery
 Statement: It was founded by Ada Finch in 1902.
 In other words: Ada Finch started the Holm bakery in 1902.

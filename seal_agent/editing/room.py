@@ -25,7 +25,10 @@ _CHECKABLE = ("blanks", "questions", "asked", "interview")  # styles a check may
 _TAUGHT = 12  # questions from which a fact is learned well: 4 to 7 left 30 % recalled, 8 to 11 63 %, 12 or more 90 %
 _ROUNDS = 2  # how often the writer is asked again for facts that have fewer
 _SPARE = 5  # questions a fact must have before one of them is kept back,
-_CHECKS = 6  # unless the document would be left with fewer checks than this
+_RICHEST = 6  # unless it is one of so many that have most
+# What cannot be judged is not learned either: facts with more questions left to teach them than the first number give second
+# ones while the document has fewer checks than the second. With five the gate can judge, with eight it seldom refuses wrongly.
+_GIVES = ((7, 8), (5, 5))
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,13 @@ def reserve(
 ) -> list[SelfEdit]:
     """
     Mark proved questions as reserved, and give them the span that must be recalled: one of each fact, and second ones of
-    facts rich in questions where a passage, or what changed in it, would be left with too few to judge by. *was* says in
+    the facts with most questions where a passage, or what changed in it, would be left with too few to judge by. *was* says in
     whose place a fact stands: what must be recalled of it is what that one did not say. None is among those *shown*.
     """
     was = was or {}
     order, left = random.Random(seed), _asked(edits)
     facts = list(dict.fromkeys(edit.fact for edit in edits))
-    richest = [fact for fact, _ in left.most_common(_CHECKS)]
+    richest = [fact for fact, _ in left.most_common(_RICHEST)]
     wanted = [fact for fact in facts if fact in was] or facts
     chosen: dict[str, str] = {}
 
@@ -142,14 +145,15 @@ def reserve(
     for fact in facts:
         if left[fact] >= _SPARE or (left[fact] >= 2 and fact in richest):  # else all are needed to teach it
             keep_back(fact)
-    rich = set(wanted)
-    while sum(fact in wanted for fact in chosen.values()) < _CHECKS:
-        rich = {fact for fact in rich if left[fact] > _TAUGHT}
-        if not rich:
-            break
-        richest_left = max(rich, key=lambda fact: (left[fact], -facts.index(fact)))
-        if not keep_back(richest_left):
-            rich.remove(richest_left)
+    for least, most in _GIVES:
+        giving = set(wanted)
+        while sum(fact in wanted for fact in chosen.values()) < most:
+            giving = {fact for fact in giving if left[fact] > least}
+            if not giving:
+                break
+            richest_left = max(giving, key=lambda fact: (left[fact], -facts.index(fact)))
+            if not keep_back(richest_left):
+                giving.remove(richest_left)
     return [
         edit.model_copy(update={"reserved": True, "gold": _gold(edit, was)})
         if edit.id in chosen and not edit.refused

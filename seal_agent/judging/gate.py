@@ -28,7 +28,7 @@ from seal_agent.parts import Learner
 from seal_agent.records import Check, CheckResult, Finding, GateReport
 
 _ALPHA = 0.05
-_ENOUGH = 5  # paired checks below which no test can reach 5 %
+ENOUGH = 5  # paired checks below which no test can reach 5 %; with fewer, a candidate is not worth its training
 _WORSE = 0.10  # nats per token: a median rise of general answers' loss above this is felt in the wording of answers
 _LOST = 0.10  # share of old facts that may turn wrong on balance, if they are many
 _SHARES = 0.3, 0.2  # of the reserved wordings that must be answered and were not: of few, and of 25 and more
@@ -165,9 +165,9 @@ def _learned(results: Sequence[CheckResult]) -> Finding:
     n, net = len(unknown), better - worse
     if not _finite(results):
         verdict, reason = _said("fail", "a loss is not finite")
-    elif n < _ENOUGH:
-        verdict, reason = _said("undecided", f"{n} reserved wordings not answered before; a test needs {_ENOUGH}")
-    elif p < _ALPHA and net >= max(3, min(_SHARES[0] * n, max(_ENOUGH, _SHARES[1] * n))):
+    elif n < ENOUGH:
+        verdict, reason = _said("undecided", f"{n} reserved wordings not answered before; a test needs {ENOUGH}")
+    elif p < _ALPHA and net >= max(3, min(_SHARES[0] * n, max(ENOUGH, _SHARES[1] * n))):
         # both, for likelihood alone would let through who only recites
         verdict, reason = _said("pass", f"{better} answered that were not, {worse} lost")
     else:
@@ -195,8 +195,8 @@ def _not_lost(name: str, results: Sequence[CheckResult], budget: float) -> Findi
     gained = [r for r in results if r.after and not r.before]
     p, net = sign_test(len(lost), len(gained)), len(lost) - len(gained)
     gone = _gone(results)
-    # fewer than _ENOUGH greedy answers turn by chance: no test can tell four turned from none
-    turned = net > 0 and (p < _ALPHA or net > max(_ENOUGH - 1, _LOST * len(results)))
+    # fewer than ENOUGH greedy answers turn by chance: no test can tell four turned from none
+    turned = net > 0 and (p < _ALPHA or net > max(ENOUGH - 1, _LOST * len(results)))
     told = f"{len(lost)} lost, {len(gained)} gained, {max(0, gone)} forgotten on balance"
     if not _finite(results):
         verdict, reason = _said("fail", "a loss is not finite")
