@@ -208,7 +208,7 @@ def few(monkeypatch: pytest.MonkeyPatch, learner: LoraLearner) -> None:
     monkeypatch.setattr(fewshot, "corpus", lambda name: of)
     monkeypatch.setattr("seal_agent.learning.learner.LoraLearner", lambda name: learner)
     monkeypatch.setattr(strategy, "_EPOCHS", (1, 2))
-    monkeypatch.setattr(fewshot, "_DRAWN", 2)
+    monkeypatch.setattr(fewshot, "_TRIED", 3)
 
 
 def test_every_arm_is_measured_on_tasks_that_nobody_learned_from(few: None, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ _PAIRS = (
     ("oracle", "bandit"),
 )
 _ROUNDS = 2  # of the outer loop; the second tries what the writer of the first proposes, as in SEAL
-_DRAWN = 3  # strategies of a task drawn in a round, beside the fixed way: what is kept is as good as that, or is it
+_TRIED = 3  # strategies of a task tried in a round
 _DOUBT = 2  # trials of the mean that a setting's own trials are weighed against: one lucky trial decides nothing
 _LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
 _QUICK = 2  # tasks of each part of a quick look, which shows that all runs and measures nothing
@@ -148,14 +148,11 @@ class _Bench:
     say_line: Callable[[str], None]
 
     def tried(self, problem: Problem, writer: Path | None, number: int) -> dict[str, Any]:
-        """
-        The fixed way, and strategies that *writer* (None: the untrained model) proposes for a task of the training part, and
-        how each did.
-        """
+        """Strategies that *writer* (None: the untrained model) proposes for a task of the training part, and how each did."""
 
         def do() -> dict[str, Any]:
             seed = self._seed(problem, f"tried {number}")
-            strategies = [Strategy(), *propose(self.learner, problem.task, writer, _DRAWN, seed)]
+            strategies = propose(self.learner, problem.task, writer, _TRIED, seed)
             shown, scores = self._scores(problem, strategies)
             return {"in_context": shown, "strategies": [s.model_dump() for s in strategies], "scores": scores}
 
