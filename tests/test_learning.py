@@ -167,6 +167,20 @@ def test_the_last_quarter_of_the_epochs_brings_general_answers_back(epochs: int,
     assert [(len(step.beside), step.kl) for step in plan] == [(3, 2.0)] * 2 * (epochs - last) + [(12, 8.0)] * 2 * last
 
 
+@pytest.mark.parametrize(("anchors", "steps"), [(True, 1 + 3), (False, 1)])
+def test_what_is_learned_early_goes_straight_to_the_way_back(
+    anchors: bool, steps: int, learner: LoraLearner, tmp_path: Path
+) -> None:
+    """One epoch of twelve is enough for any loss here: then come the last three, with their anchors, or nothing."""
+    recipe = Recipe(epochs=12, least_steps=1, stop_loss=100.0)
+    kept = [Example("Why does it rain?", "Water falls from clouds.", anchor=True)] if anchors else []
+
+    log = LoraLearner(learner.name, rank=8, recipe=recipe).train([*LESSON, *kept], None, tmp_path, seed=3)
+
+    assert log["steps"] == log["epochs"] == steps
+    assert log["anchors_drawn"] == (3 + 3 * 12 if anchors else 0)
+
+
 def test_a_conversation_streams_the_text_that_answering_gives(learner: LoraLearner, trained: Path) -> None:
     """Piece by piece or at once, the words are the same."""
     pieces = learner.chat([{"role": "user", "content": LESSON[0].prompt}], trained, max_new_tokens=32)

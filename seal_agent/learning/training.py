@@ -60,7 +60,7 @@ class Recipe:
     Every fourth anchor is not trained: where the median of these loses more than *drift* nats per token against the base, the
     adapter keeps less of what it changes, until it does not (arXiv 2109.01903, interpolation of weights).
     A lesson of few rows gets more epochs, up to least_steps steps. The last quarter of the epochs has more anchors; a lesson
-    whose loss is below stop_loss before that ends without it.
+    whose loss is below stop_loss before that goes straight to it, or ends if it has no anchors.
     """
 
     epochs: int = 4
@@ -171,11 +171,13 @@ def train(
 
 @dataclass(frozen=True)
 class _Step:
-    """The rows of one step: those to learn, then the anchors and what these weigh."""
+    """Step number *at* of what was planned: rows to learn, then anchors and what these weigh; is it on the way back?"""
 
+    at: int
     learn: tuple[Row, ...]
     beside: tuple[Anchor, ...]
     kl: float
+    recovers: bool
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -205,9 +207,10 @@ class _Run:
 
     def goes_on(self, step: int) -> bool:
         """Is there a step number *step*? Looks at the losses now and then, and at the end of each epoch."""
-        if not self._finite or step >= len(self.plan) or len(self._losses) < step:
-            return False
         if step and step % self.per_epoch == 0 and _mean(self._losses[-self.per_epoch :]) < self.recipe.stop_loss:
+            # learned: what is left is the way back to the base, without which a small lesson drifts as far as a large one
+            self.plan = [*self.plan[:step], *(one for one in self.plan[step:] if one.recovers and one.beside)]
+        if not self._finite or step >= len(self.plan) or len(self._losses) < step:
             return False
         if step % _LOOK == 0:
             self._look()
@@ -233,7 +236,8 @@ class _Run:
         weights.gather()
         self._norms.append(torch.nn.utils.clip_grad_norm_(weights.parameters, 1.0))
         for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * (_schedule(step, self._steps) if self.recipe.falls else 1.0)
+            share = _schedule(self.plan[step].at, self._steps) if self.recipe.falls else 1.0
+            group["lr"] = self.recipe.learning_rate * share
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         weights.spread()
@@ -267,11 +271,12 @@ def _planned(lesson: Lesson) -> tuple[int, list[_Step]]:
     count = recipe.anchors_per_step if lesson.held and recipe.kl else 0
     recovers = epochs - max(1, epochs // 4)  # the epoch from which on it comes back to the base
 
-    def step(epoch: int, learn: list[Row]) -> _Step:
+    def step(at: int, epoch: int, learn: list[Row]) -> _Step:
         times = _RECOVERY if epoch >= recovers else 1
-        return _Step(tuple(learn), tuple(lesson.held[next(draw)] for _ in range(times * count)), times * recipe.kl)
+        beside = tuple(lesson.held[next(draw)] for _ in range(times * count))
+        return _Step(at, tuple(learn), beside, times * recipe.kl, epoch >= recovers)
 
-    return per_epoch, [step(epoch, chunk) for epoch, chunk in chunks]
+    return per_epoch, [step(at, epoch, chunk) for at, (epoch, chunk) in enumerate(chunks)]
 
 
 def _forward_and_back(
