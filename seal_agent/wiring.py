@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seal_agent.editing import rewards
     from seal_agent.editing.improving import Practice
 
+_EPOCH = 120  # rows an epoch should have where there are old ones to fill it
 _NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
 _NEAR = 0.4  # as far as these are near at all: two sentences about unlike things have a cosine of 0.1 to 0.3
 # Built-in styles whose worth is not measured yet, or that want a larger writer; name them in the settings to use them.
@@ -292,7 +293,8 @@ class Rooms:
         learned = journal.memories("learned")
         # what was refused once comes back with twice the rehearsal
         dial = self.settings.rehearsal * (1 + max(journal.attempts().values(), default=0))
-        count = min(len(learned), round(parts.OLD_TURNS * dial * len(rows)))
+        # a short lesson takes as many steps as a middling one: old rows fill it, or a few would be drilled and the rest fade
+        count = min(len(learned), round(parts.OLD_TURNS * max(dial * len(rows), dial and _EPOCH - len(rows))))
         seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
         rehearsed = choose(learned, self._near(rows, learned, journal), count, seed)
         anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]

@@ -108,6 +108,21 @@ def test_what_cannot_be_judged_yet_waits_for_more(agent: SealAgent) -> None:
     assert agent.status()["waiting"] == 0
 
 
+@pytest.mark.parametrize(("rehearsal", "share"), [(2.0, 1.0), (0.0, 0.0)])
+def test_a_short_lesson_rehearses_more_than_its_share(rehearsal: float, share: float, make: Make) -> None:
+    """One new row beside what was learned: all of that, while an epoch has room for it; nothing where nothing is rehearsed."""
+    agent = make(rehearsal=rehearsal)
+    agent.observe(MILL)
+    agent.consolidate()
+    agent.observe(LIGHT)
+    learned = agent.journal.memories("learned")
+
+    examples = agent.rooms.mix(agent.journal.waiting()[:1], agent.journal)
+
+    assert 4 < len(learned) < 2 * 119
+    assert sum(example.old for example in examples) == share * len(learned)
+
+
 def test_the_same_text_again_is_no_second_lesson(agent: SealAgent) -> None:
     agent.observe(MILL)
     waiting = agent.status()["waiting"]
