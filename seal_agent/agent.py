@@ -23,7 +23,7 @@ from seal_agent.journal import Journal, adapters, renewal
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.lock import HomeLock
 from seal_agent.journal.store import Study
-from seal_agent.parts import Learner, Say
+from seal_agent.parts import ENOUGH, Learner, Say
 from seal_agent.reading import sources
 from seal_agent.records import (
     Answer,
@@ -203,8 +203,6 @@ class SealAgent:
 
     def _unjudgeable(self) -> str:
         """Why no consolidation of what waits could be judged, or "": nothing is trained for a verdict that cannot be given."""
-        from seal_agent.judging.gate import ENOUGH
-
         documents = {edit.document for edit in self.journal.waiting()}
         if not documents:
             return "no edit waits"

@@ -20,6 +20,9 @@ from seal_agent.records import Check, Decision, Document, SelfEdit
 OLD_TURNS = 2
 """Epochs in which a learner takes every old row up once."""
 
+ENOUGH = 5
+"""Reserved questions below which no exact test can reach 5 %: with fewer, a candidate is not worth its training."""
+
 Say = Callable[[str, float], None]
 """Progress: the name of the stage and the share done, 0 to 1."""
 

@@ -24,11 +24,10 @@ from typing import Literal
 
 from seal_agent.judging.grading import correct
 from seal_agent.judging.statistics import needed, rank_test, sample_size, sign_test, spent
-from seal_agent.parts import Learner
+from seal_agent.parts import ENOUGH, Learner
 from seal_agent.records import Check, CheckResult, Finding, GateReport
 
 _ALPHA = 0.05
-ENOUGH = 5  # paired checks below which no test can reach 5 %; with fewer, a candidate is not worth its training
 _WORSE = 0.10  # nats per token: a median rise of general answers' loss above this is felt in the wording of answers
 _LOST = 0.10  # share of old facts that may turn wrong on balance, if they are many
 _SHARES = 0.3, 0.2  # of the reserved wordings that must be answered and were not: of few, and of 25 and more
