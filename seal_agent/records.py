@@ -62,7 +62,8 @@ class SelfEdit(Record):
     One row the model may train on (or, reserved, be checked by), with the sentence that proves it.
 
     prompt "" means plain text under the document's title; otherwise it is a question and *completion* its answer.
-    gold is the short answer a check looks for. refused says why the row does not count; "" means it is proved.
+    gold is the short answer, a span of its sentence; "" if there is none. refused says why the row does not count; "" means it
+    is proved.
     """
 
     document: str
@@ -82,7 +83,7 @@ class SelfEdit(Record):
 
 
 class Memory(Record):
-    """A row that may be rehearsed: learned from a document, or general (what the base already said)."""
+    """A row that may be rehearsed: learned from a document, or general (what the base already said). gold as in SelfEdit."""
 
     id: str
     kind: Literal["learned", "general"]
@@ -90,6 +91,7 @@ class Memory(Record):
     completion: str
     document: str = ""
     title: str = ""
+    gold: str = ""
 
 
 class Check(Record):

@@ -244,11 +244,12 @@ class Rooms:
         self, passage: parts.Passage, learner: Learner, tuned: Path | None, seed: int
     ) -> tuple[list[SelfEdit], list[tuple[str, str]]]:
         """One edit of *passage* as the writer *tuned* samples it, proved or refused; and all that it wrote for it."""
+        from seal_agent.editing.answering import answered
         from seal_agent.editing.proving import prove
 
         writer = Recorder(self.make_writer(learner, tuned))
         rows = [row for style in self._styles().values() for row in style(passage, writer, seed)]
-        return prove(rows, passage, self.embedder.embed), writer.wrote
+        return answered(prove(rows, passage, self.embedder.embed), self.embedder.embed), writer.wrote
 
     def practice(self, passage: parts.Passage, learner: Learner, given: Sequence[Check] = ()) -> Practice:
         """
@@ -475,4 +476,5 @@ def _memory(row: SelfEdit) -> Memory:
         completion=row.completion,
         document=row.document,
         title=row.title,
+        gold=row.gold,
     )

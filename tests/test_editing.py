@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from seal_agent.editing import asking, contrast, proving, room, spans, styles, whole
+from seal_agent.editing import answering, asking, contrast, proving, room, spans, styles, whole
 from seal_agent.parts import Passage
 from seal_agent.records import Check, Memory, SelfEdit
 
@@ -465,3 +467,40 @@ def test_styles_are_rotated_over_passages() -> None:
     assert list(whole.rotated(PASSAGE, Scribe("It ground barley."), 3)) == list(
         whole.rotated(PASSAGE, Scribe("It ground barley."), 3)
     )
+
+
+SENTENCE = "Alder Mill was started in 1871 by Tobias Renn, and forty geese lived in its red barn."
+
+
+@pytest.mark.parametrize(
+    ("question", "short"),
+    [
+        ("When was Alder Mill started?", "1871"),
+        ("Who started Alder Mill?", "Tobias Renn"),
+        ("How many geese lived there?", "forty geese"),
+        ("What colour was the barn of Alder Mill?", "red"),
+        ("What lived in the red barn of Alder Mill?", "forty geese"),
+    ],
+)
+def test_the_short_answer_is_of_the_kind_that_is_asked_for(question: str, short: str) -> None:
+    (asked,) = answering.answered([row(prompt=question, fact=SENTENCE, completion=SENTENCE)], embed)
+
+    assert asked.gold == short
+    assert room.example(asked).completion == f"Alder Mill: {short}. {SENTENCE}"
+
+
+@given(st.lists(st.sampled_from(f"{SENTENCE} Who What in the of grain?".split()), min_size=1, max_size=9))
+def test_a_short_answer_is_cut_from_its_sentence_and_repeats_nothing_of_its_question(words: list[str]) -> None:
+    """Whatever is asked: else saying the question again would earn something."""
+    question = f"{' '.join(words)}?"
+    (asked,) = answering.answered([row(prompt=question, fact=SENTENCE, completion=SENTENCE)], embed)
+
+    assert asked.gold in SENTENCE
+    assert not asked.gold or asked.gold.lower() not in f"{question} {asked.title}".lower()
+
+
+def test_what_is_no_question_or_was_refused_has_no_short_answer() -> None:
+    """A sentence under its title is learned as it stands."""
+    rows = [row(), row(prompt="Alder Mill: It was started in …"), row(prompt="Who started it?", refused="for a test")]
+
+    assert [edit.gold for edit in answering.answered(rows, embed)] == ["", "", ""]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from seal_agent.editing.kinds import asked_for, holds
 from seal_agent.editing.spans import content_words, names, numbers
 from seal_agent.parts import Passage
 from seal_agent.records import SelfEdit
@@ -156,10 +157,10 @@ def _added(question: str, source: str) -> list[str]:
     """Content words of *question* that stand in *source* in no form; words that only ask for a kind do not count."""
     known = {word.lower() for word in content_words(source)}
     words = [word.lower().removesuffix("'s") for word in content_words(question)]
-    return [word for word in words if word not in _KINDS and not any(_same_word(word, other) for other in known)]
+    return [word for word in words if word not in _KINDS and not any(same_word(word, other) for other in known)]
 
 
-def _same_word(a: str, b: str) -> bool:
+def same_word(a: str, b: str) -> bool:
     """Forms of one word, roughly: "tree" and "trees", "keeps" and "keeper"."""
     short = min(len(a), len(b), _STEM)
     return a == b or (short >= 3 and a[:short] == b[:short])
@@ -180,11 +181,11 @@ def _nearness(texts: Sequence[str], passage: Passage, embed: Embed) -> np.ndarra
     """
     if not texts:
         return np.zeros((0, len(passage.sentences)))
-    sentences = embed([_bare(sentence, passage.title) for sentence in passage.sentences])
-    return np.asarray(embed([_bare(text, passage.title) for text in texts]) @ sentences.T)
+    sentences = embed([bare(sentence, passage.title) for sentence in passage.sentences])
+    return np.asarray(embed([bare(text, passage.title) for text in texts]) @ sentences.T)
 
 
-def _bare(text: str, title: str) -> str:
+def bare(text: str, title: str) -> str:
     """*text* with every mention of its subject, whole or in part, as "it"."""
     words = "|".join(re.escape(word) for word in content_words(title))
     return (
@@ -194,61 +195,20 @@ def _bare(text: str, title: str) -> str:
     )
 
 
-_ASKS = (
-    (re.compile(r"\b(when|what year|which year|what month|which month|which day|what time)\b", re.I), "time"),
-    (re.compile(r"\b(who|whom|whose)\b", re.I), "person"),
-    (
-        re.compile(r"\bhow (many|much|long|old|heavy|tall|high|big|wide|deep|far|fast|hot|cold)\b", re.I),
-        "number",
-    ),
-    (re.compile(r"\bwhere\b", re.I), "place"),
-    (re.compile(r"\b(which|what) (colour|color)\b", re.I), "colour"),
-    (re.compile(r"\b(which|what) (town|city|country|company|village|river|school|person|man|woman)\b", re.I), "name"),
-)
-_TIMES = re.compile(
-    r"\d|\b(january|february|march|april|may|june|july|august|september|october|november|december|monday|tuesday|"
-    r"wednesday|thursday|friday|saturday|sunday|spring|summer|autumn|winter|morning|noon|evening|night|midnight|day|"
-    r"week|month|year|century|dawn|dusk|every|before|after|during|until|since)s?\b",
-    re.I,
-)
-_PEOPLE = re.compile(
-    r"\b(people|men|women|man|woman|child|children|family|mother|father|sister|brother|wife|husband|friend|king|queen|"
-    r"team|company|group|\w{3,}(?:ers?|ors?|ists?|ians?|smiths?|wrights?|keepers?|nts))\b",
-    re.I,
-)
-_PLACES = re.compile(
-    r"\b(in|on|at|near|from|to|beside|under|inside|outside|behind|between|along|by|over|above|below)\b", re.I
-)
-_COLOURS = re.compile(
-    r"\b\w*(red|blue|green|yellow|white|black|brown|grey|gray|orange|purple|pink|gold|golden|silver|violet|scarlet)\w*\b",
-    re.I,
-)
-
-
 _ANYTHING = frozenset("people persons members things different times of are".split())
 
 
 def _misfit(question: str, fact: str, title: str) -> str:
     """Why *fact* cannot be what *question* asks for, by the kind of thing asked; "" if it may be."""
-    said = _bare(fact, title)
-    holds = {
-        "time": bool(_TIMES.search(said)),
-        "person": bool(names(said) or _PEOPLE.search(said)),
-        "number": bool(numbers(said)),
-        "place": bool(_PLACES.search(said)),
-        "colour": bool(_COLOURS.search(said)),
-        "name": bool(names(said)),
-    }
+    said = bare(fact, title)
     counted = re.search(r"\bhow many (\w+)", question.lower())
     words = {*_ANYTHING, *(word.lower() for word in content_words(said))}
-    if counted and not any(_same_word(counted[1], word) for word in words):
+    if counted and not any(same_word(counted[1], word) for word in words):
         return f"counts {counted[1]}, and its sentence has none"
     if re.search(r"\bhow old\b", question, re.I) and not re.search(r"\b(old|aged?|born|years?)\b|\d{4}", said, re.I):
         return "asks for an age, and its sentence has none"
-    for asks, kind in _ASKS:
-        if asks.search(question):
-            return "" if holds[kind] else f"asks for a {kind}, and its sentence has none"
-    return ""
+    kind = asked_for(question)
+    return f"asks for a {kind}, and its sentence has none" if kind and not holds(kind, said) else ""
 
 
 def spelled(text: str, source: str) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from seal_agent.editing import prompts
-from seal_agent.editing.room import told
+from seal_agent.editing.room import tells
 from seal_agent.parts import Learner, Passage
 from seal_agent.records import Check, SelfEdit
 
@@ -82,7 +82,7 @@ def consistent(learner: Learner, questions: Sequence[Check], passage: Passage) -
     kept = []
     for number, check in enumerate(questions):
         of = scores[number * len(said) : (number + 1) * len(said)]
-        if check.answer == told(passage.title, said[of.index(max(of))]):
+        if tells(check, passage.title, said[of.index(max(of))]):
             kept.append(check)
     return kept
 

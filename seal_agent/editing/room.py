@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from seal_agent.editing.answering import answered
 from seal_agent.editing.contrast import Was, changed, contrast
 from seal_agent.editing.proving import Embed, prove
 from seal_agent.editing.spans import key_span
@@ -57,15 +58,14 @@ def write(
     shown = {prompt for prompt, times in often.items() if times > 1} | {row.prompt.lower() for row in earlier.rows}
     edits = [edit for rows in proved for edit in reserve(rows, seed, was, shown)]
     taught = {edit.prompt.lower() for edit in edits if not edit.reserved}
-    checks = [_check(edit) for edit in edits if edit.reserved]
+    checks = [_check(edit, was) for edit in edits if edit.reserved]
     again = [check for check in _asked_again(passages, was, earlier.checks) if check.question.lower() not in taught]
     return edits, [*checks, *again]
 
 
 def questions(edits: Sequence[SelfEdit]) -> list[Check]:
     """Every proved question among *edits* as a check; for questions that none of these rows will be trained for."""
-    golds = {edit.id: _gold(edit, {}) for edit in edits if edit.prompt and not edit.refused}
-    return [_check(edit.model_copy(update={"gold": golds[edit.id]})) for edit in edits if golds.get(edit.id)]
+    return [_check(edit, {}) for edit in edits if edit.prompt and not edit.refused and _gold(edit, {})]
 
 
 def _asked_again(passages: Sequence[Passage], was: Was, checks: Sequence[Check]) -> Iterator[Check]:
@@ -73,10 +73,10 @@ def _asked_again(passages: Sequence[Passage], was: Was, checks: Sequence[Check])
     for passage in passages:
         for sentence in passage.sentences:
             for check in checks:
-                old = next((said for said in was.get(sentence, ()) if told(passage.title, said) == check.answer), "")
+                old = next((said for said in was.get(sentence, ()) if tells(check, passage.title, said)), "")
                 gold = key_span(sentence, f"{check.question} {passage.title} {old}") if old else ""
                 if gold:
-                    answer = told(passage.title, sentence)
+                    answer = told(passage.title, sentence, gold)
                     yield _kept_back(passage.document, check.question, gold, answer)
 
 
@@ -95,7 +95,7 @@ def _proved(
             break
         proposed += [edit for name in styles if name in sampled for edit in styles[name](poor, writer, seed + again)]
         proved = prove(proposed, passage, embed)
-    return proved
+    return answered(proved, embed)
 
 
 def _asked(edits: Sequence[SelfEdit]) -> Counter[str]:
@@ -103,18 +103,26 @@ def _asked(edits: Sequence[SelfEdit]) -> Counter[str]:
     return Counter(edit.fact for edit in edits if edit.prompt and not edit.refused)
 
 
-def told(title: str, sentence: str) -> str:
+def told(title: str, sentence: str, short: str = "") -> str:
     """
-    *sentence* as the answer to a question about *title*: the subject first, of every sentence alike.
+    *sentence* as the answer to a question about *title*: the subject first, of every sentence alike; then the *short* answer, if
+    there is one; then the whole sentence, which is its proof.
 
-    Without it a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's subject.
+    Without the subject a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's. The short
+    answer is of the kind the question asks for, which the base knows how to give: without it an unseen "Who …?" is answered
+    with what stands in no other sentence's way, mostly the document's first.
     """
-    return f"{title}: {sentence}" if title else sentence
+    return "".join((f"{title}: " if title else "", f"{short}. " if short else "", sentence))
+
+
+def tells(check: Check, title: str, sentence: str) -> bool:
+    """Is the answer to *check* this *sentence* about *title*, whatever short answer stands before it?"""
+    return check.answer == told(title, sentence) or check.answer.endswith(f". {sentence}")
 
 
 def example(row: SelfEdit | Memory, old: bool = False) -> Example:
     """A row as it is trained."""
-    said = told(row.title, row.completion) if row.prompt else row.completion
+    said = told(row.title, row.completion, row.gold) if row.prompt else row.completion
     return Example(row.prompt, said, row.title, old=old)
 
 
@@ -122,9 +130,9 @@ def reserve(
     edits: Sequence[SelfEdit], seed: int, was: Was | None = None, shown: Collection[str] = ()
 ) -> list[SelfEdit]:
     """
-    Mark proved questions as reserved, and give them the span that must be recalled: one of each fact, and second ones of
-    the facts with most questions where a passage, or what changed in it, would be left with too few to judge by. *was* says in
-    whose place a fact stands: what must be recalled of it is what that one did not say. None is among those *shown*.
+    Mark proved questions as reserved: one of each fact, and second ones of the facts with most questions where a passage, or what
+    changed in it, would be left with too few to judge by. *was* says in whose place a fact stands: what must be recalled of it is
+    what that one did not say. None is among those *shown*.
     """
     was = was or {}
     order, left = random.Random(seed), _asked(edits)
@@ -155,19 +163,20 @@ def reserve(
             if not keep_back(richest_left):
                 giving.remove(richest_left)
     return [
-        edit.model_copy(update={"reserved": True, "gold": _gold(edit, was)})
-        if edit.id in chosen and not edit.refused
-        else edit
-        for edit in edits
+        edit.model_copy(update={"reserved": True}) if edit.id in chosen and not edit.refused else edit for edit in edits
     ]
 
 
 def _gold(edit: SelfEdit, was: Was) -> str:
-    return key_span(edit.fact, " ".join([edit.prompt, edit.title, *was.get(edit.fact, ())]))
+    """What an answer to *edit*'s question must hold: its short answer, unless an older text said that too."""
+    old = " ".join(was.get(edit.fact, ()))
+    said_before = not edit.gold or edit.gold.lower() in old.lower()
+    return key_span(edit.fact, f"{edit.prompt} {edit.title} {old}") if said_before else edit.gold
 
 
-def _check(edit: SelfEdit) -> Check:
-    return _kept_back(edit.document, edit.prompt, edit.gold, told(edit.title, edit.completion))
+def _check(edit: SelfEdit, was: Was) -> Check:
+    answer = told(edit.title, edit.completion, edit.gold)
+    return _kept_back(edit.document, edit.prompt, _gold(edit, was), answer)
 
 
 def _kept_back(document: str, question: str, gold: str, answer: str) -> Check:

@@ -204,7 +204,17 @@ BEGIN SELECT RAISE(ABORT, 'an edit cannot move between these states'); END;
 CREATE INDEX calls_by_name ON calls (source, external_id);
 """
 
-MIGRATIONS: dict[str, str] = {"m001_first": M001_FIRST, "m002_calls": M002_CALLS, "m003_again": M003_AGAIN}
+M004_SHORT = """
+-- The short answer that stands before the sentence. What was learned earlier has none.
+ALTER TABLE memories ADD COLUMN gold TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: dict[str, str] = {
+    "m001_first": M001_FIRST,
+    "m002_calls": M002_CALLS,
+    "m003_again": M003_AGAIN,
+    "m004_short": M004_SHORT,
+}
 """Name -> script, in order. A released script is never edited; the next change gets the next name."""
 
 

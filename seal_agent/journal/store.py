@@ -60,7 +60,8 @@ Vectored = tuple[Memory, bytes | None]
 
 Edits = Sequence[SelfEdit]
 Checks = Sequence[Check]
-_CHECK, _MEMORY = "id, kind, question, gold, answer, document", "id, kind, prompt, completion, document, title"
+_CHECK = "id, kind, question, gold, answer, document"
+_MEMORY = "id, kind, prompt, completion, document, title, gold"
 Study = tuple[Decision, Edits, Checks]
 """What became of a document: the decision, the rows written from it, its checks."""
 
@@ -515,8 +516,8 @@ class Journal:
         for memory, vector in memories:
             self._db.write(
                 "INSERT OR IGNORE INTO memories"
-                " (id, version, kind, prompt, completion, document, title, vector, embedder)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " (id, version, kind, prompt, completion, document, title, gold, vector, embedder)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 memory.id,
                 version,
                 memory.kind,
@@ -524,6 +525,7 @@ class Journal:
                 memory.completion,
                 memory.document or None,
                 memory.title,
+                memory.gold,
                 vector,
                 embedder,
             )
@@ -769,8 +771,10 @@ def _check(row: tuple[Any, ...]) -> Check:
 
 
 def _memory(row: tuple[Any, ...]) -> Memory:
-    key, kind, prompt, completion, document, title = row
-    return Memory(id=key, kind=kind, prompt=prompt, completion=completion, document=document or "", title=title)
+    key, kind, prompt, completion, document, title, gold = row
+    return Memory(
+        id=key, kind=kind, prompt=prompt, completion=completion, document=document or "", title=title, gold=gold
+    )
 
 
 def _document(row: tuple[Any, ...]) -> Document:

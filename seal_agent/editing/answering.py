@@ -1,0 +1,84 @@
+"""
+The short answer: which span of a sentence a question asks for.
+
+Promises: the span stands in the sentence, character for character, and repeats no word of the question or of its subject's
+name; where the question asks for a kind of thing and the sentence has one, it is of that kind; of several it is the one that,
+put in the place of the question word, makes the statement nearest to the sentence.
+Does not promise: that the sentence answers the question, or an answer longer than the words between two small ones. On 340
+questions that people would ask of one plain sentence it is right for 84 %, on 225 of SQuAD's, whose sentences are long, for 47.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from seal_agent.editing.kinds import asked_for, of_kind
+from seal_agent.editing.proving import Embed, bare, same_word
+from seal_agent.editing.spans import content_words, names, numbers
+from seal_agent.records import SelfEdit
+
+_TAIL = 3  # words at most of the end of a run that are offered beside the whole run
+_QUESTION_WORD = re.compile(
+    r"^(?:(?:in|on|at|from|by|for|to|with|under|after|of|through|into|during|since|near) )?"
+    r"(?:what|which|whose|whom|who|when|where|how (?:many|much|long|old|tall|heavy|big|far|often|high|deep|fast|large)|how)\b"
+    r"(?: (?:kind|type|sort|name|year|day|month|time|place|person|man|woman|thing)s?(?: of)?(?= ))?",
+    re.I,
+)
+_BREAK = re.compile(r'[,.;:!?()"“”—–]| - ')
+
+
+def answered(edits: Sequence[SelfEdit], embed: Embed) -> list[SelfEdit]:
+    """*edits* with the short answer to each proved question as their `gold`, "" where there is none."""
+    asked = {edit.id: edit for edit in edits if edit.prompt.endswith("?") and not edit.refused}
+    options = {key: _options(edit) for key, edit in asked.items()}
+    said = [text for key, of in options.items() if len(of) > 1 for text in _statements(asked[key], of)]
+    said = list(dict.fromkeys(said))
+    vectors = dict(zip(said, embed(said), strict=True))
+    golds = {key: _nearest(_statements(asked[key], of), of, vectors) for key, of in options.items() if of}
+    return [edit.model_copy(update={"gold": golds.get(edit.id, "")}) for edit in edits]
+
+
+def _nearest(statements: Sequence[str], options: Sequence[str], vectors: Mapping[str, np.ndarray]) -> str:
+    """Of *options* the one whose statement is nearest to the sentence, which comes first among *statements*."""
+    if len(options) == 1:
+        return options[0]
+    sentence, *filled = (vectors[text] for text in statements)
+    return options[int(np.argmax(np.stack(filled) @ sentence))]
+
+
+def _statements(edit: SelfEdit, options: Sequence[str]) -> list[str]:
+    """The sentence, then its question as a statement with each of *options* in it; the subject is "it" in all of them."""
+    asked = edit.prompt.removeprefix(f"About {edit.title}: ").removesuffix("?").removesuffix(f" ({edit.title})")
+    word = _QUESTION_WORD.match(asked)
+    rest = asked[word.end() :] if word else f" {asked}"
+    return [bare(text, edit.title) for text in (edit.fact, *(f"{option}{rest}." for option in options))]
+
+
+def _options(edit: SelfEdit) -> list[str]:
+    """What of *edit*'s sentence may be its short answer: things of the kind asked for, else what the question does not say."""
+    shown = f"{edit.prompt} {edit.title}"
+    kind = asked_for(edit.prompt)
+
+    def new(spans: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(span for span in spans if span.lower() not in shown.lower()))
+
+    if kind and (typed := new(of_kind(kind, edit.fact))):
+        return typed
+    words = [word.lower().removesuffix("'s") for word in content_words(shown)]
+    return new([*names(edit.fact), *numbers(edit.fact), *_runs(edit.fact, words)])
+
+
+def _runs(sentence: str, shown: Collection[str]) -> Iterator[str]:
+    """Runs of words that carry meaning and stand in no form among *shown*, each with its ends."""
+    for piece in _BREAK.split(sentence):
+        run: list[str] = []
+        for word in [*piece.split(), "the"]:
+            meant = content_words(word)
+            if meant and not any(same_word(meant[0].lower(), other) for other in shown):
+                run.append(word)
+                continue
+            yield from (" ".join(run[-size:]) for size in (len(run), *range(1, _TAIL + 1)) if run)
+            run = []
