@@ -271,7 +271,7 @@ def test_a_quiz_grades_and_shows_every_row(run: Run, notes: Path, questions: Pat
     assert live["rows"][0] == {
         "question": WHEN,
         "gold": "1871",
-        "answer": "Alder Mill: Alder Mill opened in 1871 beside the river Tarn.",
+        "answer": "Alder Mill: 1871. Alder Mill opened in 1871 beside the river Tarn.",
         "correct": True,
     }
     assert run("quiz", questions, "--version", "base", "--json").data["correct"] == 0

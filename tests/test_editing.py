@@ -472,6 +472,11 @@ def test_styles_are_rotated_over_passages() -> None:
 SENTENCE = "Alder Mill was started in 1871 by Tobias Renn, and forty geese lived in its red barn."
 
 
+def test_a_short_answer_is_not_said_twice() -> None:
+    """A sentence that begins with it says it first by itself."""
+    assert room.told("Alder Mill", "Marta Vell owns it.", "Marta Vell") == "Alder Mill: Marta Vell owns it."
+
+
 @pytest.mark.parametrize(
     ("question", "short"),
     [

@@ -106,13 +106,14 @@ def _asked(edits: Sequence[SelfEdit]) -> Counter[str]:
 def told(title: str, sentence: str, short: str = "") -> str:
     """
     *sentence* as the answer to a question about *title*: the subject first, of every sentence alike; then the *short* answer, if
-    there is one; then the whole sentence, which is its proof.
+    there is one and the sentence does not begin with it; then the whole sentence, which is its proof.
 
     Without the subject a sentence that begins otherwise ("In 1853 …") loses against those that echo the question's. The short
     answer is of the kind the question asks for, which the base knows how to give: without it an unseen "Who …?" is answered
     with what stands in no other sentence's way, mostly the document's first.
     """
-    return "".join((f"{title}: " if title else "", f"{short}. " if short else "", sentence))
+    first = "" if not short or sentence.startswith(short) else f"{short}. "
+    return f"{title}: {first}{sentence}" if title else f"{first}{sentence}"
 
 
 def tells(check: Check, title: str, sentence: str) -> bool:
