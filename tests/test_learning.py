@@ -140,18 +140,47 @@ def test_a_candidate_that_drifted_keeps_less_of_what_it_changed(learner: LoraLea
 
 
 def test_anchors_hold_the_model_near_its_base(learner: LoraLearner, tmp_path: Path) -> None:
-    """With the divergence weighed in, the base's own answers lose less likelihood than without it."""
-    kept = [Example("Why does it rain?", "Water falls from clouds.", anchor=True)]
+    """With the divergence weighed in, the likelihood of what the base says moves less than without it."""
+    said = {"Why does it rain?": "Water falls from clouds.", "What is far?": "The sea is far.", "Who sings?": "Birds do."}
+    kept = [Example(prompt, completion, anchor=True) for prompt, completion in said.items()]
     lost = []
     for name, kl in (("free", 0.0), ("held", 20.0)):
         out = tmp_path / name
         out.mkdir()
-        taught = LoraLearner(learner.name, rank=8, recipe=Recipe(epochs=15, least_steps=15, learning_rate=2e-2, kl=kl))
-        before = taught.score([(kept[0].prompt, kept[0].completion)], None)[0][0]
+        recipe = Recipe(epochs=40, least_steps=40, learning_rate=5e-3, kl=kl, drift=9.0, clear=0.0)
+        taught = LoraLearner(learner.name, rank=8, recipe=recipe)
         taught.train([*LESSON, *kept], None, out, seed=3)
-        lost.append(abs(before - taught.score([(kept[0].prompt, kept[0].completion)], out)[0][0]))
+        before, after = (taught.score(list(said.items()), where) for where in (None, out))
+        lost.append(sum(abs(old - new) for (old, _), (new, _) in zip(before, after, strict=True)))
 
-    assert lost[1] < lost[0]
+    assert lost[1] < 0.5 * lost[0]
+
+
+def test_what_is_learned_reads_nothing_of_where_general_text_lives(learner: LoraLearner, tmp_path: Path) -> None:
+    """A third of the width in each layer; layers that are fed the same share it. What was learned before that stays."""
+    general = [Example(f"Why does it rain {n} times?", "Water falls from clouds.", anchor=True) for n in range(3)]
+    weights: list[dict[str, torch.Tensor]] = []
+    for name, clear in (("before", 0.0), ("after", 0.35), ("fresh", 0.35)):
+        out = tmp_path / name
+        out.mkdir()
+        taught = LoraLearner(learner.name, rank=8, recipe=Recipe(epochs=2, least_steps=2, keep=1.0, clear=clear))
+        taught.train([*LESSON, *general], None if name != "after" else tmp_path / "before", out, seed=3)
+        weights.append(read(out))
+    before, after, fresh = weights
+    directions = taught._general[1]
+
+    assert directions
+    for path, of in directions.items():
+        assert of.shape[1] == int(0.35 * 48)
+        assert torch.allclose(of.t() @ of, torch.eye(of.shape[1]), atol=1e-4)
+        (key,) = [key for key in fresh if f".{path}." in key and "lora_A" in key]
+        learned = after[key] - before[key]
+        assert (fresh[key] @ of).norm() < 1e-3 * fresh[key].norm()
+        assert (learned @ of).norm() < 1e-3 * learned.norm()
+        assert (before[key] @ of).norm() > 0.1 * before[key].norm()
+    if all(f"model.layers.2.self_attn.{name}_proj" in directions for name in "qkv"):
+        query, value = (directions[f"model.layers.2.self_attn.{name}_proj"] for name in "qv")
+        assert query is value
 
 
 @pytest.mark.parametrize(("epochs", "last"), [(4, 1), (12, 3), (1, 1)])

@@ -8,7 +8,7 @@ Does not promise: this where a LoRA layer keeps its own forward; there parameter
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,9 @@ class Trainable:
 
     def __init__(self, model: nn.Module, name: str) -> None:
         self._name = name
-        self._layers: list[Any] = [m for m in model.modules() if isinstance(m, LoraLayer) and name in m.lora_A]
+        found = {path: m for path, m in model.named_modules() if isinstance(m, LoraLayer) and name in m.lora_A}
+        self._paths, self._layers = list(found), list[Any](found.values())
+        self._kept_clear: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self._flat = bool(self._layers) and all("forward" in vars(layer) for layer in self._layers)
         tensors = [p for layer in self._layers for p in (layer.lora_A[name].weight, layer.lora_B[name].weight)]
         self.parameters: list[nn.Parameter] = self._flattened(tensors) if self._flat else tensors
@@ -46,8 +48,22 @@ class Trainable:
             self.parameters[0].grad = self._gradient.to(torch.float32, copy=True)
             self._gradient.zero_()
 
+    def keep_clear(self, directions: Mapping[str, torch.Tensor], fresh: bool) -> None:
+        """
+        From now on what is learned reads nothing of *directions* (by layer, orthonormal [in, k]); nor does what there is, if
+        it is *fresh*. What an adapter has learned already stays.
+        """
+        for path, layer in zip(self._paths, self._layers, strict=True):
+            if (of := directions.get(path)) is not None:
+                down = layer.lora_A[self._name].weight.data
+                start = torch.zeros_like(down) if fresh else down.clone()
+                self._kept_clear.append((down, start, of))
+        self.spread()
+
     def spread(self) -> None:
         """After the optimizer's step: products see the new weights."""
+        for down, start, of in self._kept_clear:
+            down.sub_(((down - start) @ of) @ of.t())
         if self._flat:
             self._low.copy_(self.parameters[0].data)
 

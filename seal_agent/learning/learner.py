@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from seal_agent.learning import decoding, fused, generation, models, packing, training
+from seal_agent.learning import decoding, fused, generation, models, nullspace, packing, training
 from seal_agent.learning.adapters import Adapters
 from seal_agent.learning.flat import Trainable
 from seal_agent.learning.frozen import Frozen
@@ -58,6 +58,7 @@ class LoraLearner:
         self._packs = self._fused()
         self._lock = threading.RLock()
         self._anchors: dict[Row, Anchor] = {}
+        self._general: tuple[object, nullspace.Directions] = None, {}
 
     def _fused(self) -> bool:
         """Fuse what is fused exactly; whether rows can be packed at all."""
@@ -225,11 +226,14 @@ class LoraLearner:
         with self._lock:
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
         (keep,) = {one.recipe.keep for one in candidates}  # one parent, one start
+        clear = [self._clear(held, one.recipe.clear) for one, (_, held, _) in zip(candidates, sorted_rows, strict=True)]
         with self._training(parent, [one.seed for one in candidates], keep) as made:
             lessons = [
                 Lesson(name, trainable, *rows, one.recipe, one.seed)
                 for one, rows, (name, trainable) in zip(candidates, sorted_rows, made.items(), strict=True)
             ]
+            for trainable, directions in zip(made.values(), clear, strict=True):
+                trainable.keep_clear(directions, fresh=parent is None)
             names = list(made)
 
             def score(pairs: Mapping[int, Pairs]) -> dict[int, list[tuple[float, int]]]:
@@ -313,6 +317,16 @@ class LoraLearner:
                 made = training.anchors(self.base, model, fresh, self._batches(fresh, 500))
             self._anchors.update({anchor.row: anchor for anchor in made})
         return [self._anchors[row] for row in rows]
+
+    def _clear(self, held: Sequence[Anchor], share: float) -> nullspace.Directions:
+        """The directions that *held* anchors use; the last ones are kept, since a home's anchors stay the same."""
+        key = (tuple(anchor.row for anchor in held), share)
+        if held and share and self._general[0] != key:
+            rows = [anchor.row for anchor in held]
+            with self._lock, self._adapters.using(None) as model:
+                found = nullspace.directions(self.base, model, rows, self._batches(rows, 500), share)
+            self._general = key, found
+        return self._general[1] if held and share else {}
 
     def _batches(self, rows: Sequence[Row], tokens: int) -> list[list[int]]:
         return list(packing.batches(self.base, rows, tokens)) if self._packs else [[i] for i in range(len(rows))]

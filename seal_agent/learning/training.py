@@ -59,6 +59,8 @@ class Recipe:
     answers do not drift further with every run.
     Every fourth anchor is not trained: where the median of these loses more than *drift* nats per token against the base, the
     adapter keeps less of what it changes, until it does not (arXiv 2109.01903, interpolation of weights).
+    Where there are anchors, the strongest directions of what layers are fed on them, the share *clear* of the model's width, are
+    kept out of what is learned: the adapter reads nothing of them (nullspace.py).
     A lesson of few rows gets more epochs, up to least_steps steps. The last quarter of the epochs has more anchors; a lesson
     whose loss is below stop_loss before that goes straight to it, or ends if it has no anchors.
     """
@@ -74,6 +76,7 @@ class Recipe:
     by_token: bool = False
     keep: float = 0.8
     drift: float = 0.08
+    clear: float = 0.35
 
 
 @dataclass(frozen=True)
