@@ -141,7 +141,11 @@ def test_a_candidate_that_drifted_keeps_less_of_what_it_changed(learner: LoraLea
 
 def test_anchors_hold_the_model_near_its_base(learner: LoraLearner, tmp_path: Path) -> None:
     """With the divergence weighed in, the likelihood of what the base says moves less than without it."""
-    said = {"Why does it rain?": "Water falls from clouds.", "What is far?": "The sea is far.", "Who sings?": "Birds do."}
+    said = {
+        "Why does it rain?": "Water falls from clouds.",
+        "What is far?": "The sea is far.",
+        "Who sings?": "Birds do.",
+    }
     kept = [Example(prompt, completion, anchor=True) for prompt, completion in said.items()]
     lost = []
     for name, kl in (("free", 0.0), ("held", 20.0)):
