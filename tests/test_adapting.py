@@ -151,6 +151,25 @@ def test_a_writer_that_learned_a_strategy_proposes_it(learner: LoraLearner, tmp_
     assert strategy.likeliest(learner, TICKETS, tmp_path) == wanted != strategy.likeliest(learner, TICKETS, None)
 
 
+@pytest.mark.parametrize(("cap", "epochs"), [(40_000, 8), (0.6, 4), (0.15, 1), (0.1, None)])
+def test_the_likeliest_strategy_is_trained_as_long_as_the_cap_allows(
+    cap: float, epochs: int | None, learner: LoraLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fewer epochs before none: refused as a whole it was no strategy at all. Caps below 1 are a share of eight epochs' cost."""
+    from seal_agent.parts import Example, Trial
+
+    wanted = Strategy(reorder=True, epochs=8)
+    row = Example(strategy.question(TICKETS), strategy.as_json(wanted, grids=False), raw=True)
+    learner.train_many([Trial([row], tmp_path, 0, 60, 0.01, 1)], None)
+    monkeypatch.setattr(strategy, "_CAP", -1)
+    cost = int(wanted.refused(TICKETS, learner.count).split()[0])
+    monkeypatch.setattr(strategy, "_CAP", cap if cap > 1 else cap * cost)
+
+    found = strategy.likeliest(learner, TICKETS, tmp_path)
+
+    assert found == (wanted.model_copy(update={"epochs": epochs}) if epochs else None)
+
+
 def test_a_task_is_learned_in_a_temporary_adapter_and_the_base_stays(learner: LoraLearner) -> None:
     """Two strategies side by side; one is too weak to change anything."""
     before = vote(learner, TICKETS, ["ticket one from Ann"], None)

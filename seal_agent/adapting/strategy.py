@@ -89,9 +89,14 @@ def propose(learner: Learner, task: Task, writer: Path | None, count: int, seed:
 
 
 def likeliest(learner: Learner, task: Task, writer: Path | None) -> Strategy | None:
-    """What the *writer* version finds likeliest for *task*, field by field; None if the cap refuses it."""
-    (strategy,) = _drawn(learner, task, writer, 1, None)
-    return None if strategy.refused(task, learner.count) else strategy
+    """
+    What the *writer* version finds likeliest for *task*, field by field, with fewer epochs where the cap refuses so many; None if
+    it refuses one.
+    """
+    (wanted,) = _drawn(learner, task, writer, 1, None)
+    fewer = (epochs for epochs in reversed(_EPOCHS) if epochs <= wanted.epochs)
+    tried = (wanted.model_copy(update={"epochs": epochs}) for epochs in fewer)
+    return next((strategy for strategy in tried if not strategy.refused(task, learner.count)), None)
 
 
 def _drawn(learner: Learner, task: Task, writer: Path | None, count: int, order: Random | None) -> list[Strategy]:
