@@ -8,10 +8,14 @@ import pytest
 
 from seal_agent import agent as agents
 from seal_agent.bench.demo import corpus, items
+from seal_agent.editing.answering import answered
 from seal_agent.errors import SealError
+from seal_agent.judging.grading import correct
 from seal_agent.judging.quiz import quiz
 from seal_agent.learning import embedded
-from seal_agent.records import Document
+from seal_agent.learning.embedder import Embedder
+from seal_agent.reading.sentences import sentences
+from seal_agent.records import Document, SelfEdit
 
 DOCUMENTS = corpus("invented")[8:10]  # not among the demo's first six
 GENERAL = {
@@ -29,6 +33,37 @@ def known(agent: agents.SealAgent, version: int | None = None) -> set[str]:
     """The questions of GENERAL whose answer holds the word it must."""
     answers = agent.ask_all(list(GENERAL), version)
     return {q for (q, word), answer in zip(GENERAL.items(), answers, strict=True) if word in answer.text}
+
+
+def test_four_in_five_short_answers_are_the_ones_people_would_give() -> None:
+    """Of questions that people would ask of one plain sentence, with the real embedder."""
+    try:
+        embedded.embedder_folder()
+    except SealError as error:
+        pytest.skip(str(error))
+    asked = [
+        (
+            SelfEdit(
+                document=d["id"],
+                style="questions",
+                origin="written",
+                title=d["title"],
+                prompt=f["question"],
+                completion=s,
+                fact=s,
+            ),
+            f["answer"],
+        )
+        for d in corpus("invented_more")[8:38]
+        for f in d["facts"]
+        for s in sentences(d["text"])
+        if f["answer"] in s
+    ]
+    answers = [edit.gold for edit in answered([edit for edit, _ in asked], Embedder().embed)]
+    right = [correct(gold, short) or correct(short, gold) for (_, gold), short in zip(asked, answers, strict=True)]
+
+    assert len(asked) >= 140
+    assert sum(right) >= 0.78 * len(right)
 
 
 @pytest.mark.slow

@@ -4,14 +4,14 @@ The short answer: which span of a sentence a question asks for.
 Promises: the span stands in the sentence, character for character, and repeats no word of the question or of its subject's
 name; where the question asks for a kind of thing and the sentence has one, it is of that kind; of several it is the one that,
 put in the place of the question word, makes the statement nearest to the sentence.
-Does not promise: that the sentence answers the question, or an answer longer than the words between two small ones. On 340
-questions that people would ask of one plain sentence it is right for 84 %, on 225 of SQuAD's, whose sentences are long, for 47.
+Does not promise: that the sentence answers the question, or an answer longer than the words between two small ones. Of questions
+that people would ask of one plain sentence four in five get the span they would give, of SQuAD's long ones fewer than half.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -62,8 +62,9 @@ def _options(edit: SelfEdit) -> list[str]:
     shown = f"{edit.prompt} {edit.title}"
     kind = asked_for(edit.prompt)
 
-    def new(spans: Sequence[str]) -> list[str]:
-        return list(dict.fromkeys(span for span in spans if span.lower() not in shown.lower()))
+    def new(spans: Iterable[str]) -> list[str]:
+        fresh = (span for span in spans if span in edit.fact and span.lower() not in shown.lower())
+        return list(dict.fromkeys(fresh))
 
     if kind and (typed := new(of_kind(kind, edit.fact))):
         return typed

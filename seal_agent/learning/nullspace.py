@@ -57,6 +57,6 @@ def directions(base: Base, model: Any, rows: Sequence[Row], packs: Sequence[Sequ
     finally:
         for hook in hooks:
             hook.remove()
-    count = int(share * base.embeddings.shape[1])
+    count = max(1, int(share * base.embeddings.shape[1]))
     found = {name: torch.linalg.eigh(moment)[1][:, -count:].contiguous() for name, moment in moments.items()}
     return {name: found[first] for name, first in same.items()}
