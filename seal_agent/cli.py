@@ -12,15 +12,16 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seal_agent import cli_show as show
+from seal_agent.cli_bench import bench
+from seal_agent.cli_show import Json, Model, Reply
 from seal_agent.errors import ConfigError, HomeBusy, SealError
 
 if TYPE_CHECKING:
@@ -35,29 +36,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-bench = typer.Typer(help="The measurements.", pretty_exceptions_enable=False)
 app.add_typer(bench, name="bench")
 
 Home = Annotated[Path, typer.Option("--home", envvar="SEAL_HOME", help="The home's folder; made if need be.")]
-Model = Annotated[str | None, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Which = Annotated[str | None, typer.Option("--version", help="'base' or a number; by default the live one.")]
 Paths = Annotated[list[str], typer.Argument(metavar="PATH…", help="Files and folders; - is standard input.")]
 HOME = Path("seal-home")
 _TOLD = ("seal-agent", "torch", "transformers", "peft", "chromadb", "langchain-core")  # by doctor
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a command says: one JSON document, the same for people, and what went wrong, for stderr."""
-
-    data: Any
-    text: str | Callable[[], str] = ""  # a table is drawn only if somebody will look at it
-    error: str = ""
-
-    @property
-    def code(self) -> int:
-        return 1 if self.error else 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -444,160 +429,6 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="seal-demo-") as scratch, show.Progress() as say:
         data = run(home or Path(scratch), full, seed, model, picture, say, show.note, **arm)
     return Reply(data, lambda: f"{told(data)}\npicture: {picture}")
-
-
-@bench.command()
-def decide(
-    home: Annotated[Path | None, typer.Option("--home", help="Keep the home here; else it is thrown away.")] = None,
-    model: Model = None,
-    json: Json = False,
-    tuning: Annotated[bool, typer.Option("--tuning", help="The stream the thresholds were frozen on.")] = False,
-) -> Reply:
-    """Seventy documents after twenty were learned: which are edited, held, skipped?"""
-    from seal_agent.bench.decide import run
-
-    with tempfile.TemporaryDirectory(prefix="seal-decide-") as scratch, show.Progress() as say:
-        data = run(home or Path(scratch), "decide_tuning" if tuning else "decide_shown", model, say)
-    return Reply(data, lambda: show.pairs({key: value for key, value in data.items() if key != "rows"}))
-
-
-@bench.command()
-def speed(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="A folder of SEAL's published edits; else built in.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Keep finished parts here, and go on from them.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate, two rivals, three epochs.")] = False,
-    model: Model = None,
-    json: Json = False,
-    seed: int = 0,
-    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the ladder.")] = None,
-) -> Reply:
-    """The engine against transformers, TRL and SEAL's inner loop: the same lessons until the same loss."""
-    from seal_agent.bench.speed import draw, run, told
-
-    with show.Progress() as say:
-        result = run(data, model, quick, seed, out, say, show.note)
-    if picture:
-        draw(result, picture)
-    return Reply(result, lambda: told(result))
-
-
-@bench.command()
-def gate(
-    json: Json = False,
-    n: Annotated[int, typer.Option("--n", min=1, help="Candidates of each kind.")] = 200,
-    quick: Annotated[bool, typer.Option("--quick", help="Twenty candidates of each kind: does all of it run?")] = False,
-    seed: int = 0,
-) -> Reply:
-    """Candidates of which it is known what they are worth, and twenty small losses in a row. Loads no model."""
-    from seal_agent.bench.gate import run, told
-
-    result = run(min(n, 20) if quick else n, seed)
-    return Reply(result, lambda: told(result))
-
-
-@bench.command()
-def stream(
-    data: Annotated[Path | None, typer.Option("--data", help="A folder with SEAL's passages; else built in.")] = None,
-    n: Annotated[
-        int, typer.Option("--n", min=1, help="Documents in a row; above 20 they are learned ten at a time.")
-    ] = 8,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Streams, each in an order of its own.")] = 1,
-    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Two documents, two arms: does all of it run?")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path("seal-stream"),
-    model: Model = None,
-    json: Json = False,
-    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the curves.")] = None,
-) -> Reply:
-    """Documents in a row: what is left of each, under our policy, parts of it, SEAL's, and a vector store."""
-    from seal_agent.bench.stream import draw, run, told
-
-    with show.Progress() as say:
-        result = run(out, data, n, seeds, arms.split(",") if arms else (), quick, model, say, show.note)
-    if picture:
-        draw(result, picture)
-    return Reply(result, lambda: told(result))
-
-
-@bench.command()
-def supersede(
-    n: Annotated[int, typer.Option("--n", min=1, help="Documents; five facts of each change.")] = 10,
-    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
-    out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path(
-        "seal-supersede"
-    ),
-    model: Model = None,
-    json: Json = False,
-) -> Reply:
-    """Newer texts of documents that were learned: new values, stale ones, and what did not change."""
-    from seal_agent.bench.superseding import ARMS, run, told
-
-    with show.Progress() as say:
-        result = run(out, n, arms.split(",") if arms else ARMS, model, say, show.note)
-    return Reply(result, lambda: told(result))
-
-
-@bench.command()
-def fewshot(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="A folder with ARC's tasks; else built in, of text.")
-    ] = None,
-    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
-    out: Annotated[Path, typer.Option("--out", help="Finished tasks are kept here.")] = Path("seal-fewshot"),
-    quick: Annotated[bool, typer.Option("--quick", help="Two tasks of each part: does all of it run?")] = False,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
-    model: Model = None,
-    json: Json = False,
-) -> Reply:
-    """Few-shot tasks: shown only, trained in a fixed way, and as the model says before and after it learned what to say."""
-    from seal_agent.bench.fewshot import run, told
-
-    with show.Progress() as say:
-        result = run(out, data, model, seed, arms.split(",") if arms else (), quick, say, show.note)
-    return Reply(result, lambda: told(result))
-
-
-@bench.command()
-def squad(
-    data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages and edits.")],
-    n: Annotated[int, typer.Option("--n", min=2, help="Passages.")] = 20,
-    seeds: Annotated[int, typer.Option("--seeds", min=1)] = 1,
-    practised: Annotated[
-        Path | None, typer.Option("--practised", help="A home in which improve tuned the writer: our arm once more.")
-    ] = None,
-    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Three passages, few tokens: does all of it run?")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-squad"),
-    model: Model = None,
-    json: Json = False,
-) -> Reply:
-    """Closed-book questions after training on a passage, on other writers' edits of it, and on ours."""
-    from seal_agent.bench.squad import run, told
-
-    with show.Progress() as say:
-        result = run(out, data, n, seeds, practised, arms.split(",") if arms else (), quick, model, say, show.note)
-    return Reply(result, lambda: told(result))
-
-
-@bench.command()
-def reward(
-    data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="Passages.")] = 10,
-    samples: Annotated[int, typer.Option("--samples", min=2, help="Edits of each.")] = 5,
-    seeds: Annotated[int, typer.Option("--seeds", min=1)] = 2,
-    quick: Annotated[bool, typer.Option("--quick", help="Two passages, two edits: does all of it run?")] = False,
-    out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-reward"),
-    model: Model = None,
-    json: Json = False,
-) -> Reply:
-    """Does the reward of the outer loop rank edits? Its agreement with itself, with right answers, with mere length."""
-    from seal_agent.bench.reward import run, told
-
-    with show.Progress() as say:
-        result = run(out, data, *((2, 2, 2) if quick else (n, samples, seeds)), model, say, show.note)
-    return Reply(result, lambda: told(result))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """
-What people see: tables, progress, complaints. And JSON for everyone else.
+What people see: replies, tables, progress, complaints. And JSON for everyone else.
 
 Promises: progress and complaints go to stderr; as_json never writes NaN, which is no JSON; text of
 documents and models is printed as it is, never read as rich's markup.
@@ -11,10 +11,13 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -22,7 +25,22 @@ if TYPE_CHECKING:
 
     from seal_agent.records import Menu, Receipt
 
+Model = Annotated[str | None, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a command says: one JSON document, the same for people, and what went wrong, for stderr."""
+
+    data: Any
+    text: str | Callable[[], str] = ""  # a table is drawn only if somebody will look at it
+    error: str = ""
+
+    @property
+    def code(self) -> int:
+        return 1 if self.error else 0
 
 
 def as_json(data: Any, indent: int | None = 1) -> str:
