@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seal_agent import errors
-from seal_agent.editing.rewards import compression
 from seal_agent.journal import Journal, adapters, renewal
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.lock import HomeLock
@@ -241,6 +240,8 @@ class SealAgent:
         return None, candidate, self._judge(candidate, edits)
 
     def _train(self, run: str, edits: Sequence[SelfEdit]) -> Candidate:
+        from seal_agent.editing.rewards import compression
+
         live = self.journal.live()
         rows = [edit for edit in edits if not edit.reserved]
         examples = self.rooms.mix(rows, self.journal)

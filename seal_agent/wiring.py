@@ -15,8 +15,6 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from seal_agent import parts, settings
 from seal_agent.errors import ConfigError, PartError, SealError
 from seal_agent.journal import Journal
@@ -25,6 +23,8 @@ from seal_agent.records import Check, Decision, Document, GateReport, Memory, Se
 from seal_agent.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from seal_agent.editing import rewards
     from seal_agent.editing.improving import Practice
 
@@ -283,7 +283,7 @@ class Rooms:
         """Learned rows as memories; those that state a sentence get its vector."""
         verbatim = [row for row in rows if row.origin == "verbatim"]
         vectors = self.embedder.embed([f"{row.title}. {row.completion}" for row in verbatim])
-        of = {row.id: vector.astype(np.float32).tobytes() for row, vector in zip(verbatim, vectors, strict=True)}
+        of = {row.id: vector.astype("float32").tobytes() for row, vector in zip(verbatim, vectors, strict=True)}
         return [(_memory(row), of.get(row.id)) for row in rows]
 
     def mix(self, rows: Sequence[SelfEdit], journal: Journal) -> list[Example]:
@@ -315,6 +315,8 @@ class Rooms:
             return self._built(journal)
 
     def _built(self, journal: Journal) -> tuple[Any, dict[str, Memory]]:
+        import numpy as np
+
         from seal_agent.remembering.index import Index
 
         ids, vectors = journal.memory_vectors(self.embedder.fingerprint)
