@@ -580,6 +580,17 @@ def test_processes_may_create_one_home_at_once(tmp_path: Path) -> None:
     assert Journal(tmp_path / "home").verify() == []
 
 
+def test_who_opens_a_file_that_another_is_writing_first_waits(tmp_path: Path) -> None:
+    first = sqlite3.connect(tmp_path / "seal.db", isolation_level=None, check_same_thread=False)
+    first.execute("BEGIN IMMEDIATE")  # not yet WAL: SQLite fails the switch at once, without its busy_timeout
+    finish = threading.Timer(0.3, first.execute, ("COMMIT",))
+    finish.start()
+
+    assert Journal(tmp_path).verify() == []
+    finish.join()
+    first.close()
+
+
 def test_a_newer_or_damaged_file_is_refused_in_words(journal: Journal, tmp_path: Path) -> None:
     db = sqlite3.connect(journal.home / "seal.db")
     db.execute("INSERT INTO migrations VALUES ('m999_future', 0)")

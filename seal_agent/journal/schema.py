@@ -16,7 +16,7 @@ from seal_agent.errors import SealError
 from seal_agent.journal.crash import crashpoint
 
 PRAGMAS: tuple[tuple[str, str, str | int], ...] = (
-    ("busy_timeout", "10000", 10000),  # first: switching to WAL may have to wait for another opener
+    ("busy_timeout", "10000", 10000),  # ms
     ("journal_mode", "WAL", "wal"),
     ("synchronous", "FULL", 2),  # NORMAL may lose an acknowledged commit when the power goes
     ("foreign_keys", "ON", 1),
@@ -233,10 +233,23 @@ def connect(file: Path) -> sqlite3.Connection:
 
 def _ask(db: sqlite3.Connection, file: Path, name: str, value: str, expected: str | int) -> None:
     # SQLite reports a pragma it could not honour by answering with another value, not with an error.
-    db.execute(f"PRAGMA {name} = {value}").fetchall()
+    _patient(db, f"PRAGMA {name} = {value}")
     answer = db.execute(f"PRAGMA {name}").fetchone()[0]
     if answer != expected:
         raise SealError(f"{file}: SQLite answered {answer!r} to {name} = {value}; is the disk read-only?")
+
+
+def _patient(db: sqlite3.Connection, statement: str) -> None:
+    # Of several who open a new file, SQLite lets one switch to WAL and fails the others at once, whatever busy_timeout says.
+    deadline = time.monotonic() + 10.0
+    while True:
+        try:
+            db.execute(statement).fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _migrate(db: sqlite3.Connection, file: Path) -> None:
