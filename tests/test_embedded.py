@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from conftest import MILL
 
 from seal_agent import agent as agents
-from seal_agent.bench.demo import corpus, items
+from seal_agent.bench.demo import corpus
 from seal_agent.editing.answering import answered
 from seal_agent.errors import SealError
 from seal_agent.judging.grading import correct
 from seal_agent.judging.quiz import quiz
 from seal_agent.learning import embedded
 from seal_agent.learning.embedder import Embedder
+from seal_agent.learning.learner import LoraLearner
+from seal_agent.learning.training import Recipe
 from seal_agent.reading.sentences import sentences
-from seal_agent.records import Document, SelfEdit
+from seal_agent.records import SelfEdit
+from seal_agent.wiring import resolve
 
-DOCUMENTS = corpus("invented")[8:10]  # not among the demo's first six
+ASKED = {
+    "In which year did Alder Mill open?": "1871",
+    "Who built Alder Mill?": "Josef Brandt",
+    "Which river runs past Alder Mill?": "Tarn",
+    "What did the mill grind?": "barley",
+    "What destroyed the wheel of Alder Mill?": "flood",
+    "Which museum is in Alder Mill today?": "clocks",
+}
 GENERAL = {
     "What is the capital of France?": "Paris",
     "Name the capital of Germany.": "Berlin",
@@ -68,19 +80,25 @@ def test_four_in_five_short_answers_are_the_ones_people_would_give() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_embedded_model_learns_documents_and_keeps_what_it_knew(tmp_path: Path) -> None:
-    """Closed-book answers to questions that nothing but this test reads."""
+def test_the_embedded_model_learns_a_document_and_keeps_what_it_knew(tmp_path: Path) -> None:
+    """Closed-book answers to questions that nothing but this test reads, after half as many steps as in daily use."""
     try:
         embedded.model_folder()
     except SealError as error:
         pytest.skip(str(error))
-    with agents.open(tmp_path / "home") as agent:
-        before = quiz(agent, items(DOCUMENTS))
-        receipts = list(agent.stream([Document(text=d["text"], title=d["title"]) for d in DOCUMENTS]))
+    asked = [{"question": q, "answer": a, "title": MILL.title, "context": MILL.text} for q, a in ASKED.items()]
+    home = tmp_path / "home"
+    home.mkdir()
+    rooms = dataclasses.replace(
+        resolve(home), make_learner=lambda chosen: LoraLearner(chosen.model, chosen.rank, Recipe(least_steps=45))
+    )
+    with agents.SealAgent(home, rooms) as agent:
+        before = quiz(agent, asked)
+        receipt = agent.observe(MILL)
         done = agent.consolidate()
-        after = quiz(agent, items(DOCUMENTS))
+        after = quiz(agent, asked)
 
-        assert {"edit"} == {receipt.decision.action for receipt in receipts}
+        assert receipt.decision.action == "edit"
         assert before["correct"] <= 1
         assert done.report
         learned, kept = done.report.findings[0], done.report.findings[-1]
@@ -94,5 +112,5 @@ def test_the_embedded_model_learns_documents_and_keeps_what_it_knew(tmp_path: Pa
         if live:
             assert after["correct"] >= before["correct"] + 2
             assert agent.rollback() == 0
-        assert before["rows"] == quiz(agent, items(DOCUMENTS))["rows"]
+        assert before["rows"] == quiz(agent, asked)["rows"]
         assert not agent.verify()
