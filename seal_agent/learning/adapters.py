@@ -82,15 +82,14 @@ class Adapters:
         yield self.model
 
     @contextmanager
-    def training(self, parent: Path | None, seeds: Sequence[int], keep: float = 1.0) -> Iterator[dict[str, Trainable]]:
+    def training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
         """
-        New adapters, one for each seed, that start from *parent*'s weights (or from nothing), by name: from the share *keep*
-        of what it changes.
+        New adapters, one for each seed, that start from *parent*'s weights (or from nothing), by name.
 
         What an adapter starts from depends on its seed alone, not on how many there are.
         """
         names = [_name(f"training-{number}-{seed}") for number, seed in enumerate(seeds)]
-        begun = None if parent is None else _shrunk(read(parent), keep)
+        begun = None if parent is None else read(parent)
         made: dict[str, Trainable] = {}
         try:
             for name, seed in zip(names, seeds, strict=True):
@@ -163,11 +162,6 @@ def read(adapter: Path) -> dict[str, torch.Tensor]:
     if broken:
         raise SealError(f"{file} holds numbers that are not finite, in {len(broken)} tensors, first {broken[0]}")
     return weights
-
-
-def _shrunk(weights: dict[str, torch.Tensor], keep: float) -> dict[str, torch.Tensor]:
-    """*weights* of an adapter that changes so much of what they change."""
-    return {key: value * keep if "lora_B" in key else value for key, value in weights.items()}
 
 
 def _targets(base: Base) -> tuple[list[str], str, int]:

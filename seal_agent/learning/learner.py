@@ -190,9 +190,7 @@ class LoraLearner:
         self, trials: Sequence[Trial], parent: Path | None, say: Say = lambda stage, share: None
     ) -> list[dict[str, Any]]:
         def recipe(trial: Trial) -> Recipe:
-            return Recipe(
-                trial.epochs, 1, trial.learning_rate, rows_per_step=trial.rows_per_step, stop_loss=0.0, keep=1.0
-            )
+            return Recipe(trial.epochs, 1, trial.learning_rate, rows_per_step=trial.rows_per_step, stop_loss=0.0)
 
         return self.train_together(
             [Candidate(trial.examples, trial.out, trial.seed, recipe(trial)) for trial in trials], parent, say
@@ -225,9 +223,8 @@ class LoraLearner:
         sorted_rows = [self._sorted(one.examples) for one in candidates]  # anchors ask the base: before, not within
         with self._lock:
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
-        (keep,) = {one.recipe.keep for one in candidates}  # one parent, one start
         clear = [self._clear(held, one.recipe.clear) for one, (_, held, _) in zip(candidates, sorted_rows, strict=True)]
-        with self._training(parent, [one.seed for one in candidates], keep) as made:
+        with self._training(parent, [one.seed for one in candidates]) as made:
             lessons = [
                 Lesson(name, trainable, *rows, one.recipe, one.seed)
                 for one, rows, (name, trainable) in zip(candidates, sorted_rows, made.items(), strict=True)
@@ -293,9 +290,9 @@ class LoraLearner:
         return new, held, [self._row(example) for example in examples if example.old]
 
     @contextmanager
-    def _training(self, parent: Path | None, seeds: Sequence[int], keep: float = 1.0) -> Iterator[dict[str, Trainable]]:
+    def _training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
         """New adapters, made and removed under the lock, which is free in between."""
-        adapters = self._adapters.training(parent, seeds, keep)
+        adapters = self._adapters.training(parent, seeds)
         with self._lock:
             made = adapters.__enter__()
         try:

@@ -8,8 +8,8 @@ loss that is not finite ends its candidate and is reported as such; the order of
 Does not promise: bit-equal results across machines or numbers of threads.
 
 Sources: rehearsal and self-distillation against forgetting, arXiv 1606.09282 (Learning without Forgetting) and
-2601.19897 (SDFT); shrinking what was learned before learning on, 1910.08475; rates and targets for LoRA from "LoRA Without
-Regret" (2025); candidates over one base as in mLoRA (2312.02515).
+2601.19897 (SDFT); rates and targets for LoRA from "LoRA Without Regret" (2025); candidates over one base as in mLoRA
+(2312.02515).
 """
 
 from __future__ import annotations
@@ -55,8 +55,6 @@ class Recipe:
     anchors beside each step's rows; a step's loss is the mean over its rows, so that a long one counts no more than a
     short one, or *by_token* over all their labels.
 
-    Training starts from the share *keep* of what the parent changes: what neither rows nor anchors hold up fades, and general
-    answers do not drift further with every run.
     Every fourth anchor is not trained: where the median of these loses more than *drift* nats per token against the base, the
     adapter keeps less of what it changes, until it does not (arXiv 2109.01903, interpolation of weights).
     Where there are anchors, the strongest directions of what layers are fed on them, the share *clear* of the model's width, are
@@ -74,7 +72,6 @@ class Recipe:
     stop_loss: float = 0.02
     falls: bool = True
     by_token: bool = False
-    keep: float = 0.8
     drift: float = 0.08
     clear: float = 0.35
 
