@@ -24,10 +24,13 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) -e '.[dev,langchain]'
 	touch $(STAMP)
 
+# Most tests are small computations, which gain nothing from a second thread: two files side by side, a thread each. What trains
+# the embedded model comes after, with all cores.
 test: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile -m "not slow"
+	$(VENV)/bin/pytest -m slow
 
 demo: setup
 	$(VENV)/bin/seal-agent demo
