@@ -25,12 +25,12 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 # Most tests are small computations, which gain nothing from a second thread: two files side by side, a thread each. What trains
-# the embedded model comes after, with all cores.
+# the embedded model or is timed comes after, with the machine for itself.
 test: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile -m "not slow"
-	$(VENV)/bin/pytest -m slow
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile -m "not alone"
+	$(VENV)/bin/pytest -m alone
 
 demo: setup
 	$(VENV)/bin/seal-agent demo

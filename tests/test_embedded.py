@@ -79,7 +79,7 @@ def test_four_in_five_short_answers_are_the_ones_people_would_give() -> None:
     assert sum(right) >= 0.78 * len(right)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_the_embedded_model_learns_a_document_and_keeps_what_it_knew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

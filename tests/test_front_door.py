@@ -43,6 +43,7 @@ def test_what_needs_no_model_loads_none(code: str, tmp_path: Path) -> None:
     assert not modules & set(HEAVY)
 
 
+@pytest.mark.alone
 def test_status_answers_within_a_second(tmp_path: Path) -> None:
     taken = []
     for _ in range(3):
