@@ -120,6 +120,26 @@ def test_fused_layers_give_the_logits_and_gradients_of_plain_ones(kind: tuple[st
     assert torch.allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-4)
 
 
+def test_a_layer_fed_in_fp32_computes_in_the_format_of_the_base(tmp_path: Path) -> None:
+    """As a GPU's autocast feeds it what comes from a norm; the gradient goes back as it came."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.bfloat16)
+        learner = LoraLearner(str(tiny.write(tmp_path, "gpt_neox", False)), rank=4)
+    with learner._training(None, [3]) as made, learner._turn(list(made)):
+        (weights,) = made.values()
+        layer = next(m for m in learner._adapters.model.modules() if fused.flat.factors(m, next(iter(made))))
+        fed = torch.randn(1, 5, layer.in_features, device=learner.base.model.device, requires_grad=True)
+        out = layer(fed)
+        out.sum().backward()
+        weights.gather()
+
+    assert out.dtype == torch.bfloat16
+    assert fed.grad is not None
+    assert fed.grad.dtype == torch.float32
+    assert weights.parameters[0].grad is not None
+    assert weights.parameters[0].grad.abs().sum() > 0
+
+
 def test_merged_answers_are_those_of_the_layers(learner: LoraLearner, tmp_path: Path) -> None:
     """For answers the adapter is added to the weights; without that the logits are the same."""
     learner.train(LESSON, None, tmp_path, seed=1)

@@ -24,6 +24,11 @@ def base_dtype() -> torch.dtype:
     return torch.float32
 
 
+def at_once(amount: int) -> int:
+    """How many rows or tokens go into one pass where *amount* is right for two CPU cores: a GPU waits for launches."""
+    return 8 * amount if torch.cuda.is_available() else amount
+
+
 def _cpu_has_bf16() -> bool:
     # Emulated bf16 is slower than fp32, so ask the instruction set, not torch, which emulates silently.
     info = Path("/proc/cpuinfo")

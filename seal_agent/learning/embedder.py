@@ -29,6 +29,8 @@ class Embedder:
         """Unit vectors of *texts*, shape [len(texts), 384], float32."""
         import torch
 
+        from seal_agent.learning.devices import device
+
         if not texts:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
         out = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
@@ -37,12 +39,12 @@ class Embedder:
             chosen = order[at : at + 64]
             encoded = self._tokenizer(
                 [texts[i] for i in chosen], padding=True, truncation=True, max_length=256, return_tensors="pt"
-            )
+            ).to(device())
             with torch.inference_mode():
                 hidden = self._model(**encoded).last_hidden_state
             mask = encoded["attention_mask"][..., None]
             mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-            out[chosen] = torch.nn.functional.normalize(mean, dim=1).numpy()
+            out[chosen] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
         return out
 
     @cached_property
@@ -56,7 +58,8 @@ class Embedder:
         import torch
         from transformers import AutoModel
 
+        from seal_agent.learning.devices import device
+
         folder = embedded.embedder_folder()
-        return AutoModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        ).eval()
+        model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+        return model.eval().to(device())

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from seal_agent.learning.devices import at_once
 from seal_agent.learning.models import Base
 from seal_agent.learning.packing import Pack, Row, alike, batches, own, pack
 
@@ -63,7 +64,7 @@ class Frozen:
         # All of them, also those computed before: their last bits depend on the rows beside them in the pack, and what a
         # home learns must not depend on what its process learned earlier.
         self._states, fresh = {}, list(dict.fromkeys(rows))
-        for indices in batches(self.base, fresh, _PACK):
+        for indices in batches(self.base, fresh, at_once(_PACK)):
             chosen = [fresh[i] for i in indices]
             with turn():
                 self._keep(chosen, self._below(pack(self.base, chosen)))

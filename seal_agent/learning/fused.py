@@ -165,6 +165,7 @@ def _lora(module: Any) -> Callable[..., torch.Tensor]:
             return torch.nn.functional.linear(x, merged(module)[names[0]], module.base_layer.bias)
         tokens = segments.tokens if segments else (x.numel() // x.shape[-1],)
         base, scale = module.base_layer, module.scaling[names[0]]
+        x = x.to(base.weight.dtype)  # a GPU's autocast gives norms in fp32
         held = [flat.factors(module, name) for name in names]
         if None not in held:
             return _Lora.apply(x, base.weight, base.bias, tokens, scale, held, *(one.whole for one in held))  # type: ignore[no-any-return, no-untyped-call, union-attr]

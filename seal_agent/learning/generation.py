@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from seal_agent.learning import decoding
+from seal_agent.learning import decoding, devices
 from seal_agent.learning.models import Base, common
 
 _BATCH = 96  # rows decoded at once: beyond this two CPU cores gain little
@@ -48,8 +48,9 @@ def generate(
                 break
         return [_cut(base.decode(ids), stop)]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for at in range(0, len(order), _BATCH):
-        chosen = order[at : at + _BATCH]
+    size = devices.at_once(_BATCH)
+    for at in range(0, len(order), size):
+        chosen = order[at : at + size]
         source = torch.Generator().manual_seed(seed * 1_000_003 + at)
         rows = _decode(
             base, model, [list(prompts[i]) for i in chosen], max_new_tokens, temperature, source, stop, written

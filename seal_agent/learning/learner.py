@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from seal_agent.learning import decoding, fused, generation, models, nullspace, packing, training
+from seal_agent.learning import decoding, devices, fused, generation, models, nullspace, packing, training
 from seal_agent.learning.adapters import Adapters
 from seal_agent.learning.flat import Trainable
 from seal_agent.learning.frozen import Frozen
@@ -326,6 +326,7 @@ class LoraLearner:
         return self._general[1] if held and share else {}
 
     def _batches(self, rows: Sequence[Row], tokens: int) -> list[list[int]]:
+        tokens = devices.at_once(tokens)
         return list(packing.batches(self.base, rows, tokens)) if self._packs else [[i] for i in range(len(rows))]
 
     def _row(self, example: Example) -> Row:
