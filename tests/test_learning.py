@@ -173,7 +173,7 @@ def test_what_is_learned_reads_nothing_of_where_general_text_lives(learner: Lora
         taught.train([*LESSON, *general], None if name != "after" else tmp_path / "before", out, seed=3)
         weights.append(read(out))
     before, after, fresh = weights
-    directions = taught._general[1]
+    directions = taught._general[2]
 
     assert directions
     for path, of in directions.items():

@@ -57,8 +57,7 @@ class LoraLearner:
         self._adapters = Adapters(self.base, rank)
         self._packs = self._fused()
         self._lock = threading.RLock()
-        self._anchors: dict[Row, Anchor] = {}
-        self._general: tuple[object, nullspace.Directions] = None, {}
+        self._general: tuple[object, list[Anchor], nullspace.Directions] = None, [], {}
 
     def _fused(self) -> bool:
         """Fuse what is fused exactly; whether rows can be packed at all."""
@@ -220,17 +219,16 @@ class LoraLearner:
         def report(step: Progress) -> None:
             say("training", step.step / step.steps)
 
-        sorted_rows = [self._sorted(one.examples) for one in candidates]  # anchors ask the base: before, not within
+        sorted_rows = [self._sorted(one) for one in candidates]  # anchors ask the base: before, not within
         with self._lock:
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
-        clear = [self._clear(held, one.recipe.clear) for one, (_, held, _) in zip(candidates, sorted_rows, strict=True)]
         with self._training(parent, [one.seed for one in candidates]) as made:
             lessons = [
                 Lesson(name, trainable, *rows, one.recipe, one.seed)
-                for one, rows, (name, trainable) in zip(candidates, sorted_rows, made.items(), strict=True)
+                for one, (rows, _), (name, trainable) in zip(candidates, sorted_rows, made.items(), strict=True)
             ]
-            for trainable, directions in zip(made.values(), clear, strict=True):
-                trainable.keep_clear(directions, fresh=parent is None)
+            for trainable, (_, clear) in zip(made.values(), sorted_rows, strict=True):
+                trainable.keep_clear(clear, fresh=parent is None)
             names = list(made)
 
             def score(pairs: Mapping[int, Pairs]) -> dict[int, list[tuple[float, int]]]:
@@ -282,12 +280,12 @@ class LoraLearner:
                 lesson.weights.shrink(_LESS)
                 share *= _LESS
 
-    def _sorted(self, examples: Sequence[Example]) -> tuple[list[Row], list[Anchor], list[Row]]:
-        """New rows, anchors, old rows."""
-        new = [self._row(example) for example in examples if not (example.anchor or example.old)]
-        kept = _anchors(examples)
-        held = self._anchored([self._row(example) for n, example in enumerate(kept) if (n + 1) % _WATCHED])
-        return new, held, [self._row(example) for example in examples if example.old]
+    def _sorted(self, one: Candidate) -> tuple[tuple[list[Row], list[Anchor], list[Row]], nullspace.Directions]:
+        """New rows, anchors, old rows; and what to keep clear of."""
+        new = [self._row(example) for example in one.examples if not (example.anchor or example.old)]
+        kept = [self._row(example) for n, example in enumerate(_anchors(one.examples)) if (n + 1) % _WATCHED]
+        held, clear = self._anchored(kept, one.recipe.clear)
+        return (new, held, [self._row(example) for example in one.examples if example.old]), clear
 
     @contextmanager
     def _training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
@@ -306,24 +304,19 @@ class LoraLearner:
         with self._lock, self._adapters.stepping(names):
             yield
 
-    def _anchored(self, rows: Sequence[Row]) -> list[Anchor]:
-        """Anchors to the untouched base, computed once per row and process."""
-        fresh = [row for row in dict.fromkeys(rows) if row not in self._anchors]
-        if fresh:
+    def _anchored(self, rows: Sequence[Row], clear: float) -> tuple[list[Anchor], nullspace.Directions]:
+        """Anchors to the untouched base and the directions they use; the last are kept, since those of a home stay the same."""
+        key = (tuple(rows), clear)
+        if not rows:
+            return [], {}
+        if self._general[0] != key:
             with self._lock, self._adapters.using(None) as model:
-                made = training.anchors(self.base, model, fresh, self._batches(fresh, 500))
-            self._anchors.update({anchor.row: anchor for anchor in made})
-        return [self._anchors[row] for row in rows]
-
-    def _clear(self, held: Sequence[Anchor], share: float) -> nullspace.Directions:
-        """The directions that *held* anchors use; the last ones are kept, since a home's anchors stay the same."""
-        key = (tuple(anchor.row for anchor in held), share)
-        if held and share and self._general[0] != key:
-            rows = [anchor.row for anchor in held]
-            with self._lock, self._adapters.using(None) as model:
-                found = nullspace.directions(self.base, model, rows, self._batches(rows, 500), share)
-            self._general = key, found
-        return self._general[1] if held and share else {}
+                packs = self._batches(rows, 500)
+                made = nullspace.directions(
+                    self.base, model, clear, lambda: training.anchors(self.base, model, rows, packs)
+                )
+            self._general = key, *made
+        return self._general[1], self._general[2]
 
     def _batches(self, rows: Sequence[Row], tokens: int) -> list[list[int]]:
         tokens = devices.at_once(tokens)

@@ -10,32 +10,34 @@ Source: learning in the null space of what must stay, Adam-NSCL (arXiv 2103.0711
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from peft.tuners.lora import LoraLayer
 
 from seal_agent.learning.models import Base
-from seal_agent.learning.packing import Row, pack
 
 Directions = dict[str, torch.Tensor]
 """By a layer's path in the model, orthonormal directions of its inputs, [in, k]."""
 
+T = TypeVar("T")
 _ROOM = 4 << 30  # bytes of second moments; larger models learn without
 
 
-def directions(base: Base, model: Any, rows: Sequence[Row], packs: Sequence[Sequence[int]], share: float) -> Directions:
+def directions(base: Base, model: Any, share: float, look: Callable[[], T]) -> tuple[T, Directions]:
     """
-    The directions of every layer with adapters on *rows*, computed in *packs* of their indices under *model* as it is (the
-    untouched base): *share* of the model's width. Empty where there would be no room to compute them.
+    What *look* returns, which runs *model* as it is (the untouched base) on general rows without gradients, and the directions of
+    every layer with adapters meanwhile: *share* of the model's width. None where there would be no room to compute them.
     """
     wanted: dict[str, Any] = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
-    if sum(module.in_features**2 * 4 for module in wanted.values()) > _ROOM:
-        return {}
+    count = int(share * base.embeddings.shape[1])
+    if not count or sum(module.in_features**2 * 4 for module in wanted.values()) > _ROOM:
+        return look(), {}
     moments: dict[str, torch.Tensor] = {}
     same: dict[str, str] = {}
-    fed: list[tuple[str, torch.Tensor]] = []  # what layers were fed in this pass, the last few
+    fed: deque[tuple[str, torch.Tensor]] = deque(maxlen=4)  # layers with the same input follow one another
 
     def watching(name: str) -> Any:
         def watch(module: Any, given: tuple[Any, ...]) -> None:
@@ -50,13 +52,9 @@ def directions(base: Base, model: Any, rows: Sequence[Row], packs: Sequence[Sequ
 
     hooks = [module.register_forward_pre_hook(watching(name)) for name, module in wanted.items()]
     try:
-        with torch.inference_mode():
-            for indices in packs:
-                fed.clear()
-                pack(base, [rows[i] for i in indices]).logits(model)
+        seen = look()
     finally:
         for hook in hooks:
             hook.remove()
-    count = max(1, int(share * base.embeddings.shape[1]))
     found = {name: torch.linalg.eigh(moment)[1][:, -count:].contiguous() for name, moment in moments.items()}
-    return {name: found[first] for name, first in same.items()}
+    return seen, {name: found[first] for name, first in same.items()}
