@@ -2,9 +2,9 @@
 Forgetting a document: the home lives through everything that was asked of it again, without that document.
 
 Promises: the home ends as a home would that was never given the document and otherwise asked the same (same machine, number
-of threads and settings: adapters equal byte for byte); what the document could not have touched is taken over, not computed;
-until the last transaction the home answers as before, and a process that dies leaves it so; what is left on disk is looked
-for, not assumed.
+of threads and settings, on a CPU: adapters equal byte for byte); what the document could not have touched is taken over, not
+computed; until the last transaction the home answers as before, and a process that dies leaves it so; what is left on disk is
+looked for, not assumed.
 Does not promise: to call back what was said to others, or copies made elsewhere; or that another document does not say the
 same: that one is forgotten by its own id.
 

@@ -2,7 +2,7 @@
 Generation in batches: what all prompts begin with is computed once, rows that finished leave the batch.
 
 Promises: greedy text of a row does not depend on its neighbours (up to the last bits of bf16); sampling depends only
-on the seed, the prompts and their order; stop tokens and stop strings end a row.
+on the seed, the prompts and their order, on one kind of device; stop tokens and stop strings end a row.
 Does not promise: a compiled decode step: on two cores compiling costs more than it saves.
 """
 

@@ -224,10 +224,12 @@ class LoraLearner:
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
         with self._training(parent, [one.seed for one in candidates]) as made:
             lessons = [
-                Lesson(name, trainable, *rows, one.recipe, one.seed)
-                for one, (rows, _), (name, trainable) in zip(candidates, sorted_rows, made.items(), strict=True)
+                Lesson(name, trainable, new, held, old, one.recipe, one.seed)
+                for one, (new, held, old, _), (name, trainable) in zip(
+                    candidates, sorted_rows, made.items(), strict=True
+                )
             ]
-            for trainable, (_, clear) in zip(made.values(), sorted_rows, strict=True):
+            for trainable, (*_, clear) in zip(made.values(), sorted_rows, strict=True):
                 trainable.keep_clear(clear, fresh=parent is None)
             names = list(made)
 
@@ -280,12 +282,12 @@ class LoraLearner:
                 lesson.weights.shrink(_LESS)
                 share *= _LESS
 
-    def _sorted(self, one: Candidate) -> tuple[tuple[list[Row], list[Anchor], list[Row]], nullspace.Directions]:
-        """New rows, anchors, old rows; and what to keep clear of."""
+    def _sorted(self, one: Candidate) -> tuple[list[Row], list[Anchor], list[Row], nullspace.Directions]:
+        """New rows, anchors, old rows, and the directions to keep clear of."""
         new = [self._row(example) for example in one.examples if not (example.anchor or example.old)]
         kept = [self._row(example) for n, example in enumerate(_anchors(one.examples)) if (n + 1) % _WATCHED]
         held, clear = self._anchored(kept, one.recipe.clear)
-        return (new, held, [self._row(example) for example in one.examples if example.old]), clear
+        return new, held, [self._row(example) for example in one.examples if example.old], clear
 
     @contextmanager
     def _training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
@@ -306,9 +308,9 @@ class LoraLearner:
 
     def _anchored(self, rows: Sequence[Row], clear: float) -> tuple[list[Anchor], nullspace.Directions]:
         """Anchors to the untouched base and the directions they use; the last are kept, since those of a home stay the same."""
-        key = (tuple(rows), clear)
         if not rows:
             return [], {}
+        key = (tuple(rows), clear)
         if self._general[0] != key:
             with self._lock, self._adapters.using(None) as model:
                 packs = self._batches(rows, 500)

@@ -29,7 +29,7 @@ _ROOM = 4 << 30  # bytes of second moments; larger models learn without
 def directions(base: Base, model: Any, share: float, look: Callable[[], T]) -> tuple[T, Directions]:
     """
     What *look* returns, which runs *model* as it is (the untouched base) on general rows without gradients, and the directions of
-    every layer with adapters meanwhile: *share* of the model's width. None where there would be no room to compute them.
+    every layer with adapters meanwhile: *share* of the model's width. Empty where there would be no room to compute them.
     """
     wanted: dict[str, Any] = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
     count = int(share * base.embeddings.shape[1])

@@ -5,7 +5,7 @@ adapter, or several candidates at once over the same frozen base.
 Promises: logits only where there are labels; no padding in the layers; the base's weights get no gradient; blocks under
 the lowest adapter are computed once per row; a candidate trained beside others is the one it would be alone; a
 loss that is not finite ends its candidate and is reported as such; the order of rows comes from the seed.
-Does not promise: bit-equal results across machines or numbers of threads.
+Does not promise: bit-equal results across machines or numbers of threads, or from run to run on a GPU.
 
 Sources: rehearsal and self-distillation against forgetting, arXiv 1606.09282 (Learning without Forgetting) and
 2601.19897 (SDFT); rates and targets for LoRA from "LoRA Without Regret" (2025); candidates over one base as in mLoRA
