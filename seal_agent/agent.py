@@ -52,6 +52,7 @@ _NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, noth
 WRITER = "writer"  # the folder of the writer's versions: a home's journal and adapters, without documents
 FORGETTING = "forgetting"  # the folder in which a home lives through its calls again
 _SOURCES = 3  # documents named beside an answer
+_REPLY = 256  # tokens of a chat's reply at most, unless it is told otherwise
 
 
 @dataclass(frozen=True)
@@ -314,7 +315,11 @@ class SealAgent:
         number, digest, adapter = self._serve(version)
         if number and version is None and (far := self._far(questions)):
             return self._apart(questions, contexts, far)
-        texts = self.learner.answer(questions, adapter, contexts)
+        texts = (
+            self.rooms.recall(self.learner, self.journal).answer(questions, adapter)
+            if adapter and not contexts
+            else self.learner.answer(questions, adapter, contexts)
+        )
         named = self.rooms.nearest_documents(questions, self.journal, _SOURCES) if number else [[] for _ in questions]
         return [
             Answer(text=text, version=number, digest=digest, sources=near)
@@ -348,7 +353,11 @@ class SealAgent:
             version = 0
         number, _, adapter = self._serve(version)
         serving = self.journal.version(number) if number else None
-        return serving, self.learner.chat(messages, adapter, **how)
+        pieces = self.learner.chat(messages, adapter, **how)
+        if adapter and last and not how.get("temperature"):
+            recall = self.rooms.recall(self.learner, self.journal)
+            pieces = recall.going_on(messages, adapter, pieces, how.get("max_new_tokens", _REPLY))
+        return serving, pieces
 
     def improve(
         self, documents: Mapping[Document, Sequence[Check]], rounds: int = 2, samples: int = 4

@@ -7,7 +7,7 @@ Parts are found by name through entry-point groups `seal_agent.styles`, `.writer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -71,6 +71,19 @@ class Learner(Protocol):
         max_new_tokens: int = 64,
     ) -> list[str]:
         """Greedy answers, closed-book unless *contexts* are given: room for a title and a long sentence."""
+        ...
+
+    def recite(
+        self,
+        conversations: Sequence[Sequence[dict[str, str]]],
+        adapter: Path | None,
+        titles: Collection[str],
+        max_new_tokens: int = 64,
+    ) -> list[list[tuple[str, float]]]:
+        """
+        Replies to each conversation of {"role", "content"}, the greedy one first, each with its log-likelihood (nats) from
+        where they part. One that begins with one of *titles* and a colon goes on in several ways; any other has one way, at 0.
+        """
         ...
 
     def complete(

@@ -14,7 +14,7 @@ import json
 import random
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,17 @@ class FakeLearner:
             for q, c in zip(questions, shown, strict=True)
         ]
         return [" ".join(text.split()[:max_new_tokens]) for text in texts]
+
+    def recite(
+        self,
+        conversations: Sequence[Sequence[dict[str, str]]],
+        adapter: Path | None,
+        titles: Collection[str],
+        max_new_tokens: int = 64,
+    ) -> list[list[tuple[str, float]]]:
+        """The answer to the last thing said in each, and no other."""
+        asked = [[said["content"] for said in of if said["role"] == "user"][-1] for of in conversations]
+        return [[(text, 0.0)] for text in self.answer(asked, adapter, max_new_tokens=max_new_tokens)]
 
     def complete(
         self,

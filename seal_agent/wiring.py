@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from seal_agent.editing import rewards
     from seal_agent.editing.improving import Practice
+    from seal_agent.remembering.recall import Recall
 
 _EPOCH = 120  # rows an epoch should have where there are old ones to fill it
 _NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
@@ -351,6 +352,12 @@ class Rooms:
         found = index.near(self.embedder.embed(questions), 1) if len(index) and questions else []
         return [hits[0][1] for hits in found] or [0.0] * len(questions)
 
+    def recall(self, learner: Learner, journal: Journal) -> Recall:
+        """*learner* as it answers people who ask about what *journal* was taught."""
+        from seal_agent.remembering.recall import Recall
+
+        return Recall(learner, frozenset(journal.titles()), self.embedder.embed)
+
     # -- judging
 
     def judge(
@@ -378,7 +385,7 @@ class Rooms:
         serving = {str(live or ""), ""}  # of other versions nothing will be wanted again
         asked = {key: said for key, said in self._held.get("asked of versions", {}).items() if key[0] in serving}
         self._held["asked of versions"] = asked
-        return gate.judge(learner, questions, live, candidate, say, asked, attempt)
+        return gate.judge(self.recall(learner, journal), questions, live, candidate, say, asked, attempt)
 
     def _beside(self, documents: Sequence[str], journal: Journal) -> dict[str, float]:
         """The documents remembered that have a sentence near one of *documents*, and how near (cosine)."""

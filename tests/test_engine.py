@@ -290,12 +290,15 @@ def test_many_texts_at_once_say_what_each_says_alone(kind: tuple[str, bool], tmp
 
         with learner._adapters.using(folder) as model:
             said = [
-                generation._decode(learner.base, model, prompts, 12, 0.0, torch.Generator(), ["e"], written)
+                generation._greedy(
+                    learner.base, model, prompts, 12, generation._stopped(learner.base, ["e"]), written, scored=True
+                )
                 for written in (False, True)
             ]
 
-        assert said[0] == said[1]
-        assert len({len(row) for row in said[0]}) > 1  # they end at different steps
+        assert [row for row, _ in said[0]] == [row for row, _ in said[1]]
+        assert [total for _, total in said[0]] == pytest.approx([total for _, total in said[1]], abs=1e-3)
+        assert len({len(row) for row, _ in said[0]}) > 1  # they end at different steps
 
 
 def test_what_several_prompts_begin_with_is_computed_once() -> None:

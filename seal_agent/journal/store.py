@@ -470,6 +470,14 @@ class Journal:
         )
         return {row[0].lower() for row in rows}
 
+    def titles(self) -> set[str]:
+        """What the rows were about that any version was trained on, or that are claimed to be."""
+        rows = self._db.read(
+            "SELECT DISTINCT title FROM memories WHERE kind = 'learned'"
+            " UNION SELECT body ->> 'title' FROM edits WHERE state = 'claimed'"
+        )
+        return {row[0] for row in rows if row[0]}
+
     def memory_count(self) -> int:
         """How many rows may be rehearsed."""
         return self._db.number("SELECT count(*) FROM current_memories")

@@ -20,11 +20,11 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 from statistics import median
-from typing import Literal
+from typing import Literal, Protocol
 
 from seal_agent.judging.grading import correct
 from seal_agent.judging.statistics import needed, rank_test, sample_size, sign_test, spent
-from seal_agent.parts import ENOUGH, Learner
+from seal_agent.parts import ENOUGH
 from seal_agent.records import Check, CheckResult, Finding, GateReport
 
 _ALPHA = 0.05
@@ -64,6 +64,18 @@ Outcome = Literal["accepted", "rejected", "undecided"]
 Verdict = Literal["pass", "fail", "undecided"]
 
 
+class Served(Protocol):
+    """The versions as people are answered by them."""
+
+    def answer(self, questions: Sequence[str], adapter: Path | None) -> list[str]:
+        """Closed-book answers under *adapter*."""
+        ...
+
+    def score(self, pairs: Sequence[tuple[str, str]], adapter: Path | None) -> list[tuple[float, int]]:
+        """See parts.Learner."""
+        ...
+
+
 def sample(old: Sequence[Check], attempt: int) -> list[Check]:
     """Of *old* checks those to ask at *attempt*: one drawn from each of as many equal parts as its share of the error demands."""
     size = sample_size(len(old), _FORGOTTEN, lambda n: _allowed(_BUDGET, n), spent(attempt), _LEAST)
@@ -76,9 +88,9 @@ def _allowed(budget: float, n: int) -> int:
     return max(1, int(budget * n))
 
 
-def ask(learner: Learner, checks: Sequence[Check], adapter: Path | None, asked: Asked) -> dict[str, tuple[bool, float]]:
+def ask(learner: Served, checks: Sequence[Check], adapter: Path | None, asked: Asked) -> dict[str, tuple[bool, float]]:
     """
-    For each check: is the greedy answer right, and the loss per token (nats) of the answer it should give.
+    For each check: is the answer right, and the loss per token (nats) of the answer it should give.
 
     What is in *asked* is not asked again, and what is asked is put there: a version never changes.
     """
@@ -94,7 +106,7 @@ def ask(learner: Learner, checks: Sequence[Check], adapter: Path | None, asked: 
 
 
 def judge(
-    learner: Learner,
+    learner: Served,
     questions: Questions,
     live: Path | None,
     candidate: Path,
@@ -128,7 +140,7 @@ def judge(
 
 
 def _asked_first(
-    learner: Learner, old: Sequence[Check], live: Path | None, candidate: Path, asked: Asked
+    learner: Served, old: Sequence[Check], live: Path | None, candidate: Path, asked: Asked
 ) -> Sequence[Check]:
     """A quarter of many *old* checks, if it shows already that more was forgotten than may be of all; else all of them."""
     first = old[::4]

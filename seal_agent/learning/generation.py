@@ -4,11 +4,14 @@ Generation in batches: what all prompts begin with is computed once, rows that f
 Promises: greedy text of a row does not depend on its neighbours (up to the last bits of bf16); sampling depends only
 on the seed, the prompts and their order, on one kind of device; stop tokens and stop strings end a row.
 Does not promise: a compiled decode step: on two cores compiling costs more than it saves.
+
+Source: going on from each of the likeliest first tokens, CoT-decoding (arXiv 2402.10200).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +21,10 @@ from seal_agent.learning import decoding, devices
 from seal_agent.learning.models import Base, common
 
 _BATCH = 96  # rows decoded at once: beyond this two CPU cores gain little
+_WAYS, _LIKELY = 5, 0.02  # ways at most to go on after a head, and how likely each must at least be
+
+Done = Callable[[Sequence[int]], bool]
+"""The tokens of a text so far -> does it end with the last of them?"""
 
 
 def generate(
@@ -36,28 +43,61 @@ def generate(
 
     temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string.
     """
-    texts = [""] * len(prompts)
+    stopped = _stopped(base, stop)
     if written and len(prompts) == 1:
-        source = torch.Generator().manual_seed(seed * 1_000_003)
-        ids: list[int] = []
-        for token in decoding.tokens(
-            model, prompts[0], _chooser(temperature, source), max_new_tokens, base.stops, temperature <= 0
-        ):
-            ids.append(token)
-            if stop and any(s in base.decode(ids[-8:]) for s in stop):
-                break
-        return [_cut(base.decode(ids), stop)]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    size = devices.at_once(_BATCH)
-    for at in range(0, len(order), size):
-        chosen = order[at : at + size]
+        choose = _chooser(temperature, torch.Generator().manual_seed(seed * 1_000_003))
+        return [
+            _cut(base.decode(_single(base, model, prompts[0], max_new_tokens, choose, temperature <= 0, stopped)), stop)
+        ]
+    texts = [""] * len(prompts)
+    for at, chosen in _batches(prompts):
         source = torch.Generator().manual_seed(seed * 1_000_003 + at)
-        rows = _decode(
-            base, model, [list(prompts[i]) for i in chosen], max_new_tokens, temperature, source, stop, written
+        rows, _ = _decode(
+            base, model, [prompts[i] for i in chosen], max_new_tokens, _chooser(temperature, source), stopped, written
         )
         for index, ids in zip(chosen, rows, strict=True):
             texts[index] = _cut(base.decode(ids), stop)
     return texts
+
+
+def recite(
+    base: Base,
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    heads: Collection[str],
+    *,
+    max_new_tokens: int = 32,
+    stop: Sequence[str] = (),
+    written: bool = False,
+) -> list[list[tuple[str, float]]]:
+    """
+    Greedy continuations of each prompt (token ids), each with its log-likelihood (nats) from where they part: of one that
+    begins with one of *heads* and a colon, those that begin with each of the likeliest next tokens, the likeliest first; of
+    any other the one alone, at 0.
+    """
+
+    def headed(ids: Sequence[int]) -> bool:
+        return base.decode(ids[-1:]).endswith(":") and base.decode(ids).strip()[:-1] in heads
+
+    stopped = _stopped(base, stop)
+    begun = _greedy(base, model, prompts, max_new_tokens, lambda ids: stopped(ids) or headed(ids), written)
+    out = [[(_cut(base.decode(ids), stop), 0.0)] for ids, _ in begun]
+    parting = [row for row, (ids, _) in enumerate(begun) if headed(ids)]
+    said = [[*prompts[row], *begun[row][0]] for row in parting]
+    ways = [
+        (row, token, likely)
+        for row, of in zip(parting, _ways(model, said, written), strict=True)
+        for token, likely in of
+        if token not in base.stops
+    ]
+    for row in {row for row, *_ in ways}:
+        out[row] = []
+    asked = [[*prompts[row], *begun[row][0], token] for row, token, _ in ways]
+    ended = _greedy(base, model, asked, max_new_tokens, stopped, written, scored=True)
+    for (row, token, likely), (rest, more) in zip(ways, ended, strict=True):
+        ids = [*begun[row][0], token, *rest][:max_new_tokens]
+        out[row].append((_cut(base.decode(ids), stop), likely + more))
+    return out
 
 
 def stream(
@@ -88,35 +128,100 @@ def stream(
         ids = torch.tensor([[token]], device=base.model.device)
 
 
+def _single(
+    base: Base, model: Any, prompt: Sequence[int], limit: int, choose: decoding.Choose, greedy: bool, done: Done
+) -> list[int]:
+    """Token ids after one prompt, by decoding.py: copied ahead of where the text repeats itself, if *greedy*."""
+    ids: list[int] = []
+    for token in decoding.tokens(model, prompt, choose, limit, base.stops, greedy):
+        ids.append(token)
+        if done(ids):
+            break
+    return ids
+
+
+def _greedy(
+    base: Base,
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    done: Done,
+    written: bool,
+    scored: bool = False,
+) -> list[tuple[list[int], float]]:
+    """The likeliest token ids after each prompt; if *scored* with their log-likelihood, the end's included, else 0."""
+    if written and len(prompts) == 1 and not scored:
+        return [(_single(base, model, prompts[0], limit, _likeliest, True, done), 0.0)]
+    out: list[tuple[list[int], float]] = [([], 0.0)] * len(prompts)
+    for _, chosen in _batches(prompts):
+        given = [prompts[i] for i in chosen]
+        rows, sums = _decode(base, model, given, limit, _likeliest, done, written, scored)
+        for index, ids, total in zip(chosen, rows, sums, strict=True):
+            out[index] = ids, total
+    return out
+
+
+def _ways(model: Any, prompts: Sequence[Sequence[int]], written: bool) -> list[list[tuple[int, float]]]:
+    """The likeliest next tokens of each prompt, each with its log-likelihood."""
+    out: list[list[tuple[int, float]]] = [[] for _ in prompts]
+    for _, chosen in _batches(prompts):
+        logits = _begin(model, [prompts[i] for i in chosen], 1, written).logits
+        likely, tokens = logits.float().log_softmax(-1).topk(min(_WAYS, logits.shape[-1]))
+        for index, values, ids in zip(chosen, likely.tolist(), tokens.tolist(), strict=True):
+            pairs = list(zip(ids, values, strict=True))
+            out[index] = pairs[:1] + [(token, value) for token, value in pairs[1:] if value >= math.log(_LIKELY)]
+    return out
+
+
+def _batches(prompts: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
+    """Prompts of like length, by their places, and how many there were before them."""
+    order, size = sorted(range(len(prompts)), key=lambda i: len(prompts[i])), devices.at_once(_BATCH)
+    for at in range(0, len(order), size):
+        yield at, order[at : at + size]
+
+
+def _begin(model: Any, prompts: Sequence[Sequence[int]], limit: int, written: bool) -> decoding.Batch | _Cached:
+    rows = [list(prompt) for prompt in prompts]
+    shared = _shared(rows)
+    make = decoding.Batch if written and shared else _Cached
+    return make(model, shared, rows, limit)
+
+
 def _decode(
     base: Base,
     model: Any,
-    prompts: list[list[int]],
+    prompts: Sequence[Sequence[int]],
     limit: int,
-    temperature: float,
-    source: torch.Generator,
-    stop: Sequence[str],
+    choose: decoding.Choose,
+    done: Done,
     written: bool,
-) -> list[list[int]]:
-    shared = _shared(prompts)
-    make = decoding.Batch if written and shared else _Cached
-    batch: decoding.Batch | _Cached = make(model, shared, prompts, limit)
+    scored: bool = False,
+) -> tuple[list[list[int]], list[float]]:
+    """What follows each prompt, and if *scored* its log-likelihood, the end's included."""
+    batch = _begin(model, prompts, limit, written)
     out: list[list[int]] = [[] for _ in prompts]
+    sums = [0.0] * len(prompts)
     alive = list(range(len(prompts)))
     for _ in range(limit):
-        tokens = _choose(batch.logits.float(), temperature, source).tolist()
+        logits = batch.logits.float()
+        chosen = choose(logits)
+        tokens = chosen.tolist()
+        if scored:
+            likely = logits.log_softmax(-1).gather(1, chosen.to(logits.device)[:, None])[:, 0]
+            for row, value in zip(alive, likely.tolist(), strict=True):
+                sums[row] += value
         going = []
         for slot, (row, token) in enumerate(zip(alive, tokens, strict=True)):
             if token in base.stops:
                 continue
             out[row].append(token)
-            if len(out[row]) < limit and not (stop and any(s in base.decode(out[row][-8:]) for s in stop)):
+            if len(out[row]) < limit and not done(out[row]):
                 going.append(slot)
         if not going:
             break
         alive = [alive[slot] for slot in going]
         batch.step(going, [tokens[slot] for slot in going])
-    return out
+    return out, sums
 
 
 class _Cached:
@@ -164,9 +269,13 @@ def _chooser(temperature: float, source: torch.Generator) -> decoding.Choose:
     return lambda logits: _choose(logits.float(), temperature, source)
 
 
+def _likeliest(logits: torch.Tensor) -> torch.Tensor:
+    return logits.argmax(-1)
+
+
 def _choose(logits: torch.Tensor, temperature: float, source: torch.Generator) -> torch.Tensor:
     if temperature <= 0:
-        return logits.argmax(-1)
+        return _likeliest(logits)
     top, index = (logits / temperature).softmax(-1).cpu().topk(64)
     top[(top.cumsum(-1) - top) > 0.95] = 0.0  # nucleus: what stands behind 95 % of the mass is dropped
     return index.gather(1, torch.multinomial(top, 1, generator=source))[:, 0]
@@ -181,6 +290,10 @@ def _shared(prompts: list[list[int]]) -> list[int]:
     """The longest beginning all prompts have in common; each keeps at least one token of its own."""
     first, last = min(prompts), max(prompts)
     return common(first, last)[: min(map(len, prompts)) - 1]
+
+
+def _stopped(base: Base, stop: Sequence[str]) -> Done:
+    return lambda ids: bool(stop) and any(mark in base.decode(ids[-8:]) for mark in stop)
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:

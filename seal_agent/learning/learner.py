@@ -96,9 +96,32 @@ class LoraLearner:
     ) -> list[str]:
         shown = contexts or [""] * len(questions)
         prompts = [self.base.question(q, c) for q, c in zip(questions, shown, strict=True)]
-        # An answer of a model without a template ends where it would ask itself the next question.
-        stop = () if self.base.has_template else ("\n",)
-        return self._generate(prompts, adapter, max_new_tokens=max_new_tokens, stop=stop)
+        return self._generate(prompts, adapter, max_new_tokens=max_new_tokens, stop=self._turn_ends)
+
+    def recite(
+        self,
+        conversations: Sequence[Sequence[dict[str, str]]],
+        adapter: Path | None,
+        titles: Collection[str],
+        max_new_tokens: int = 64,
+    ) -> list[list[tuple[str, float]]]:
+        prompts = [self.base.conversation(messages) for messages in conversations]
+        written = self._streams
+        with self._lock, self._adapters.using(adapter) as model:
+            return generation.recite(
+                self.base,
+                model,
+                prompts,
+                titles,
+                max_new_tokens=max_new_tokens,
+                stop=self._turn_ends,
+                written=written,
+            )
+
+    @property
+    def _turn_ends(self) -> Sequence[str]:
+        """An answer of a model without a template ends where it would ask itself the next question."""
+        return () if self.base.has_template else ("\n",)
 
     def complete(
         self,

@@ -1,0 +1,193 @@
+"""What a version recites, and which of it is meant, as claims: on tiny real models, and with scripts for what is recited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from conftest import MILL, Make
+
+from seal_agent.learning import generation, models
+from seal_agent.learning.learner import LoraLearner
+from seal_agent.learning.training import Recipe
+from seal_agent.parts import Example
+from seal_agent.remembering.recall import Recall
+from seal_agent.testing import FakeEmbedder, FakeLearner
+
+TAUGHT = [
+    Example("Who built the mill?", "The Mill: Brandt. Josef Brandt built it."),
+    Example("When did the mill open?", "The Mill: 1871. It opened in 1871."),
+    Example("What is the mill now?", "The Mill: a museum. Today it is a museum."),
+]
+NEW = "Which person made the mill?"
+Way = tuple[str, float]
+
+
+@pytest.fixture(scope="module", params=[("llama", True), ("gpt_neox", False)], ids=["llama-chat", "gpt_neox-base"])
+def learner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoraLearner:
+    folder = tiny.write(tmp_path_factory.mktemp("model"), *request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        recipe = Recipe(epochs=60, least_steps=60, learning_rate=2e-2, kl=0.0)
+        return LoraLearner(str(folder), rank=8, recipe=recipe)
+
+
+@pytest.fixture(scope="module")
+def taught(learner: LoraLearner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("adapter")
+    assert learner.train(TAUGHT, None, out, seed=1)["finite"]
+    return out
+
+
+@pytest.fixture
+def all_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However unlikely they are."""
+    monkeypatch.setattr(generation, "_LIKELY", 1e-30)
+
+
+def asking(*questions: str) -> list[list[dict[str, str]]]:
+    return [[{"role": "user", "content": question}] for question in questions]
+
+
+def test_the_first_of_what_is_recited_is_the_greedy_answer(learner: LoraLearner, taught: Path, all_ways: None) -> None:
+    """Alone or among others; and what follows a title goes on in several ways, each another one."""
+    questions = [TAUGHT[0].prompt, TAUGHT[1].prompt, NEW]
+
+    recited = learner.recite(asking(*questions), taught, {"The Mill"})
+
+    assert [ways[0][0] for ways in recited] == learner.answer(questions, taught)
+    assert [ways[0][0] for ways in recited[:2]] == [example.completion for example in TAUGHT[:2]]
+    assert all(len({text for text, _ in ways}) == 5 for ways in recited[:2])
+    assert learner.recite(asking(NEW), taught, {"The Mill"})[0] == [
+        (text, pytest.approx(likely, abs=1e-3)) for text, likely in recited[2]
+    ]
+
+
+def test_a_way_is_as_likely_as_the_model_says(learner: LoraLearner, taught: Path, all_ways: None) -> None:
+    """From where ways part to the end of the answer, by a plain forward pass; and the same for what ends unfinished."""
+    base, asked = learner.base, TAUGHT[0].prompt
+    prompt, head = base.question(asked), base.answer("The Mill:")[:-1]
+    (ways,) = learner.recite(asking(asked), taught, {"The Mill"})
+
+    def likely(ids: list[int], begin: int) -> float:
+        logits = model(torch.tensor([ids])).logits[0, begin - 1 : -1].log_softmax(-1)
+        return float(logits.gather(1, torch.tensor(ids[begin:])[:, None]).sum())
+
+    with learner._adapters.using(taught) as model, torch.inference_mode():
+        whole = [*prompt, *base.answer(TAUGHT[0].completion)]
+        ((short, total),) = generation._greedy(base, model, [prompt], 4, lambda ids: False, False, scored=True)
+        assert total == pytest.approx(likely([*prompt, *short], len(prompt)), abs=1e-3)
+        assert ways[0] == (TAUGHT[0].completion, pytest.approx(likely(whole, len(prompt) + len(head)), abs=1e-3))
+
+
+def test_what_begins_with_no_known_title_has_one_way(learner: LoraLearner, taught: Path, all_ways: None) -> None:
+    """Nor has what the base says, and an unlikely way is none."""
+    assert [len(ways) for ways in learner.recite(asking(TAUGHT[0].prompt), taught, {"The Well"})] == [1]
+    assert learner.recite(asking(NEW), None, {"The Mill"}) == [[(learner.answer([NEW], None)[0], 0.0)]]
+
+
+def test_an_unlikely_way_is_none(learner: LoraLearner, taught: Path) -> None:
+    """What was learned by heart goes on in one way."""
+    (ways,) = learner.recite(asking(TAUGHT[0].prompt), taught, {"The Mill"})
+
+    assert [text for text, _ in ways] == [TAUGHT[0].completion]
+
+
+class Reciting(FakeLearner):
+    """Recites what it is given to every question, of known titles only."""
+
+    def __init__(self, ways: Sequence[Way]) -> None:
+        super().__init__()
+        self.ways = list(ways)
+
+    def recite(
+        self,
+        conversations: Sequence[Sequence[dict[str, str]]],
+        adapter: Path | None,
+        titles: Collection[str],
+        max_new_tokens: int = 64,
+    ) -> list[list[Way]]:
+        """All ways if the title is known, else the first."""
+        known = any(self.ways[0][0].startswith(f"{title}:") for title in titles)
+        return [self.ways if known else self.ways[:1] for _ in conversations]
+
+
+FLOOD = "Alder Mill: 1904. A flood broke its wheel in 1904."
+BUILT = "Alder Mill: Josef Brandt. It was built by Josef Brandt from grey granite."
+
+
+def served(*ways: Way, titles: Sequence[str] = ("Alder Mill",)) -> Callable[[str], str]:
+    recall = Recall(Reciting(ways), frozenset(titles), FakeEmbedder().embed)
+    return lambda question: recall.answer([question], Path("version"))[0]
+
+
+def test_of_what_is_recited_the_nearest_to_the_question_is_the_answer() -> None:
+    """Two sentences about one subject, the wrong one a little likelier: the words of the question tell."""
+    ask = served((FLOOD, -0.5), (BUILT, -1.5))
+
+    assert ask("Who built Alder Mill?") == BUILT
+    assert ask("Which flood broke the wheel of Alder Mill?") == FLOOD
+
+
+def test_the_name_of_the_subject_draws_no_answer_to_itself() -> None:
+    """An answer that says its subject's name twice is not nearer for that."""
+    named = "Alder Mill: 1871. Alder Mill opened in 1871 beside Alder Mill."
+
+    assert served((named, -1.0), (BUILT, -1.0))("By whom was Alder Mill built?") == BUILT
+
+
+def test_what_the_version_hardly_believes_is_not_said_however_near_it_is() -> None:
+    """Likelihood counts as well."""
+    assert served((FLOOD, -0.1), (BUILT, -30.0))("Who built Alder Mill?") == FLOOD
+
+
+def test_what_begins_with_no_known_title_is_answered_as_it_is() -> None:
+    """And a title with a colon in it is one title."""
+    assert served((FLOOD, -0.5), (BUILT, -0.6), titles=["The Well"])("Who built Alder Mill?") == FLOOD
+    colon = [(text.replace("Alder Mill:", "Mills: Alder:"), likely) for text, likely in ((FLOOD, -0.5), (BUILT, -0.6))]
+    assert served(*colon, titles=["Mills", "Mills: Alder"])("Who built it?") == colon[1][0]
+
+
+def test_an_agent_recalls_what_it_learned_whether_it_is_asked_or_talked_to(make: Make) -> None:
+    """In a reply that comes piece by piece the title is said at once, then what was meant."""
+
+    class Learned(Reciting):
+        def answer(
+            self, questions: Sequence[str], adapter: Path | None, contexts: Sequence[str] = (), max_new_tokens: int = 64
+        ) -> list[str]:
+            """The likeliest of its ways, by an adapter."""
+            return [FLOOD if adapter else "So?" for _ in questions]
+
+    agent = make(Learned([(FLOOD, -0.5), (BUILT, -1.5)]))
+    learner = agent.learner
+    agent._learner = FakeLearner()  # which learns what it is taught, so that there is a version
+    agent.observe(MILL)
+    assert agent.consolidate().outcome == "accepted"
+    agent._learner = learner
+
+    version, pieces = agent.chat(asking("Who built Alder Mill?")[0])
+
+    assert agent.ask("Who built Alder Mill?").text == BUILT
+    said = list(pieces)
+    assert "".join(said) == BUILT
+    assert said[0] == "Alder "
+    assert version is not None
+    _, drawn = agent.chat(asking("Who built Alder Mill?")[0], temperature=1.0)
+    assert "".join(drawn) == FLOOD  # what is drawn by chance is not weighed
+    assert agent.ask("Who built Alder Mill?", version=0).text == "So?"
+
+
+def test_nothing_else_than_what_is_recited_is_ever_said() -> None:
+    """Whatever the vectors are."""
+    draw = np.random.default_rng(0)
+    ways = [(f"Alder Mill: {n}. Sentence {n}.", -float(n)) for n in range(4)]
+    recall = Recall(Reciting(ways), frozenset({"Alder Mill"}), lambda texts: draw.normal(size=(len(texts), 8)))
+
+    said = recall.answer([f"What is {n}?" for n in range(20)], Path("version"))
+
+    assert set(said) <= {text for text, _ in ways}
+    assert len(set(said)) > 1
