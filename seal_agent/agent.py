@@ -9,6 +9,7 @@ Does not promise: that everything read is learned. A document may be skipped or 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # imported where it is used: the home opens without it
     from seal_agent.adapting.tasks import Pair
     from seal_agent.editing.improving import Practice, Write
     from seal_agent.editing.rewards import Reward
+    from seal_agent.remembering.recall import Recall
 
 _NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, nothing more
 WRITER = "writer"  # the folder of the writer's versions: a home's journal and adapters, without documents
@@ -305,7 +307,11 @@ class SealAgent:
     # -- answering -------------------------------------------------------------------------------------------------
 
     def ask(self, question: str, version: int | None = None) -> Answer:
-        """Answer closed-book with the live version, or with *version* (0 is the untouched base)."""
+        """
+        Answer closed-book with the live version, or with *version* (0 is the untouched base).
+
+        What names nothing that was learned is answered by the base, unless a version is named or `scope` is off.
+        """
         return self.ask_all([question], version)[0]
 
     def ask_all(
@@ -313,51 +319,36 @@ class SealAgent:
     ) -> list[Answer]:
         """Answers to many questions at once. *contexts*, one each, are shown before the question (open book)."""
         number, digest, adapter = self._serve(version)
-        if number and version is None and (far := self._far(questions)):
-            return self._apart(questions, contexts, far)
-        texts = (
-            self.rooms.recall(self.learner, self.journal).answer(questions, adapter)
-            if adapter and not contexts
-            else self.learner.answer(questions, adapter, contexts)
-        )
+        if contexts:
+            said = [(text, adapter) for text in self.learner.answer(questions, adapter, contexts)]
+        else:
+            said = self._recall(version).answers(questions, adapter)
         named = self.rooms.nearest_documents(questions, self.journal, _SOURCES) if number else [[] for _ in questions]
         return [
             Answer(text=text, version=number, digest=digest, sources=near)
-            for text, near in zip(texts, named, strict=True)
+            if who
+            else Answer(text=text, version=0, digest="")
+            for (text, who), near in zip(said, named, strict=True)
         ]
 
-    def _far(self, questions: Sequence[str]) -> set[int]:
-        """The places of the *questions* that are out of scope: far from everything that was learned."""
-        if not self.settings.scope:
-            return set()
-        near = self.rooms.likeness(questions, self.journal)
-        return {place for place, likeness in enumerate(near) if likeness < self.settings.scope}
-
-    def _apart(self, questions: Sequence[str], contexts: Sequence[str], far: set[int]) -> list[Answer]:
-        """Answers of the base to those *far*, of the live version to the others."""
-        live = self._serve(None)[0]
-        out: dict[int, Answer] = {}
-        for places, version in ((sorted(far), 0), ([p for p in range(len(questions)) if p not in far], live)):
-            shown = [contexts[place] for place in places] if contexts else ()
-            if places:
-                answers = self.ask_all([questions[place] for place in places], version, shown)
-                out.update(zip(places, answers, strict=True))
-        return [out[place] for place in range(len(questions))]
+    def _recall(self, version: int | None) -> Recall:
+        """Who answers: a version that is named speaks for itself, whatever it is asked."""
+        return self.rooms.recall(self.learner, self.journal, scoped=version is None)
 
     def chat(
         self, messages: Sequence[dict[str, str]], version: int | None = None, **how: Any
     ) -> tuple[Version | None, Iterator[str]]:
         """A reply to a conversation, piece by piece, and the version that gives it (None: the base)."""
-        last = [str(message["content"]) for message in messages if message["role"] == "user"][-1:]
-        if version is None and self._live_number() and self._far(last):
-            version = 0
         number, _, adapter = self._serve(version)
+        if adapter and any(message["role"] == "user" for message in messages):
+            recall = self._recall(version)
+            (text,) = recall.recalled([messages], adapter, how.get("max_new_tokens", _REPLY))
+            if text is None and recall.routes:
+                number, adapter = 0, None
+            elif text is not None and not how.get("temperature"):  # what is drawn by chance is not weighed
+                return self.journal.version(number), iter(re.findall(r"\s*\S+", text))
         serving = self.journal.version(number) if number else None
-        pieces = self.learner.chat(messages, adapter, **how)
-        if adapter and last and not how.get("temperature"):
-            recall = self.rooms.recall(self.learner, self.journal)
-            pieces = recall.going_on(messages, adapter, pieces, how.get("max_new_tokens", _REPLY))
-        return serving, pieces
+        return serving, self.learner.chat(messages, adapter, **how)
 
     def improve(
         self, documents: Mapping[Document, Sequence[Check]], rounds: int = 2, samples: int = 4
@@ -434,13 +425,16 @@ class SealAgent:
         """
         The base trained for the moment on a few-shot task, (input, output) *pairs* of one rule; a context manager.
 
-        No version is made and none is used. ConfigError if the pairs are no task, or *strategy* costs too much.
+        No version is made and none is used; without a *strategy* one that this task can afford is used. ConfigError if the pairs
+        are no task, or *strategy* costs too much.
         """
         from seal_agent.adapting.adapt import adapt
         from seal_agent.adapting.strategy import Strategy
         from seal_agent.adapting.tasks import task_of
 
-        (adapted,) = adapt(self.learner, task_of(pairs), [strategy or Strategy()], self.settings.seed, self.say)
+        task = task_of(pairs)
+        chosen = strategy or Strategy().within(task, self.learner.count) or Strategy()
+        (adapted,) = adapt(self.learner, task, [chosen], self.settings.seed, self.say)
         return adapted
 
     def versions(self) -> list[Version]:

@@ -81,8 +81,8 @@ class Learner(Protocol):
         max_new_tokens: int = 64,
     ) -> list[list[tuple[str, float]]]:
         """
-        Replies to each conversation of {"role", "content"}, the greedy one first, each with its log-likelihood (nats) from
-        where they part. One that begins with one of *titles* and a colon goes on in several ways; any other has one way, at 0.
+        Replies to each conversation of {"role", "content"} whose greedy reply begins with one of *titles* and a colon: that one
+        first, then other ways to go on after the colon, each with its log-likelihood (nats) from there. Of any other, none.
         """
         ...
 

@@ -23,9 +23,7 @@ class Settings(BaseModel):
     seed: int = 0
     rank: int = Field(16, ge=1, le=256)
     rehearsal: float = Field(2.0, ge=0, le=4, description="the dial: rehearsed rows for each new row")
-    scope: float = Field(
-        0.0, ge=0, le=1, description="likeness to what was learned below which the base answers; 0: never"
-    )
+    scope: bool = Field(True, description="what names nothing that was learned is answered by the base")
     best_of: int = Field(
         1, ge=1, le=16, description="edits tried of each document, each by a short training; the best enters the buffer"
     )

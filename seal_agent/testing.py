@@ -78,9 +78,10 @@ class FakeLearner:
         titles: Collection[str],
         max_new_tokens: int = 64,
     ) -> list[list[tuple[str, float]]]:
-        """The answer to the last thing said in each, and no other."""
+        """The answer to the last thing said in each, whatever its title, if it is anything learned."""
         asked = [[said["content"] for said in of if said["role"] == "user"][-1] for of in conversations]
-        return [[(text, 0.0)] for text in self.answer(asked, adapter, max_new_tokens=max_new_tokens)]
+        said = self.answer(asked, adapter, max_new_tokens=max_new_tokens)
+        return [[(text, 0.0)] if text != NOTHING else [] for text in said]
 
     def complete(
         self,

@@ -346,17 +346,11 @@ class Rooms:
             list(dict.fromkeys(told[name].document for name, likeness in hits if likeness > 0.3))[:k] for hits in found
         ]
 
-    def likeness(self, questions: Sequence[str], journal: Journal) -> list[float]:
-        """For each question the cosine to the nearest remembered sentence; 0 where nothing is remembered."""
-        index, _ = self._index(journal)
-        found = index.near(self.embedder.embed(questions), 1) if len(index) and questions else []
-        return [hits[0][1] for hits in found] or [0.0] * len(questions)
-
-    def recall(self, learner: Learner, journal: Journal) -> Recall:
-        """*learner* as it answers people who ask about what *journal* was taught."""
+    def recall(self, learner: Learner, journal: Journal, scoped: bool = True) -> Recall:
+        """*learner* as it answers people who ask about what *journal* was taught; *scoped*, if the settings say so too."""
         from seal_agent.remembering.recall import Recall
 
-        return Recall(learner, frozenset(journal.titles()), self.embedder.embed)
+        return Recall(learner, frozenset(journal.titles()), self.embedder.embed, scoped and self.settings.scope)
 
     # -- judging
 

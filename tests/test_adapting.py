@@ -127,6 +127,30 @@ def test_what_costs_too_much_is_refused_with_its_cost() -> None:
         adapt(FakeLearner(), CROSS, [dear])
 
 
+@pytest.mark.parametrize(("share", "epochs"), [(1.0, 8), (0.3, 2), (0.05, None)])
+def test_a_task_is_trained_as_long_as_it_can_afford_where_nobody_chose(
+    share: float, epochs: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than refused; and a bench goes on with the next task where even one epoch is too much."""
+    pairs = [("open the red door", "red"), ("paint the blue wall", "blue")]
+    task = task_of(pairs)
+    monkeypatch.setattr(strategy, "_CAP", 0)
+    cost = int(Strategy().refused(task, FakeLearner().count).split()[0])
+    monkeypatch.setattr(strategy, "_CAP", share * cost)
+    bench = fewshot._Bench(FakeLearner(), tmp_path, 0, lambda stage, done: None, lambda line: None)
+
+    scores = bench.fixed(fewshot.Problem("doors", task, task.demonstrations))["scores"]
+
+    assert len(scores["default"]) == (epochs is not None)
+    with fake_agent(tmp_path / "home") as agent:
+        if epochs is None:
+            with pytest.raises(ConfigError, match="too much training"):
+                agent.adapt(pairs)
+        else:
+            with agent.adapt(pairs) as it:
+                assert it.strategy.epochs == epochs
+
+
 def test_whatever_a_model_proposes_is_a_valid_strategy_within_the_cap(learner: LoraLearner) -> None:
     """A random model cannot write JSON; asked field by field it need not."""
     for task in (TICKETS, CROSS):
@@ -261,7 +285,9 @@ def test_the_second_round_is_proposed_by_the_writer_of_the_first(
 
     monkeypatch.setattr(fewshot, "propose", noting)
     monkeypatch.setattr(fewshot, "likeliest", likeliest)
-    monkeypatch.setattr(fewshot._Bench, "_scores", lambda bench, problem, strategies: (0.0, [1.0] * len(strategies)))
+    monkeypatch.setattr(
+        fewshot._Bench, "_scores", lambda bench, problem, strategies: (0.0, {name: [1.0] for name in strategies})
+    )
 
     result = fewshot.run(tmp_path)
 

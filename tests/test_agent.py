@@ -364,16 +364,24 @@ def test_due_says_why(make: Make) -> None:
     assert "rows wait" in agent.due()
 
 
-def test_far_from_all_it_learned_the_base_may_answer(make: Make) -> None:
-    """With a scope, and only then; a version that is named answers everything."""
-    open_ = learned(make())
+def test_what_names_nothing_that_was_learned_is_answered_by_the_base(make: Make) -> None:
+    """Unless that is not wanted; a version that is named answers everything."""
+    scoped = learned(make())
     strange = "What colour has the sky?"
-    assert open_.ask(strange).version == 2
-
-    scoped = make(scope=0.3)
 
     assert [answer.version for answer in scoped.ask_all([strange, WHO, strange])] == [0, 2, 0]
-    assert scoped.ask(WHO).text == open_.ask(WHO).text
+    assert scoped.ask(strange).digest == ""
     assert scoped.ask(strange, version=2).version == 2
     serving, words = scoped.chat([{"role": "user", "content": strange}])
     assert (serving, "".join(words)) == (None, NOTHING)
+    serving, words = scoped.chat([{"role": "user", "content": strange}], version=2)
+    assert serving is not None
+    assert serving.number == 2
+
+    open_ = make(scope=False)
+
+    assert open_.ask(strange).version == 2
+    assert open_.ask(WHO).text == scoped.ask(WHO).text
+    serving, words = open_.chat([{"role": "user", "content": strange}])
+    assert serving is not None
+    assert serving.number == 2

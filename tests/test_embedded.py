@@ -114,9 +114,10 @@ def test_the_embedded_model_learns_a_document_and_keeps_what_it_knew(
         assert kept.after - kept.base <= 0.3  # nats per token of general answers: measured 0.03 to 0.06
         # The verdict may differ between processors; whoever answers must be who was accepted.
         live = 1 if done.outcome == "accepted" else 0
-        assert agent.ask("What is the capital of France?").version == live
+        assert agent.ask(next(iter(ASKED))).version == live
         assert len(known(agent, 0)) >= 5
-        assert len(known(agent, 0) - known(agent)) <= 1
+        assert len(known(agent, 0) - known(agent, live)) <= 1
+        assert known(agent, 0) == known(agent)  # where no version is named, the base answers what names nothing learned
         if live:
             assert after["correct"] >= before["correct"] + 2
             assert agent.rollback() == 0

@@ -55,15 +55,15 @@ def asking(*questions: str) -> list[list[dict[str, str]]]:
 
 def test_the_first_of_what_is_recited_is_the_greedy_answer(learner: LoraLearner, taught: Path, all_ways: None) -> None:
     """Alone or among others; and what follows a title goes on in several ways, each another one."""
-    questions = [TAUGHT[0].prompt, TAUGHT[1].prompt, NEW]
+    questions = [TAUGHT[0].prompt, TAUGHT[1].prompt]
 
-    recited = learner.recite(asking(*questions), taught, {"The Mill"})
+    recited = learner.recite(asking(*questions), taught, {"The Mill", "The Millstone", "A Mill"})
 
+    assert [ways[0][0] for ways in recited] == [example.completion for example in TAUGHT[:2]]
     assert [ways[0][0] for ways in recited] == learner.answer(questions, taught)
-    assert [ways[0][0] for ways in recited[:2]] == [example.completion for example in TAUGHT[:2]]
-    assert all(len({text for text, _ in ways}) == 5 for ways in recited[:2])
-    assert learner.recite(asking(NEW), taught, {"The Mill"})[0] == [
-        (text, pytest.approx(likely, abs=1e-3)) for text, likely in recited[2]
+    assert all(len({text for text, _ in ways}) == 5 for ways in recited)
+    assert learner.recite(asking(questions[0]), taught, {"The Mill"})[0] == [
+        (text, pytest.approx(likely, abs=1e-3)) for text, likely in recited[0]
     ]
 
 
@@ -84,10 +84,18 @@ def test_a_way_is_as_likely_as_the_model_says(learner: LoraLearner, taught: Path
         assert ways[0] == (TAUGHT[0].completion, pytest.approx(likely(whole, len(prompt) + len(head)), abs=1e-3))
 
 
-def test_what_begins_with_no_known_title_has_one_way(learner: LoraLearner, taught: Path, all_ways: None) -> None:
-    """Nor has what the base says, and an unlikely way is none."""
-    assert [len(ways) for ways in learner.recite(asking(TAUGHT[0].prompt), taught, {"The Well"})] == [1]
-    assert learner.recite(asking(NEW), None, {"The Mill"}) == [[(learner.answer([NEW], None)[0], 0.0)]]
+def test_what_begins_with_no_known_title_is_not_recited(learner: LoraLearner, taught: Path, all_ways: None) -> None:
+    """Nor is what the base says; and nothing is computed beyond where that is sure."""
+    with pytest.MonkeyPatch.context() as patch:
+        steps: list[int] = []
+        greedy = generation._greedy
+        patch.setattr(
+            generation, "_greedy", lambda *a, **k: [steps.append(len(ids)) or (ids, n) for ids, n in greedy(*a, **k)]
+        )
+        assert learner.recite(asking(TAUGHT[0].prompt), taught, {"The Well", "A Mill", "Zebra"}) == [[]]
+        assert learner.recite(asking(TAUGHT[0].prompt, NEW), None, {"The Mill"}) == [[], []]
+        assert learner.recite(asking(TAUGHT[0].prompt), taught, set()) == [[]]
+    assert max(steps) <= 6
 
 
 def test_an_unlikely_way_is_none(learner: LoraLearner, taught: Path) -> None:
@@ -111,18 +119,25 @@ class Reciting(FakeLearner):
         titles: Collection[str],
         max_new_tokens: int = 64,
     ) -> list[list[Way]]:
-        """All ways if the title is known, else the first."""
+        """All ways if the title is known, else none."""
         known = any(self.ways[0][0].startswith(f"{title}:") for title in titles)
-        return [self.ways if known else self.ways[:1] for _ in conversations]
+        return [self.ways if known else [] for _ in conversations]
+
+    def answer(
+        self, questions: Sequence[str], adapter: Path | None, contexts: Sequence[str] = (), max_new_tokens: int = 64
+    ) -> list[str]:
+        """The likeliest of its ways, by an adapter."""
+        return [self.ways[0][0] if adapter else "So?" for _ in questions]
 
 
+VERSION = Path("version")
 FLOOD = "Alder Mill: 1904. A flood broke its wheel in 1904."
 BUILT = "Alder Mill: Josef Brandt. It was built by Josef Brandt from grey granite."
 
 
 def served(*ways: Way, titles: Sequence[str] = ("Alder Mill",)) -> Callable[[str], str]:
     recall = Recall(Reciting(ways), frozenset(titles), FakeEmbedder().embed)
-    return lambda question: recall.answer([question], Path("version"))[0]
+    return lambda question: recall.answer([question], VERSION)[0]
 
 
 def test_of_what_is_recited_the_nearest_to_the_question_is_the_answer() -> None:
@@ -145,39 +160,41 @@ def test_what_the_version_hardly_believes_is_not_said_however_near_it_is() -> No
     assert served((FLOOD, -0.1), (BUILT, -30.0))("Who built Alder Mill?") == FLOOD
 
 
-def test_what_begins_with_no_known_title_is_answered_as_it_is() -> None:
-    """And a title with a colon in it is one title."""
-    assert served((FLOOD, -0.5), (BUILT, -0.6), titles=["The Well"])("Who built Alder Mill?") == FLOOD
+def test_what_names_no_known_title_is_answered_by_the_base_or_as_it_is() -> None:
+    """By the base where that is wanted, and where all that was learned has a title."""
+    who = ["Who built Alder Mill?"]
+
+    def answers(*titles: str, scoped: bool = True) -> list[tuple[str, Path | None]]:
+        return Recall(Reciting([(FLOOD, -0.5)]), frozenset(titles), FakeEmbedder().embed, scoped).answers(who, VERSION)
+
+    assert answers("The Well") == [("So?", None)]
+    assert answers("The Well", scoped=False) == [(FLOOD, VERSION)]
+    assert answers("The Well", "") == [(FLOOD, VERSION)]
+    assert answers("Alder Mill") == [(FLOOD, VERSION)]
+
+
+def test_a_title_with_a_colon_in_it_is_one_title() -> None:
+    """It is not what stands before the colon that is kept out of the comparison."""
     colon = [(text.replace("Alder Mill:", "Mills: Alder:"), likely) for text, likely in ((FLOOD, -0.5), (BUILT, -0.6))]
     assert served(*colon, titles=["Mills", "Mills: Alder"])("Who built it?") == colon[1][0]
 
 
 def test_an_agent_recalls_what_it_learned_whether_it_is_asked_or_talked_to(make: Make) -> None:
-    """In a reply that comes piece by piece the title is said at once, then what was meant."""
-
-    class Learned(Reciting):
-        def answer(
-            self, questions: Sequence[str], adapter: Path | None, contexts: Sequence[str] = (), max_new_tokens: int = 64
-        ) -> list[str]:
-            """The likeliest of its ways, by an adapter."""
-            return [FLOOD if adapter else "So?" for _ in questions]
-
-    agent = make(Learned([(FLOOD, -0.5), (BUILT, -1.5)]))
-    learner = agent.learner
-    agent._learner = FakeLearner()  # which learns what it is taught, so that there is a version
+    """A reply comes word by word; what is drawn by chance is not weighed."""
+    agent = make()
     agent.observe(MILL)
     assert agent.consolidate().outcome == "accepted"
-    agent._learner = learner
+    agent._learner = Reciting([(FLOOD, -0.5), (BUILT, -1.5)])
 
     version, pieces = agent.chat(asking("Who built Alder Mill?")[0])
 
     assert agent.ask("Who built Alder Mill?").text == BUILT
     said = list(pieces)
     assert "".join(said) == BUILT
-    assert said[0] == "Alder "
+    assert len(said) > 5
     assert version is not None
     _, drawn = agent.chat(asking("Who built Alder Mill?")[0], temperature=1.0)
-    assert "".join(drawn) == FLOOD  # what is drawn by chance is not weighed
+    assert "".join(drawn) == FLOOD
     assert agent.ask("Who built Alder Mill?", version=0).text == "So?"
 
 
@@ -187,7 +204,7 @@ def test_nothing_else_than_what_is_recited_is_ever_said() -> None:
     ways = [(f"Alder Mill: {n}. Sentence {n}.", -float(n)) for n in range(4)]
     recall = Recall(Reciting(ways), frozenset({"Alder Mill"}), lambda texts: draw.normal(size=(len(texts), 8)))
 
-    said = recall.answer([f"What is {n}?" for n in range(20)], Path("version"))
+    said = recall.answer([f"What is {n}?" for n in range(20)], VERSION)
 
     assert set(said) <= {text for text, _ in ways}
     assert len(set(said)) > 1

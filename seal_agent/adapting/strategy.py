@@ -56,6 +56,12 @@ class Strategy(BaseModel):
         cost = self.epochs * rows_at_most(self, task) * longest
         return f"{cost} tokens over {self.epochs} epochs, at most {_CAP}" if cost > _CAP else ""
 
+    def within(self, task: Task, count: Callable[[str], int]) -> Strategy | None:
+        """The same with as many epochs as the cap allows for *task*, up to its own; None if it refuses one."""
+        fewer = (epochs for epochs in reversed((*_EPOCHS, self.epochs)) if epochs <= self.epochs)
+        tried = (self.model_copy(update={"epochs": epochs}) for epochs in fewer)
+        return next((strategy for strategy in tried if not strategy.refused(task, count)), None)
+
 
 def rows_at_most(strategy: Strategy, task: Task) -> int:
     """Rows that *strategy* makes of *task*, if no pair refuses an augmentation."""
@@ -94,9 +100,7 @@ def likeliest(learner: Learner, task: Task, writer: Path | None) -> Strategy | N
     it refuses one.
     """
     (wanted,) = _drawn(learner, task, writer, 1, None)
-    fewer = (epochs for epochs in reversed(_EPOCHS) if epochs <= wanted.epochs)
-    tried = (wanted.model_copy(update={"epochs": epochs}) for epochs in fewer)
-    return next((strategy for strategy in tried if not strategy.refused(task, learner.count)), None)
+    return wanted.within(task, learner.count)
 
 
 def _drawn(learner: Learner, task: Task, writer: Path | None, count: int, order: Random | None) -> list[Strategy]:

@@ -25,7 +25,6 @@ from seal_agent.parts import Say
 from seal_agent.records import Answer, Document
 from seal_agent.remembering.index import Index
 
-SCOPE = 0.45  # on tuning documents 99 % of 180 questions about them are nearer, and 99 % of 300 general ones farther
 _SHOWN = 1  # passages that the vector store shows with a question: with two the small model is right half as often
 _SEAL_TOKENS = 256  # of an edit: what the small model writes beyond that repeats itself
 _SEAL = (
@@ -42,7 +41,7 @@ class Arm(Protocol):
         ...
 
     def asked(self, scoped: bool = False) -> Asked:
-        """Who answers now; *scoped*, if the arm knows that: the base answers what is far from all that was learned."""
+        """Who answers now; *scoped*, if the arm knows that: the base answers what names nothing that was learned."""
         ...
 
     def prompt_tokens(self, question: str) -> int:
@@ -54,7 +53,7 @@ class Ours:
     """SealAgent, with replay and gate or without."""
 
     def __init__(self, home: Path, model: str | None, say: Say, *, gated: bool = True, **settings: Any) -> None:
-        self._agent = agents.open(home, model=model, say=say, **settings)
+        self._agent = agents.open(home, model=model, say=say, scope=False, **settings)
         self._routed: agents.SealAgent | None = None
         if not gated:
             judge = self._agent.rooms.judge
@@ -73,7 +72,7 @@ class Ours:
         if not scoped:
             return self._agent
         if self._routed is None:
-            self._routed = agents.open(self._agent.home, model=self._agent.settings.model, scope=SCOPE)
+            self._routed = agents.open(self._agent.home, model=self._agent.settings.model, scope=True)
             self._routed._learner = self._agent.learner
         return self._routed
 

@@ -59,11 +59,12 @@ def run(
         for index, wave in enumerate(waves):
             story.append(_wave(agent, index, wave, clock, say_line))
             with clock("measuring"):
-                matrix.append([quiz(agent, items(w))["accuracy"] for w in waves[: index + 1]])
+                matrix.append([quiz(agent, items(w), _live(agent))["accuracy"] for w in waves[: index + 1]])
             say_line("recall by wave: " + " ".join(f"{value:.0%}" for value in matrix[-1]))
         with clock("measuring"):
-            after = quiz(agent, items(documents))
-            after_general = quiz(agent, asked)
+            # a version that is named answers everything itself; where none is, the base answers what names nothing learned
+            after = quiz(agent, items(documents), _live(agent))
+            after_general, scoped = quiz(agent, asked, _live(agent)), quiz(agent, asked)
         result = {
             "recall": {
                 "before": before["accuracy"],
@@ -74,6 +75,7 @@ def run(
                 "shuffled": after["shuffled"],
             },
             "general": _kept(base_general, after_general),
+            "general_scoped": _kept(base_general, scoped),
             "matrix": matrix,
             "waves": story,
             "versions": [v.model_dump(mode="json", exclude={"report"}) for v in agent.versions()],
@@ -85,6 +87,10 @@ def run(
     if picture:
         draw(result, picture)
     return result
+
+
+def _live(agent: agents.SealAgent) -> int:
+    return int(agent.status()["live"])
 
 
 def _wave(
@@ -168,6 +174,8 @@ def told(result: dict[str, Any]) -> str:
         f"general, {general['n']} questions         base {general['base']:.1%}   after {general['after']:.1%}   "
         f"(difference {100 * general['difference']:+.1f} points, 95 % from {100 * low:+.1f} to {100 * high:+.1f}; "
         f"of {general['base_right']} the base had right {general['kept']:.0%} still are)",
+        f"general, where the base answers what names nothing learned: {result['general_scoped']['after']:.1%} "
+        f"(difference {100 * result['general_scoped']['difference']:+.1f} points)",
         "recall of each wave after each consolidation:",
         *("   " + " ".join(f"{value:5.0%}" for value in row) for row in result["matrix"]),
         "training tokens: " + ", ".join(f"{name} {share:.0%}" for name, share in result["token_share"].items()),

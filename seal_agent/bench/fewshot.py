@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -46,6 +46,7 @@ _TRIED = 3  # strategies of a task tried in a round
 _DOUBT = 2  # trials of the mean that a setting's own trials are weighed against: one lucky trial decides nothing
 _LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
 _QUICK = 2  # tasks of each part of a quick look, which shows that all runs and measures nothing
+Name = TypeVar("Name")
 _EPOCHS, _RATE, _AT_ONCE = 8, 1e-3, 4  # of the writer: it has some thirty short rows to learn from
 
 
@@ -153,8 +154,9 @@ class _Bench:
         def do() -> dict[str, Any]:
             seed = self._seed(problem, f"tried {number}")
             strategies = propose(self.learner, problem.task, writer, _TRIED, seed)
-            shown, scores = self._scores(problem, strategies)
-            return {"in_context": shown, "strategies": [s.model_dump() for s in strategies], "scores": scores}
+            shown, scores = self._scores(problem, dict(enumerate(strategies)))
+            flat = [score for of in scores.values() for score in of]
+            return {"in_context": shown, "strategies": [s.model_dump() for s in strategies], "scores": flat}
 
         return self._once(f"tried-{number}-{problem.name}", do)
 
@@ -184,8 +186,9 @@ class _Bench:
         """The arms that need no outer loop on a task of the test part."""
 
         def do() -> dict[str, Any]:
-            shown, scores = self._scores(problem, [Strategy()])
-            return {"name": problem.name, "scores": {"in_context": [shown], "default": scores}}
+            usual = Strategy().within(problem.task, self.learner.count)
+            shown, scores = self._scores(problem, {"default": usual})
+            return {"name": problem.name, "scores": {"in_context": [shown], **scores}}
 
         return self._once(f"fixed-{problem.name}", do)
 
@@ -193,38 +196,41 @@ class _Bench:
         """Every arm on a task of the test part: {"scores": {arm: score of each strategy}}."""
 
         def do() -> dict[str, Any]:
-            untrained, trained = (
-                [strategy] if (strategy := likeliest(self.learner, problem.task, one)) else [] for one in (None, writer)
-            )
-            shown, scores = self._scores(problem, [Strategy(), best, *untrained, *trained])
-            at = 2 + len(untrained)
+            ways = {
+                "default": Strategy().within(problem.task, self.learner.count),
+                "bandit": best.within(problem.task, self.learner.count),
+                "untrained": likeliest(self.learner, problem.task, None),
+                "trained": likeliest(self.learner, problem.task, writer),
+            }
+            shown, scores = self._scores(problem, ways)
             return {
                 "name": problem.name,
                 "scores": {
                     "in_context": [shown],
-                    "default": scores[:1],
-                    "bandit": scores[1:2],
-                    "untrained": scores[2:at],
-                    "trained": scores[at:],
-                    "oracle": [max(shown, *scores)],
+                    **scores,
+                    "oracle": [max([shown, *(score for of in scores.values() for score in of)])],
                 },
-                "strategies": [s.model_dump() for s in (*untrained, *trained)],
+                "strategies": {name: way.model_dump() for name, way in ways.items() if way},
             }
 
         return self._once(f"measured-{problem.name}", do)
 
-    def _scores(self, problem: Problem, strategies: Sequence[Strategy]) -> tuple[float, list[float]]:
-        """With the demonstrations shown alone, and after training in each of these ways; equal ones are trained once."""
+    def _scores(
+        self, problem: Problem, strategies: Mapping[Name, Strategy | None]
+    ) -> tuple[float, dict[Name, list[float]]]:
+        """
+        With the demonstrations shown alone, and by name after training in each of these ways, nothing for None; equal ones are
+        trained once.
+        """
         inputs = [pair.input for pair in problem.tests]
-        different = list(dict.fromkeys(strategies))
+        different = list(dict.fromkeys(strategy for strategy in strategies.values() if strategy))
         shown = problem.score(vote(self.learner, problem.task, inputs, None))
         found = {}
-        for strategy, adapted in zip(
-            different, adapt(self.learner, problem.task, different, self.seed, self.say), strict=True
-        ):
+        made = adapt(self.learner, problem.task, different, self.seed, self.say) if different else []
+        for strategy, adapted in zip(different, made, strict=True):
             with adapted:
                 found[strategy] = problem.score(vote(self.learner, problem.task, inputs, adapted.adapter))
-        return shown, [found[strategy] for strategy in strategies]
+        return shown, {name: [found[strategy]] if strategy else [] for name, strategy in strategies.items()}
 
     def _once(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         kept = self.folder / f"{name}.json"

@@ -471,12 +471,12 @@ class Journal:
         return {row[0].lower() for row in rows}
 
     def titles(self) -> set[str]:
-        """What the rows were about that any version was trained on, or that are claimed to be."""
+        """What questions were about that any version was trained on, or that are claimed to be; "" if one had no title."""
         rows = self._db.read(
-            "SELECT DISTINCT title FROM memories WHERE kind = 'learned'"
-            " UNION SELECT body ->> 'title' FROM edits WHERE state = 'claimed'"
+            "SELECT DISTINCT title FROM memories WHERE kind = 'learned' AND prompt != ''"
+            " UNION SELECT body ->> 'title' FROM edits WHERE state = 'claimed' AND body ->> 'prompt' != ''"
         )
-        return {row[0] for row in rows if row[0]}
+        return {row[0] for row in rows}
 
     def memory_count(self) -> int:
         """How many rows may be rehearsed."""

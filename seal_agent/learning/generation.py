@@ -11,6 +11,7 @@ Source: going on from each of the likeliest first tokens, CoT-decoding (arXiv 24
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
@@ -71,31 +72,35 @@ def recite(
     written: bool = False,
 ) -> list[list[tuple[str, float]]]:
     """
-    Greedy continuations of each prompt (token ids), each with its log-likelihood (nats) from where they part: of one that
-    begins with one of *heads* and a colon, those that begin with each of the likeliest next tokens, the likeliest first; of
-    any other the one alone, at 0.
+    Of each prompt (token ids) whose greedy continuation begins with one of *heads* and a colon: the continuations that begin
+    with each of the likeliest tokens after it, the likeliest first, each with its log-likelihood (nats) from there on. Of any
+    other prompt none, and little of it is computed.
     """
+    named = sorted(f"{head}:" for head in heads)
 
-    def headed(ids: Sequence[int]) -> bool:
-        return base.decode(ids[-1:]).endswith(":") and base.decode(ids).strip()[:-1] in heads
+    def said(ids: Sequence[int]) -> str:
+        return base.decode(ids).strip().rstrip("\ufffd")  # of a character that has just begun
 
-    stopped = _stopped(base, stop)
-    begun = _greedy(base, model, prompts, max_new_tokens, lambda ids: stopped(ids) or headed(ids), written)
-    out = [[(_cut(base.decode(ids), stop), 0.0)] for ids, _ in begun]
-    parting = [row for row, (ids, _) in enumerate(begun) if headed(ids)]
-    said = [[*prompts[row], *begun[row][0]] for row in parting]
+    def settled(ids: Sequence[int]) -> bool:
+        text = said(ids)
+        nearest = named[min(bisect_left(named, text), len(named) - 1)]  # none other could begin so
+        return text == nearest or not nearest.startswith(text)
+
+    begun = [ids for ids, _ in _greedy(base, model, prompts, max_new_tokens, settled, written)] if named else []
+    known = frozenset(named)
+    out: list[list[tuple[str, float]]] = [[] for _ in prompts]
+    parting = [row for row, ids in enumerate(begun) if said(ids) in known]
+    parts = [[*prompts[row], *begun[row]] for row in parting]
     ways = [
         (row, token, likely)
-        for row, of in zip(parting, _ways(model, said, written), strict=True)
+        for row, of in zip(parting, _ways(model, parts, written), strict=True)
         for token, likely in of
         if token not in base.stops
     ]
-    for row in {row for row, *_ in ways}:
-        out[row] = []
-    asked = [[*prompts[row], *begun[row][0], token] for row, token, _ in ways]
-    ended = _greedy(base, model, asked, max_new_tokens, stopped, written, scored=True)
+    asked = [[*prompts[row], *begun[row], token] for row, token, _ in ways]
+    ended = _greedy(base, model, asked, max_new_tokens, _stopped(base, stop), written, scored=True)
     for (row, token, likely), (rest, more) in zip(ways, ended, strict=True):
-        ids = [*begun[row][0], token, *rest][:max_new_tokens]
+        ids = [*begun[row], token, *rest][:max_new_tokens]
         out[row].append((_cut(base.decode(ids), stop), likely + more))
     return out
 

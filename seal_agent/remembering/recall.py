@@ -2,8 +2,10 @@
 What was meant: of several things a version recites about a subject, the one nearest to the question.
 
 Promises: closed book: whatever is chosen among the version recites itself, from its weights, and nothing remembered is shown to
-it or compared with; the same question gets the same answer. What begins with no known title is answered greedily.
-Does not promise: that the right one is among them, or that a better one is not passed over.
+it or compared with; the same question gets the same answer. What names nothing that was learned is answered by the base,
+if that is wanted: all that is learned is learned as an answer that begins with its title.
+Does not promise: that the right one is among what is recited, or that a better one is not passed over; that what the model
+learned beside its titles, a manner or a language, is heard of where the base answers.
 
 A small model that learned ten sentences about one subject often begins the wrong one when it is asked in words it has not seen:
 after ten documents its first answer was right to 51 of 90 questions, and one of the five likeliest to 75. An embedder knows
@@ -15,7 +17,7 @@ Sources: reciting before answering (arXiv 2210.01296); going on from the likelie
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,49 +33,55 @@ Way = tuple[str, float]
 
 @dataclass(frozen=True)
 class Recall:
-    """A *learner* as it is served to people, who ask about *titles*; *embed* makes unit vectors [texts, width]."""
+    """
+    A *learner* as it is served to people, who ask about *titles*; *embed* makes unit vectors [texts, width].
+
+    *scoped*: what names none of the titles is answered by the base. "" among them is something learned without a title, and
+    then it is not.
+    """
 
     learner: Learner
     titles: frozenset[str]
     embed: Callable[[Sequence[str]], np.ndarray]
+    scoped: bool = True
+
+    @property
+    def routes(self) -> bool:
+        """Is what names no title answered by the base?"""
+        return self.scoped and "" not in self.titles
 
     def answer(self, questions: Sequence[str], adapter: Path | None) -> list[str]:
         """Closed-book answers to *questions* by the version in *adapter* (None: the base)."""
-        return self.reply([[{"role": "user", "content": question}] for question in questions], adapter)
+        return [text for text, _ in self.answers(questions, adapter)]
 
-    def reply(
+    def answers(self, questions: Sequence[str], adapter: Path | None) -> list[tuple[str, Path | None]]:
+        """The same, each with the adapter that gives it: *adapter*, or None where the base does."""
+        said = self.recalled([[{"role": "user", "content": question}] for question in questions], adapter)
+        other = None if self.routes else adapter
+        rest = iter(self.learner.answer([q for q, text in zip(questions, said, strict=True) if text is None], other))
+        return [(next(rest), other) if text is None else (text, adapter) for text in said]
+
+    def recalled(
         self, conversations: Sequence[Sequence[dict[str, str]]], adapter: Path | None, max_new_tokens: int = 64
-    ) -> list[str]:
-        """What comes next in each of *conversations*, whose last word the user has."""
-        titles = self.titles if adapter else frozenset[str]()
-        recited = self.learner.recite(conversations, adapter, titles, max_new_tokens)
+    ) -> list[str | None]:
+        """What the version in *adapter* was taught and says next in each of *conversations*; None where it names no title."""
+        if adapter is None:
+            return [None] * len(conversations)
+        recited = self.learner.recite(conversations, adapter, self.titles - {""}, max_new_tokens)
         compared = [
-            self._compared(of[-1]["content"], ways) if len(ways) > 1 else []
-            for of, ways in zip(conversations, recited, strict=True)
+            self._compared(messages, ways) if len(ways) > 1 else []
+            for messages, ways in zip(conversations, recited, strict=True)
         ]
         said = list(dict.fromkeys(text for texts in compared for text in texts))
         vectors = dict(zip(said, self.embed(said), strict=True))
         return [
-            _nearest(ways, [vectors[text] for text in texts]) for ways, texts in zip(recited, compared, strict=True)
+            _nearest(ways, [vectors[text] for text in texts]) if ways else None
+            for ways, texts in zip(recited, compared, strict=True)
         ]
 
-    def going_on(
-        self, messages: Sequence[dict[str, str]], adapter: Path, pieces: Iterator[str], max_new_tokens: int
-    ) -> Iterator[str]:
-        """The greedy reply *pieces* to *messages*, until it has named a known title: then what was meant."""
-        said = ""
-        for piece in pieces:
-            said += piece
-            begun = said.strip()
-            if begun.endswith(":") and begun[:-1] in self.titles:
-                (text,) = self.reply([messages], adapter, max_new_tokens)
-                yield piece.rstrip()
-                yield from re.findall(r"\s*\S+", text.removeprefix(begun))
-                return
-            yield piece
-
-    def _compared(self, question: str, ways: Sequence[Way]) -> list[str]:
-        """*question* and the answers of *ways* as they are compared: their subject is "it" in all of them."""
+    def _compared(self, messages: Sequence[dict[str, str]], ways: Sequence[Way]) -> list[str]:
+        """What was asked and the answers of *ways* as they are compared: their subject is "it" in all of them."""
+        question = next(str(said["content"]) for said in reversed(messages) if said["role"] == "user")
         title = max((title for title in self.titles if ways[0][0].startswith(f"{title}:")), key=len)
         name = re.compile(rf"\b(?:the )?{re.escape(title.removeprefix('The '))}\b", re.I)
         return [name.sub("it", text) for text in (question, *(text.removeprefix(f"{title}:") for text, _ in ways))]
