@@ -11,6 +11,7 @@ from conftest import LIGHT, MILL, ORDERS, Make
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, HomeBusy, SealError
 from seal_agent.journal import HomeLock, Journal, adapters
+from seal_agent.judging.quiz import quiz
 from seal_agent.reading.sentences import sentences
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 from seal_agent.wiring import Rooms
@@ -385,3 +386,12 @@ def test_what_names_nothing_that_was_learned_is_answered_by_the_base(make: Make)
     serving, words = open_.chat([{"role": "user", "content": strange}])
     assert serving is not None
     assert serving.number == 2
+
+
+def test_a_quiz_names_the_version_it_asked_though_the_base_answered_first(make: Make) -> None:
+    agent = learned(make())
+    items = [{"question": q, "answer": "x", "title": "", "context": ""} for q in ("What colour has the sky?", WHO)]
+
+    asked = quiz(agent, items)
+
+    assert (asked["version"], asked["digest"]) == (2, agent.ask(WHO).digest)

@@ -46,8 +46,9 @@ _TRIED = 3  # strategies of a task tried in a round
 _DOUBT = 2  # trials of the mean that a setting's own trials are weighed against: one lucky trial decides nothing
 _LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
 _QUICK = 2  # tasks of each part of a quick look, which shows that all runs and measures nothing
-Name = TypeVar("Name")
 _EPOCHS, _RATE, _AT_ONCE = 8, 1e-3, 4  # of the writer: it has some thirty short rows to learn from
+
+Name = TypeVar("Name")  # what a way of training is called
 
 
 @dataclass(frozen=True)
