@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,12 +87,16 @@ def test_a_way_is_as_likely_as_the_model_says(learner: LoraLearner, taught: Path
 
 def test_what_begins_with_no_known_title_is_not_recited(learner: LoraLearner, taught: Path, all_ways: None) -> None:
     """Nor is what the base says; and nothing is computed beyond where that is sure."""
+    steps: list[int] = []
+    greedy = generation._greedy
+
+    def counted(*given: Any, **how: Any) -> list[tuple[list[int], float]]:
+        found = greedy(*given, **how)
+        steps.extend(len(ids) for ids, _ in found)
+        return found
+
     with pytest.MonkeyPatch.context() as patch:
-        steps: list[int] = []
-        greedy = generation._greedy
-        patch.setattr(
-            generation, "_greedy", lambda *a, **k: [steps.append(len(ids)) or (ids, n) for ids, n in greedy(*a, **k)]
-        )
+        patch.setattr(generation, "_greedy", counted)
         assert learner.recite(asking(TAUGHT[0].prompt), taught, {"The Well", "A Mill", "Zebra"}) == [[]]
         assert learner.recite(asking(TAUGHT[0].prompt, NEW), None, {"The Mill"}) == [[], []]
         assert learner.recite(asking(TAUGHT[0].prompt), taught, set()) == [[]]

@@ -7,9 +7,8 @@ if that is wanted: all that is learned is learned as an answer that begins with 
 Does not promise: that the right one is among what is recited, or that a better one is not passed over; that what the model
 learned beside its titles, a manner or a language, is heard of where the base answers.
 
-A small model that learned ten sentences about one subject often begins the wrong one when it is asked in words it has not seen:
-after ten documents its first answer was right to 51 of 90 questions, and one of the five likeliest to 75. An embedder knows
-better which sentence a question asks for: with it 60 were right.
+A small model that learned ten sentences about one subject often begins the wrong one when it is asked in words it has not seen,
+with the right one among its likeliest ways to go on; an embedder knows better which sentence a question asks for.
 
 Sources: reciting before answering (arXiv 2210.01296); going on from the likeliest first tokens (2402.10200).
 """
