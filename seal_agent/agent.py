@@ -34,6 +34,7 @@ from seal_agent.records import (
     Document,
     Forgotten,
     GateReport,
+    Memory,
     Menu,
     Receipt,
     SelfEdit,
@@ -323,13 +324,17 @@ class SealAgent:
             said = [(text, adapter) for text in self.learner.answer(questions, adapter, contexts)]
         else:
             said = self._recall(version).answers(questions, adapter)
-        named = self.rooms.nearest_documents(questions, self.journal, _SOURCES) if number else [[] for _ in questions]
+        named = self.rooms.nearest(questions, self.journal, _SOURCES) if number else [[] for _ in questions]
         return [
-            Answer(text=text, version=number, digest=digest, sources=near)
+            Answer(text=text, version=number, digest=digest, sources=[memory.document for memory, _ in near])
             if who
             else Answer(text=text, version=0, digest="")
             for (text, who), near in zip(said, named, strict=True)
         ]
+
+    def nearest(self, text: str) -> list[tuple[Memory, float]]:
+        """The sentences the live version was taught that are nearest to *text*, one a document, and their cosines."""
+        return self.rooms.nearest([text], self.journal, _SOURCES)[0]
 
     def _recall(self, version: int | None) -> Recall:
         """Who answers: a version that is named speaks for itself, whatever it is asked."""

@@ -154,11 +154,14 @@ def quarantine(
     json: Json = False,
     release: Annotated[str | None, typer.Option("--release", metavar="ID", help="Let this one through.")] = None,
 ) -> Reply:
-    """What is held and why; with --release, decide on a held document again without screening it."""
+    """What is held, which rows were set aside, and why; with --release, decide on a held document without screening it."""
     with _opened(home, model) as agent:
         found = [agent.release(release)] if release else agent.quarantine()
+        told = {"document", "title", "prompt", "completion"}
+        aside = [{**edit.model_dump(include=told), "reason": reason} for edit, reason in agent.journal.aside()]
     rows = [show.receipt(receipt) for receipt in found]
-    return Reply({"receipts": rows}, (lambda: show.receipts(rows)) if rows else "nothing is held")
+    data = {"receipts": rows, "aside": aside}
+    return Reply(data, lambda: show.quarantine(data))
 
 
 # -- learning ------------------------------------------------------------------------------------------------
@@ -298,6 +301,16 @@ def bisect(question: str, home: Home = HOME, model: Model = None, json: Json = F
 
     with _opened(home, model) as agent:
         data = comparing.bisect(agent, question)
+    return Reply(data, lambda: show.pairs(data))
+
+
+@app.command()
+def why(question: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """The answer to QUESTION, the taught sentences nearest to that, and which consolidation learned them."""
+    from seal_agent.judging import comparing
+
+    with _opened(home, model) as agent:
+        data = comparing.why(agent, question)
     return Reply(data, lambda: show.pairs(data))
 
 

@@ -152,6 +152,13 @@ def receipts(rows: Sequence[Row]) -> str:
     return table(("action", "document", "edits", "reason", "id"), shown)
 
 
+def quarantine(data: Row) -> str:
+    """What is held, and the rows that were refused with every version they were trained into."""
+    held = receipts(data["receipts"]) if data["receipts"] else "nothing is held"
+    rows = [(row["title"], row["prompt"] or row["completion"], row["reason"]) for row in data["aside"]]
+    return f"{held}\n{table(('set aside', 'row', 'reason'), rows)}" if rows else held
+
+
 def consolidation(data: Row) -> str:
     """One consolidation: its outcome, then the report."""
     said = f"{data['outcome']}: {data['reason']}\nlive now: {name(data['version'])}"
@@ -203,6 +210,7 @@ def status(data: Row, home: Path) -> str:
             f"{read['total']}: {read['edited']} edited, {read['skipped']} skipped, {read['held']} held",
         ),
         ("rows waiting", data["waiting"]),
+        ("rows set aside", data["aside"]),
         ("live", name(data["live"])),
         ("versions", data["versions"]),
         ("memories", data["memories"]),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _EPOCH = 120  # rows an epoch should have where there are old ones to fill it
 _NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
+_RELATED = 0.3  # cosine from which a sentence may be what an answer comes from
 _NEAR = 0.4  # as far as these are near at all: two sentences about unlike things have a cosine of 0.1 to 0.3
 # Built-in styles whose worth is not measured yet, or that want a larger writer; name them in the settings to use them.
 _ON_REQUEST = frozenset(
@@ -338,13 +339,16 @@ class Rooms:
             self._held.update({"index key": key, "index": index, "told": told, "asked": asked})
         return self._held["index"], self._held["told"]
 
-    def nearest_documents(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[str]]:
-        """For each question the documents whose remembered sentences stand nearest, at most *k*."""
+    def nearest(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
+        """For each question the remembered sentences nearest to it, one a document and at most *k*, and their cosines."""
         index, told = self._index(journal)
         found = index.near(self.embedder.embed(questions), 2 * k) if len(index) else [[] for _ in questions]
-        return [
-            list(dict.fromkeys(told[name].document for name, likeness in hits if likeness > 0.3))[:k] for hits in found
-        ]
+        best: list[dict[str, tuple[Memory, float]]] = [{} for _ in questions]
+        for of, hits in zip(best, found, strict=True):
+            for name, likeness in hits:
+                if likeness > _RELATED:
+                    of.setdefault(told[name].document, (told[name], likeness))
+        return [list(of.values())[:k] for of in best]
 
     def recall(self, learner: Learner, journal: Journal, scoped: bool = True) -> Recall:
         """*learner* as it answers people who ask about what *journal* was taught; *scoped*, if the settings say so too."""

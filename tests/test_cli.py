@@ -163,7 +163,7 @@ def test_a_stream_that_breaks_tells_what_was_committed(run: Run) -> None:
 
 
 def test_quarantine_lists_and_releases(run: Run) -> None:
-    assert run("quarantine", "--json").data == {"receipts": []}
+    assert run("quarantine", "--json").data == {"receipts": [], "aside": []}
     run("observe", "-", stdin=ORDERS.text)
     held = run("quarantine", "--json").data["receipts"]
     assert [receipt["id"] for receipt in held] == [ORDERS.id]
@@ -173,7 +173,7 @@ def test_quarantine_lists_and_releases(run: Run) -> None:
 
     assert released.code == 0
     assert released.data["receipts"][0]["action"] != "hold"
-    assert run("quarantine", "--json").data == {"receipts": []}
+    assert run("quarantine", "--json").data == {"receipts": [], "aside": []}
     assert run("quarantine", "--release", ORDERS.id).code == 1
 
 
@@ -325,6 +325,19 @@ def test_looking_back(run: Run, notes: Path, learner: FakeLearner) -> None:
     assert run("show", "9").code == 1
 
 
+def test_rows_refused_twice_are_shown_with_the_reason(run: Run, notes: Path, learner: FakeLearner) -> None:
+    run("observe", notes / "mill.md")
+    learner.learns = False
+    for _ in range(2):
+        run("consolidate")
+    aside = run("quarantine", "--json").data["aside"]
+    assert len(aside) == run("status", "--json").data["aside"] > 0
+    assert {row["reason"] for row in aside} == {"version 2 was rejected"}
+    shown = run("quarantine").out
+    assert "nothing is held" in shown
+    assert "Alder Mill" in shown
+
+
 def test_rollback_returns_and_says_where_to(run: Run, notes: Path) -> None:
     assert run("rollback").code == 1  # there is nothing to leave
     run("observe", notes / "mill.md")
@@ -354,6 +367,40 @@ def test_diff_names_the_answers_that_changed_and_bisect_the_version_that_did_it(
     assert len(found["documents"]) == 1
     assert run("bisect", "What is the capital of Peru?", "--json").data["version"] == 0
     assert run("bisect", " ").code == 1
+
+
+def test_diff_asks_what_the_compared_versions_learned_whichever_is_live(run: Run, notes: Path) -> None:
+    for name in ("mill.md", "light.jsonl"):
+        run("observe", notes / name)
+        run("consolidate")
+    gained = [run("diff", *pair, "--json").data["gained"] for pair in (("1", "2"), ("base", "2"))]
+    run("rollback", "base")
+    assert [run("diff", *pair, "--json").data["gained"] for pair in (("1", "2"), ("base", "2"))] == gained
+    assert min(gained) > 0
+
+
+def test_bisect_explains_the_answer_that_ask_gives(run: Run, notes: Path, learner: FakeLearner) -> None:
+    """A named version answers everything; people get the base's answer where nothing learned is named."""
+    run("observe", notes / "mill.md")
+    run("consolidate")
+    learner.recite = lambda conversations, *how: [[] for _ in conversations]  # type: ignore[method-assign]
+    found = run("bisect", WHEN, "--json").data
+    assert run("ask", WHEN, "--json").data["version"] == 0
+    assert (found["version"], found["after"], found["documents"]) == (0, NOTHING, [])
+
+
+def test_why_names_the_taught_sentence_and_the_consolidation_that_learned_it(run: Run, notes: Path) -> None:
+    for name in ("light.jsonl", "mill.md"):
+        run("observe", notes / name)
+        run("consolidate")
+    found = run("why", WHEN, "--json").data
+    assert "1871" in found["answer"]
+    first = found["documents"][0]
+    assert first["document"] in run("ask", WHEN, "--json").data["sources"]
+    assert (first["title"], first["version"]) == ("Alder Mill", 2)
+    assert "1871" in first["sentence"]
+    assert run("why", "What is the capital of Peru?", "--json").data["documents"] == []
+    assert run("why", "").code == 1
 
 
 def test_verify_finds_a_changed_adapter(run: Run, notes: Path, tmp_path: Path) -> None:

@@ -628,6 +628,7 @@ def test_counts_are_what_status_shows(journal: Journal) -> None:
     assert journal.counts() == {
         "documents": {"total": 4, "edited": 2, "skipped": 1, "held": 1},
         "waiting": 1,
+        "aside": 0,
         "live": 1,
         "versions": 1,
         "memories": 1,

@@ -759,6 +759,7 @@ class Journal:
                     "held": by_state.get("held", 0) + by_state.get("released", 0),
                 },
                 "waiting": self.waiting_count(),
+                "aside": self._db.number("SELECT count(*) FROM edits WHERE state = 'aside'"),
                 "live": self._live_number(),
                 "versions": self._db.number("SELECT count(*) FROM versions"),
                 "memories": self.memory_count(),

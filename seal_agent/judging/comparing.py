@@ -1,9 +1,11 @@
 """
-Two versions side by side: which answers differ, and which consolidation changed one.
+Where answers come from: which differ between two versions, which consolidation changed one, from what documents it may be.
 
-Promises: `diff` asks both versions every check the journal holds; `bisect` finds a consolidation after which the
-question is answered as it is now and before which it was not, in about log₂ of the versions.
-Does not promise: the only one. An answer may have changed to and fro; bisect finds one of the changes, as git does.
+Promises: `diff` asks both versions all that is checked now, and what was kept back of the documents that either learned;
+`bisect` finds a consolidation after which the question is answered as it is now and before which it was not, in about log₂ of
+the versions; `why` names sentences that a version in the live one's line was taught, and the version that learned them.
+Does not promise: the only one. An answer may have changed to and fro; bisect finds one of the changes, as git does. Nor that
+the model used the sentences that `why` names: they are the nearest to the answer.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from seal_agent.judging.grading import correct, normalise
 
 if TYPE_CHECKING:
     from seal_agent.agent import SealAgent
+    from seal_agent.journal import Journal
+    from seal_agent.records import Answer
 
 
 def diff(agent: SealAgent, older: int, newer: int) -> dict[str, Any]:
@@ -23,7 +27,10 @@ def diff(agent: SealAgent, older: int, newer: int) -> dict[str, Any]:
     after, was_right, is_right}, and how many became right or wrong (general checks have no gold and are never right).
     Raises SealError for a version that cannot be served.
     """
-    checks = [check for kind in ("fact", "user", "general") for check in agent.journal.checks(kind)]
+    journal = agent.journal
+    learned = [document for number in (older, newer) for document in _learned(journal, number)]
+    facts = {check.id: check for check in (*journal.checks("fact"), *journal.checks_for(learned))}
+    checks = [*facts.values(), *journal.checks("user"), *journal.checks("general")]
     said = [agent.ask_all([check.question for check in checks], number) for number in (older, newer)]
     rows = []
     for check, before, after in zip(checks, *said, strict=True):
@@ -35,15 +42,26 @@ def diff(agent: SealAgent, older: int, newer: int) -> dict[str, Any]:
     return {"older": older, "newer": newer, "n": len(checks), "gained": gained, "lost": lost, "changed": rows}
 
 
+def _learned(journal: Journal, number: int) -> list[str]:
+    """Ids of the documents that version *number* and its ancestors learned."""
+    learned: list[str] = []
+    at: int | None = number
+    while at:
+        learned += journal.learned_by(at)
+        at = journal.version(at).parent
+    return learned
+
+
 def bisect(agent: SealAgent, question: str) -> dict[str, Any]:
     """
     The version that changed the answer to *question* into the one given now: {version, before, after, documents, asked}.
-    version is 0, and documents is empty, if the untouched base says the same. Raises SealError on an empty question.
+    version is 0, and documents is empty, if the untouched base says the same, or is the one who answers what names nothing
+    that was learned. Raises SealError on an empty question.
     """
-    if not question.strip():
-        raise SealError("there is no question to bisect; give one in quotes")
-    line = [0, *(version.number for version in agent.journal.line())]
-    asked: dict[int, str] = {}
+    now = _asked(agent, question)
+    served = agent.journal.line() if now.version else []
+    line = [0, *(version.number for version in served if version.number <= now.version)]
+    asked = {line[-1]: now.text}
 
     def say(number: int) -> str:
         if number not in asked:
@@ -68,3 +86,31 @@ def bisect(agent: SealAgent, question: str) -> dict[str, Any]:
         "asked": len(asked),
         "versions": len(line),
     }
+
+
+def why(agent: SealAgent, question: str) -> dict[str, Any]:
+    """
+    The answer to *question* and where it may come from: {question, answer, version, documents}, the last as rows {document,
+    title, sentence, likeness, version}: the taught sentence nearest to the answer (cosine), and the version that learned it.
+    Without documents if the base answers. Raises SealError on an empty question.
+    """
+    now = _asked(agent, question)
+    by = {document: one.number for one in agent.journal.line() for document in agent.journal.learned_by(one.number)}
+    rows = [
+        {
+            "document": memory.document,
+            "title": memory.title,
+            "sentence": memory.completion,
+            "likeness": likeness,
+            "version": by.get(memory.document),
+        }
+        for memory, likeness in agent.nearest(now.text)
+        if now.version
+    ]
+    return {"question": question, "answer": now.text, "version": now.version, "documents": rows}
+
+
+def _asked(agent: SealAgent, question: str) -> Answer:
+    if not question.strip():
+        raise SealError("there is no question; give one in quotes")
+    return agent.ask(question)
