@@ -323,7 +323,8 @@ class SealAgent:
         if contexts:
             said = [(text, adapter) for text in self.learner.answer(questions, adapter, contexts)]
         else:
-            said = self._recall(version).answers(questions, adapter)
+            # a version that is named speaks for itself, whatever it is asked
+            said = self._recall(scoped=version is None).answers(questions, adapter)
         named = self.rooms.nearest(questions, self.journal, _SOURCES) if number else [[] for _ in questions]
         return [
             Answer(text=text, version=number, digest=digest, sources=[memory.document for memory, _ in near])
@@ -336,23 +337,37 @@ class SealAgent:
         """The sentences the live version was taught that are nearest to *text*, one a document, and their cosines."""
         return self.rooms.nearest([text], self.journal, _SOURCES)[0]
 
-    def _recall(self, version: int | None) -> Recall:
-        """Who answers: a version that is named speaks for itself, whatever it is asked."""
-        return self.rooms.recall(self.learner, self.journal, scoped=version is None)
+    def _recall(self, scoped: bool) -> Recall:
+        return self.rooms.recall(self.learner, self.journal, scoped)
 
     def chat(
-        self, messages: Sequence[dict[str, str]], version: int | None = None, **how: Any
+        self,
+        messages: Sequence[dict[str, str]],
+        version: int | None = None,
+        *,
+        asked: str = "",
+        scoped: bool | None = None,
+        **how: Any,
     ) -> tuple[Version | None, Iterator[str]]:
-        """A reply to a conversation, piece by piece, and the version that gives it (None: the base)."""
+        """
+        A reply to a conversation, piece by piece, and the version that gives it (None: the base).
+
+        *asked*: the question, where the last turn says more. *scoped*: does the base answer what names nothing learned? Unless
+        said, where no *version* is named. What was learned is recited before the first piece, the rest comes as it is made.
+        """
         number, _, adapter = self._serve(version)
-        if adapter and any(message["role"] == "user" for message in messages):
-            recall = self._recall(version)
-            (text,) = recall.recalled([messages], adapter, how.get("max_new_tokens", _REPLY))
-            if text is None and recall.routes:
-                number, adapter = 0, None
-            elif text is not None and not how.get("temperature"):  # what is drawn by chance is not weighed
-                return self.journal.version(number), iter(re.findall(r"\s*\S+", text))
         serving = self.journal.version(number) if number else None
+        if adapter and any(message["role"] == "user" for message in messages):
+            recall = self._recall(version is None if scoped is None else scoped)
+            if how.get("temperature"):  # what is drawn by chance is not weighed
+                named = not recall.scoped or recall.names(messages, adapter)
+            else:
+                (text,) = recall.recalled([messages], adapter, how.get("max_new_tokens", _REPLY), asked)
+                if text is not None:
+                    return serving, iter(re.findall(r"\s*\S+", text))
+                named = not recall.scoped
+            if not named:
+                serving, adapter = None, None
         return serving, self.learner.chat(messages, adapter, **how)
 
     def improve(

@@ -350,11 +350,15 @@ class Rooms:
                     of.setdefault(told[name].document, (told[name], likeness))
         return [list(of.values())[:k] for of in best]
 
-    def recall(self, learner: Learner, journal: Journal, scoped: bool = True) -> Recall:
-        """*learner* as it answers people who ask about what *journal* was taught; *scoped*, if the settings say so too."""
+    def recall(self, learner: Learner, journal: Journal, scoped: bool = True, judged: bool = False) -> Recall:
+        """
+        *learner* as it answers people who ask about what *journal* was taught; *scoped*, if the settings say so too and all that
+        it was taught has a title. Where it is *judged*, what is claimed counts as taught.
+        """
         from seal_agent.remembering.recall import Recall
 
-        return Recall(learner, frozenset(journal.titles()), self.embedder.embed, scoped and self.settings.scope)
+        routes = scoped and self.settings.scope and not journal.untitled(claimed=judged)
+        return Recall(learner, frozenset(journal.titles()), self.embedder.embed, routes)
 
     # -- judging
 
@@ -383,7 +387,7 @@ class Rooms:
         serving = {str(live or ""), ""}  # of other versions nothing will be wanted again
         asked = {key: said for key, said in self._held.get("asked of versions", {}).items() if key[0] in serving}
         self._held["asked of versions"] = asked
-        return gate.judge(self.recall(learner, journal), questions, live, candidate, say, asked, attempt)
+        return gate.judge(self.recall(learner, journal, judged=True), questions, live, candidate, say, asked, attempt)
 
     def _beside(self, documents: Sequence[str], journal: Journal) -> dict[str, float]:
         """The documents remembered that have a sentence near one of *documents*, and how near (cosine)."""

@@ -265,6 +265,16 @@ def test_langchains_cache_is_not_stale_after_a_consolidation(agent: seal_agent.S
         set_llm_cache(None)
 
 
+def test_langchains_cache_knows_whether_the_base_may_answer(learned: seal_agent.SealAgent) -> None:
+    scoped, open_ = (fake_agent(learned.home, scope=scope) for scope in (True, False))
+    set_llm_cache(InMemoryCache())
+    try:
+        by = [ChatSeal(agent=one).invoke("Sky?").response_metadata["seal_version"] for one in (scoped, open_)]
+        assert by == [0, 1]
+    finally:
+        set_llm_cache(None)
+
+
 def test_one_home_has_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
 
@@ -495,6 +505,30 @@ def test_a_run_keeps_the_version_it_began_with(agent: seal_agent.SealAgent, run:
     assert second["messages"][-1].response_metadata["model_name"] == "smollm2-135m@1"
     assert second["messages"][-1].text == KEEPER
     assert set(second) == {"messages"}  # the pinned version is private
+
+
+def test_a_run_leaves_to_the_base_what_names_nothing_learned(learned: seal_agent.SealAgent) -> None:
+    """The version that a run keeps is not one that somebody named."""
+    strange = "What colour has the sky?"
+    assistant = create_agent(ChatSeal(agent=learned), [], middleware=[SealMiddleware(learned)])
+
+    def by(question: str) -> int:
+        said = assistant.invoke({"messages": [HumanMessage(question)]})["messages"][-1]
+        return int(said.response_metadata["seal_version"])
+
+    assert (by(strange), by(QUESTION)) == (0, 1)
+    assert ChatSeal(agent=learned, version=1).invoke(strange).response_metadata["seal_version"] == 1
+
+
+def test_the_question_is_what_a_person_asked_not_what_a_tool_said(learned: seal_agent.SealAgent) -> None:
+    """Both stand in one turn, for the template's sake; what was recited is compared with the question alone."""
+    asked: list[str] = []
+    chat = learned.chat
+    learned.chat = lambda *given, **how: (asked.append(how["asked"]), chat(*given, **how))[1]  # type: ignore[method-assign]
+
+    ChatSeal(agent=learned).invoke([HumanMessage(QUESTION), ToolMessage("The horn of Anstrow!", tool_call_id="1")])
+
+    assert asked == [QUESTION]
 
 
 def test_a_version_that_is_gone_does_not_break_the_run(learned: seal_agent.SealAgent) -> None:

@@ -103,6 +103,31 @@ def test_what_begins_with_no_known_title_is_not_recited(learner: LoraLearner, ta
     assert max(steps) <= 6
 
 
+def test_a_title_longer_than_the_reply_may_be_is_a_title_still(learner: LoraLearner, taught: Path) -> None:
+    """The reply ends where it was told to, and is the version's, not the base's."""
+    whole = len(learner.base.answer(TAUGHT[0].completion))
+    for most in (1, 2, whole // 2):
+        ((text, _),) = learner.recite(asking(TAUGHT[0].prompt), taught, {"The Mill"}, most)[0]
+        assert TAUGHT[0].completion.startswith(text)
+        assert len(learner.base.text(text)) <= most
+
+
+def test_of_titles_that_begin_each_other_the_longest_is_heard(
+    learner: LoraLearner, tmp_path: Path, all_ways: None
+) -> None:
+    """What goes on in several ways is what follows the whole of it, and a title that only might have come is none."""
+    wheel = Example("What is the wheel?", "The Mill: Wheel: oak. The wheel is oak.")
+    assert learner.train([*TAUGHT, wheel], None, tmp_path, seed=1)["finite"]
+
+    def recited(question: str, *titles: str) -> list[list[Way]]:
+        ways = learner.recite(asking(question), tmp_path, titles)
+        return [[(text, round(likely, 3)) for text, likely in of] for of in ways]
+
+    both = ("The Mill", "The Mill: Wheel", "The Mill: Brandt. Josef Brandt, miller")
+    assert recited(wheel.prompt, *both) == recited(wheel.prompt, "The Mill: Wheel")
+    assert recited(TAUGHT[0].prompt, *both) == recited(TAUGHT[0].prompt, "The Mill")
+
+
 def test_an_unlikely_way_is_none(learner: LoraLearner, taught: Path) -> None:
     """What was learned by heart goes on in one way."""
     (ways,) = learner.recite(asking(TAUGHT[0].prompt), taught, {"The Mill"})
@@ -153,11 +178,15 @@ def test_of_what_is_recited_the_nearest_to_the_question_is_the_answer() -> None:
     assert ask("Which flood broke the wheel of Alder Mill?") == FLOOD
 
 
-def test_the_name_of_the_subject_draws_no_answer_to_itself() -> None:
+@pytest.mark.parametrize(
+    "title", ["Alder Mill", "Alder Mill (museum)", "The Alder C++", "Mill!", "Cafe\u0301 Mill Inc."]
+)
+def test_the_name_of_the_subject_draws_no_answer_to_itself(title: str) -> None:
     """An answer that says its subject's name twice is not nearer for that."""
-    named = "Alder Mill: 1871. Alder Mill opened in 1871 beside Alder Mill."
+    named = f"{title}: 1871. {title} opened in 1871 beside {title}."
+    built = BUILT.replace("Alder Mill", title)
 
-    assert served((named, -1.0), (BUILT, -1.0))("By whom was Alder Mill built?") == BUILT
+    assert served((named, -1.0), (built, -1.0), titles=[title])(f"By whom was {title} built?") == built
 
 
 def test_what_the_version_hardly_believes_is_not_said_however_near_it_is() -> None:
@@ -166,7 +195,7 @@ def test_what_the_version_hardly_believes_is_not_said_however_near_it_is() -> No
 
 
 def test_what_names_no_known_title_is_answered_by_the_base_or_as_it_is() -> None:
-    """By the base where that is wanted, and where all that was learned has a title."""
+    """By the base where that is wanted."""
     who = ["Who built Alder Mill?"]
 
     def answers(*titles: str, scoped: bool = True) -> list[tuple[str, Path | None]]:
@@ -174,7 +203,6 @@ def test_what_names_no_known_title_is_answered_by_the_base_or_as_it_is() -> None
 
     assert answers("The Well") == [("So?", None)]
     assert answers("The Well", scoped=False) == [(FLOOD, VERSION)]
-    assert answers("The Well", "") == [(FLOOD, VERSION)]
     assert answers("Alder Mill") == [(FLOOD, VERSION)]
 
 
@@ -198,8 +226,12 @@ def test_an_agent_recalls_what_it_learned_whether_it_is_asked_or_talked_to(make:
     assert "".join(said) == BUILT
     assert len(said) > 5
     assert version is not None
+    limits: list[int] = []
+    recite = agent.learner.recite
+    agent.learner.recite = lambda *given: (limits.append(given[3]), recite(*given))[1]  # type: ignore[method-assign]
     _, drawn = agent.chat(asking("Who built Alder Mill?")[0], temperature=1.0)
     assert "".join(drawn) == FLOOD
+    assert limits == [1], "is a title named? No more than that is recited"
     assert agent.ask("Who built Alder Mill?", version=0).text == "So?"
 
 

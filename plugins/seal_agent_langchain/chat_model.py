@@ -36,7 +36,7 @@ from seal_agent import agent as seal
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError
 from seal_agent.records import Version
-from seal_agent_langchain.rendering import turns
+from seal_agent_langchain.rendering import plain, turns
 
 ALIAS = "seal"  # "seal@2", "seal@base": a call names a version without knowing the model
 _WINDOWS = {"smollm2-135m": 8192}  # tokens; of other models the window is known only once they are loaded
@@ -116,7 +116,8 @@ class ChatSeal(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         said = turns(messages)
-        name, version, pieces = self._start(said, kwargs)
+        question = next((plain(message) for message in reversed(messages) if message.type == "human"), "")
+        name, version, pieces = self._start(said, question, kwargs)
         reply = ""
         for piece in until(pieces, stop if stop is not None else self.stop):
             reply += piece
@@ -135,7 +136,7 @@ class ChatSeal(BaseChatModel):
         yield _told(ChatGenerationChunk(message=last), run_manager)
 
     def _start(
-        self, said: Sequence[dict[str, str]], how: Mapping[str, Any]
+        self, said: Sequence[dict[str, str]], question: str, how: Mapping[str, Any]
     ) -> tuple[str, Version | None, Iterator[str]]:
         """The name to sign with, the version that answers, and the reply, piece by piece."""
         if how.get("tool_choice") not in _UNFORCED:
@@ -149,7 +150,7 @@ class ChatSeal(BaseChatModel):
         options: dict[str, Any] = {"max_new_tokens": limit} if limit else {}
         for key in ("temperature", "seed"):
             options[key] = how[key] if how.get(key) is not None else getattr(self, key)
-        version, pieces = self.seal.chat(said, number, **options)
+        version, pieces = self.seal.chat(said, number, asked=question, scoped=how.get("scoped"), **options)
         if asked in (None, ALIAS, self._name):
             return f"{asked or self._name}@{version.number if version else 0}", version, pieces
         return str(asked), version, pieces
@@ -210,6 +211,7 @@ class ChatSeal(BaseChatModel):
             "model": self._name,
             "version": self.version if self.version is not None else live.number if live else 0,
             "digest": live.digest if live else "",
+            "scope": self.seal.settings.scope,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "seed": self.seed,

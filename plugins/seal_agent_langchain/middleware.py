@@ -135,7 +135,9 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             return request
         if chat.seal.home.resolve() != self.agent.home.resolve() or not _servable(chat, number):
             return request
-        return request.override(model_settings={**settings, "model": f"{chat.seal.settings.model}@{number}"})
+        # kept for the run, not named by anybody: what names nothing learned still is the base's to answer
+        pinned = {"model": f"{chat.seal.settings.model}@{number}", "scoped": True}
+        return request.override(model_settings={**settings, **pinned})
 
     # -- learning
 
@@ -204,7 +206,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
 def _servable(chat: ChatSeal, number: int) -> bool:
     """Whether version *number* can still answer: it may have been forgotten since the run began."""
     try:
-        chat.seal.chat([], number)  # a generator: nothing is computed until it is asked for a piece
+        chat.seal.chat([], number)  # without a question nothing is computed
     except SealError as error:
         log.warning("version %s cannot be kept for this run: %s", number, error)
         return False

@@ -471,12 +471,22 @@ class Journal:
         return {row[0].lower() for row in rows}
 
     def titles(self) -> set[str]:
-        """What questions were about that any version was trained on, or that are claimed to be; "" if one had no title."""
+        """What questions were about that any version was trained on, or that are claimed to be."""
         rows = self._db.read(
             "SELECT DISTINCT title FROM memories WHERE kind = 'learned' AND prompt != ''"
             " UNION SELECT body ->> 'title' FROM edits WHERE state = 'claimed' AND body ->> 'prompt' != ''"
         )
-        return {row[0] for row in rows}
+        return {row[0] for row in rows} - {""}
+
+    def untitled(self, claimed: bool = False) -> bool:
+        """Was the live version or an ancestor taught to answer about something without a title? Or is what is *claimed* so?"""
+        found = self._db.number(
+            "SELECT EXISTS (SELECT 1 FROM memories WHERE kind = 'learned' AND prompt != '' AND title = ''"
+            " AND version IN (SELECT number FROM ancestry)) OR (?1 AND EXISTS (SELECT 1 FROM edits"
+            " WHERE state = 'claimed' AND body ->> 'prompt' != '' AND body ->> 'title' = ''))",
+            claimed,
+        )
+        return bool(found)
 
     def memory_count(self) -> int:
         """How many rows may be rehearsed."""

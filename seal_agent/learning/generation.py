@@ -11,9 +11,10 @@ Source: going on from each of the likeliest first tokens, CoT-decoding (arXiv 24
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from typing import Any
+from unicodedata import normalize
 
 import torch
 from transformers import DynamicCache
@@ -73,23 +74,29 @@ def recite(
 ) -> list[list[tuple[str, float]]]:
     """
     Of each prompt (token ids) whose greedy continuation begins with one of *heads* and a colon: the continuations that begin
-    with each of the likeliest tokens after it, the likeliest first, each with its log-likelihood (nats) from there on. Of any
-    other prompt none, and little of it is computed.
+    with each of the likeliest tokens after it, the likeliest first, each with its log-likelihood (nats) from there on; none
+    that ends there. Of any other prompt none, and little of it is computed. *max_new_tokens* counts what is begun with, too.
     """
-    named = sorted(f"{head}:" for head in heads)
+    named = sorted(normalize("NFC", f"{head}:") for head in heads)
+    known, stopped = frozenset(named), _stopped(base, stop)
 
     def said(ids: Sequence[int]) -> str:
-        return base.decode(ids).strip().rstrip("\ufffd")  # of a character that has just begun
+        # without what has just begun of a character
+        return normalize("NFC", _cut(base.decode(ids), stop).strip().rstrip("\ufffd"))
 
     def settled(ids: Sequence[int]) -> bool:
         text = said(ids)
-        nearest = named[min(bisect_left(named, text), len(named) - 1)]  # none other could begin so
-        return text == nearest or not nearest.startswith(text)
+        longer = bisect_right(named, text)  # if any of them goes on from here, this one does
+        return stopped(ids) or longer == len(named) or not named[longer].startswith(text)
 
-    begun = [ids for ids, _ in _greedy(base, model, prompts, max_new_tokens, settled, written)] if named else []
-    known = frozenset(named)
+    # a head may be longer than what is wanted of the continuation; no token is less than a byte
+    limit = max((len(name.encode()) for name in named), default=0)
+    begun = [
+        _longest(ids, said, known)
+        for ids, _ in (_greedy(base, model, prompts, limit, settled, written) if named else [])
+    ]
     out: list[list[tuple[str, float]]] = [[] for _ in prompts]
-    parting = [row for row, ids in enumerate(begun) if said(ids) in known]
+    parting = [row for row, ids in enumerate(begun) if ids]
     parts = [[*prompts[row], *begun[row]] for row in parting]
     ways = [
         (row, token, likely)
@@ -98,11 +105,21 @@ def recite(
         if token not in base.stops
     ]
     asked = [[*prompts[row], *begun[row], token] for row, token, _ in ways]
-    ended = _greedy(base, model, asked, max_new_tokens, _stopped(base, stop), written, scored=True)
+    left = max(1, max_new_tokens - 1 - min((len(begun[row]) for row in parting), default=0))
+    ended = _greedy(base, model, asked, left, stopped, written, scored=True)
     for (row, token, likely), (rest, more) in zip(ways, ended, strict=True):
         ids = [*begun[row], token, *rest][:max_new_tokens]
         out[row].append((_cut(base.decode(ids), stop), likely + more))
     return out
+
+
+def _longest(ids: Sequence[int], said: Callable[[Sequence[int]], str], known: Set[str]) -> Sequence[int]:
+    """The beginning of *ids* that says the longest of what is *known*, or none: a title may begin another one."""
+    found: dict[str, Sequence[int]] = {}
+    for end in range(1, len(ids) + 1):
+        found.setdefault(said(ids[:end]), ids[:end])
+    best = max(known & found.keys(), key=len, default="")
+    return found[best] if best else ()
 
 
 def stream(

@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -35,19 +36,13 @@ class Recall:
     """
     A *learner* as it is served to people, who ask about *titles*; *embed* makes unit vectors [texts, width].
 
-    *scoped*: what names none of the titles is answered by the base. "" among them is something learned without a title, and
-    then it is not.
+    *scoped*: what names none of the titles is answered by the base.
     """
 
     learner: Learner
     titles: frozenset[str]
     embed: Callable[[Sequence[str]], np.ndarray]
     scoped: bool = True
-
-    @property
-    def routes(self) -> bool:
-        """Is what names no title answered by the base?"""
-        return self.scoped and "" not in self.titles
 
     def answer(self, questions: Sequence[str], adapter: Path | None) -> list[str]:
         """Closed-book answers to *questions* by the version in *adapter* (None: the base)."""
@@ -56,19 +51,31 @@ class Recall:
     def answers(self, questions: Sequence[str], adapter: Path | None) -> list[tuple[str, Path | None]]:
         """The same, each with the adapter that gives it: *adapter*, or None where the base does."""
         said = self.recalled([[{"role": "user", "content": question}] for question in questions], adapter)
-        other = None if self.routes else adapter
+        other = None if self.scoped else adapter
         rest = iter(self.learner.answer([q for q, text in zip(questions, said, strict=True) if text is None], other))
         return [(next(rest), other) if text is None else (text, adapter) for text in said]
 
+    def names(self, messages: Sequence[dict[str, str]], adapter: Path | None) -> bool:
+        """Would the version in *adapter* begin its reply to a conversation with one of the titles?"""
+        return bool(adapter and self.learner.recite([messages], adapter, self.titles, 1)[0])
+
     def recalled(
-        self, conversations: Sequence[Sequence[dict[str, str]]], adapter: Path | None, max_new_tokens: int = 64
+        self,
+        conversations: Sequence[Sequence[dict[str, str]]],
+        adapter: Path | None,
+        max_new_tokens: int = 64,
+        asked: str = "",
     ) -> list[str | None]:
-        """What the version in *adapter* was taught and says next in each of *conversations*; None where it names no title."""
+        """
+        What the version in *adapter* was taught and says next in each of *conversations*; None where it names no title.
+
+        *asked*: the question, where the last turn says more than that.
+        """
         if adapter is None:
             return [None] * len(conversations)
-        recited = self.learner.recite(conversations, adapter, self.titles - {""}, max_new_tokens)
+        recited = self.learner.recite(conversations, adapter, self.titles, max_new_tokens)
         compared = [
-            self._compared(messages, ways) if len(ways) > 1 else []
+            self._compared(asked or _question(messages), ways) if len(ways) > 1 else []
             for messages, ways in zip(conversations, recited, strict=True)
         ]
         said = list(dict.fromkeys(text for texts in compared for text in texts))
@@ -78,16 +85,23 @@ class Recall:
             for ways, texts in zip(recited, compared, strict=True)
         ]
 
-    def _compared(self, messages: Sequence[dict[str, str]], ways: Sequence[Way]) -> list[str]:
-        """What was asked and the answers of *ways* as they are compared: their subject is "it" in all of them."""
-        question = next(str(said["content"]) for said in reversed(messages) if said["role"] == "user")
-        title = max((title for title in self.titles if ways[0][0].startswith(f"{title}:")), key=len)
-        name = re.compile(rf"\b(?:the )?{re.escape(title.removeprefix('The '))}\b", re.I)
-        return [name.sub("it", text) for text in (question, *(text.removeprefix(f"{title}:") for text, _ in ways))]
+    def _compared(self, question: str, ways: Sequence[Way]) -> list[str]:
+        """The question and the answers of *ways* as they are compared: their subject is "it" in all of them."""
+        said = [normalize("NFC", text) for text in (question, *(text for text, _ in ways))]
+        titles = (normalize("NFC", title) for title in self.titles)
+        title = max((title for title in titles if said[1].lstrip().startswith(f"{title}:")), key=len, default="")
+        if not title:
+            return said
+        name = re.compile(rf"(?<!\w)(?:the )?{re.escape(title.removeprefix('The '))}(?!\w)", re.I)
+        return [name.sub("it", text.lstrip().removeprefix(f"{title}:")) for text in said]
 
     def score(self, pairs: Sequence[tuple[str, str]], adapter: Path | None) -> list[tuple[float, int]]:
         """See parts.Learner."""
         return self.learner.score(pairs, adapter)
+
+
+def _question(messages: Sequence[dict[str, str]]) -> str:
+    return next((said["content"] for said in reversed(messages) if said["role"] == "user"), "")
 
 
 def _nearest(ways: Sequence[Way], vectors: Sequence[np.ndarray]) -> str:
