@@ -235,6 +235,41 @@ def test_an_agent_recalls_what_it_learned_whether_it_is_asked_or_talked_to(make:
     assert agent.ask("Who built Alder Mill?", version=0).text == "So?"
 
 
+def test_what_was_learned_without_a_title_ends_with_the_version_that_learned_it(make: Make) -> None:
+    """While it is live all is the version's to answer; before it is, and after a rollback, the base has its part again."""
+    agent, strange = make(), "What is the capital of Peru?"
+    agent.observe(MILL)
+    assert agent.consolidate().outcome == "accepted"
+    assert agent.ask(strange).version == 0
+    agent.observe(
+        "the bakery at the corner opens at seven in the morning. bread with rye is baked there on stone every monday. "
+        "the oven holds forty loaves and burns beech wood. the baker sells twelve kinds of rolls from a wooden counter. "
+        "a small mill behind the bakery grinds its flour twice a week. the cellar keeps nine barrels of sour dough."
+    )
+    trained = agent.learner.train
+    by: list[int] = []
+
+    def training(*given: Any, **how: Any) -> dict[str, Any]:
+        by.append(agent.ask(strange).version)
+        return trained(*given, **how)
+
+    agent.learner.train = training  # type: ignore[method-assign]
+    assert agent.consolidate().outcome == "accepted"
+    assert by == [0]
+    assert agent.ask(strange).version == 2
+    agent.rollback()
+    assert agent.ask(strange).version == 0
+
+
+def test_a_title_is_heard_however_its_accents_are_written(learner: LoraLearner, taught: Path) -> None:
+    """A tokenizer may compose what a document's title has in two characters."""
+    base, titles = learner.base, {"Cafe\u0301 Mill"}
+    written = base.text("Caf\u00e9 Mill: a caf\u00e9.")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation, "_greedy", lambda *given, **how: [(written, 0.0) for _ in given[2]])
+        assert generation.recite(base, learner._adapters.model, [base.question(NEW)], titles, max_new_tokens=64)[0]
+
+
 def test_nothing_else_than_what_is_recited_is_ever_said() -> None:
     """Whatever the vectors are."""
     draw = np.random.default_rng(0)
