@@ -8,8 +8,7 @@ Parts are found by name through entry-point groups `seal_agent.styles`, `.writer
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
@@ -138,10 +137,6 @@ class Learner(Protocol):
         """Tokens in *text*."""
         ...
 
-    def lock(self) -> AbstractContextManager[Any]:
-        """Held while the model computes."""
-        ...
-
 
 @dataclass(frozen=True)
 class Passage:
@@ -192,15 +187,6 @@ Decider = Callable[[Document, Signals], Decision]
 
 CheckMaker = Callable[[], Iterable[Check]]
 """Extra held-out questions for the gate, kind "user"."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts one agent is made of."""
-
-    styles: dict[str, Style] = field(default_factory=dict)
-    screens: dict[str, Screen] = field(default_factory=dict)
-    checks: dict[str, CheckMaker] = field(default_factory=dict)
 
 
 def find(kind: str, name: str) -> Any:

@@ -256,5 +256,3 @@ class Answer(Record):
     version: int
     digest: str
     sources: list[str] = Field(default_factory=list)
-    input_tokens: int = 0
-    output_tokens: int = 0

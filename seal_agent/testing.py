@@ -13,9 +13,7 @@ import hashlib
 import json
 import random
 import re
-import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +50,6 @@ class FakeLearner:
 
     def __init__(self, *, learns: bool = True, finite: bool = True, forgets: bool = False) -> None:
         self.learns, self.finite, self.forgets = learns, finite, forgets
-        self._lock = threading.RLock()
         self._known: dict[Path, tuple[list[_Row], bool]] = {}
 
     def answer(
@@ -156,10 +153,6 @@ class FakeLearner:
     def count(self, text: str) -> int:
         """Words, at least one."""
         return max(1, len(text.split()))
-
-    def lock(self) -> AbstractContextManager[Any]:
-        """A lock, as the real one has."""
-        return self._lock
 
     def _rows(self, adapter: Path | None) -> tuple[list[_Row], bool]:
         """What *adapter* knows, and whether it lost what the base knew."""

@@ -1,5 +1,5 @@
 """
-The learner: one base, its adapters, and the five things the other rooms ask of it.
+The learner: one base, its adapters, and what the other rooms ask of it (parts.Learner).
 
 Promises: answers, scores and continuations under any version; a trained adapter is on disk, finite and complete when
 `train` returns; one lock around every use, released between training steps so that questions are answered meanwhile.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -26,7 +26,7 @@ from seal_agent.learning.adapters import Adapters
 from seal_agent.learning.flat import Trainable
 from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.packing import Row
-from seal_agent.learning.training import Anchor, Lesson, Progress, Recipe
+from seal_agent.learning.training import Anchor, Lesson, Recipe, TrainingLog
 from seal_agent.parts import Example, Say, Trial
 
 Pairs = Sequence[tuple[str, str]]
@@ -44,6 +44,24 @@ class Candidate:
     out: Path
     seed: int = 0
     recipe: Recipe = field(default_factory=Recipe)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A candidate's examples as rows, the directions to keep *clear* of, and what is *watched*, with its scores by the *base*."""
+
+    candidate: Candidate
+    new: Sequence[Row]
+    old: Sequence[Row]
+    anchors: Sequence[Anchor]
+    clear: nullspace.Directions
+    watched: Pairs
+    base: Sequence[tuple[float, int]]
+
+    def lesson(self, name: str, weights: Trainable) -> Lesson:
+        """To be trained into the adapter *name*."""
+        one = self.candidate
+        return Lesson(name, weights, self.new, self.anchors, self.old, one.recipe, one.seed)
 
 
 class LoraLearner:
@@ -80,9 +98,6 @@ class LoraLearner:
         with self._lock, self._adapters.using(None) as model:
             fits = decoding.exact(model, self.base.question("What colour is the sky?"))
         return fits and self._adapters.merges
-
-    def lock(self) -> AbstractContextManager[Any]:
-        return self._lock
 
     def count(self, text: str) -> int:
         return len(self.base.text(text))
@@ -236,25 +251,15 @@ class LoraLearner:
             # one by one nobody is there to be compared with, so nobody leaves
             return [log for one in candidates for log in self.train_together([one], parent, say)]
         started = time.monotonic()
-        watched = [_watched(one.examples) for one in candidates]
-        alone = [self.score(pairs, None) for pairs in watched]
-
-        def report(step: Progress) -> None:
-            say("training", step.step / step.steps)
-
-        sorted_rows = [self._sorted(one) for one in candidates]  # anchors ask the base: before, not within
+        # anchors and what is watched ask the base: before, not within
+        studies = [self._study(one) for one in candidates]
         with self._lock:
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
         with self._training(parent, [one.seed for one in candidates]) as made:
-            lessons = [
-                Lesson(name, trainable, new, held, old, one.recipe, one.seed)
-                for one, (new, held, old, _), (name, trainable) in zip(
-                    candidates, sorted_rows, made.items(), strict=True
-                )
-            ]
-            for trainable, (*_, clear) in zip(made.values(), sorted_rows, strict=True):
-                trainable.keep_clear(clear, fresh=parent is None)
             names = list(made)
+            lessons = [study.lesson(name, made[name]) for study, name in zip(studies, names, strict=True)]
+            for study, trainable in zip(studies, made.values(), strict=True):
+                trainable.keep_clear(study.clear, fresh=parent is None)
 
             def score(pairs: Mapping[int, Pairs]) -> dict[int, list[tuple[float, int]]]:
                 found = self._scores({names[number]: of for number, of in pairs.items()})
@@ -268,27 +273,18 @@ class LoraLearner:
                 frozen=below,
                 turn=lambda: self._turn(names),
                 leave=lambda epochs: leave(epochs, score),
-                progress=report,
+                progress=lambda share: say("training", share),
             )
-            shares = [
-                self._settled(lesson, pairs, base) if log.finite and pairs else 1.0
-                for lesson, log, pairs, base in zip(lessons, logs, watched, alone, strict=True)
-            ]
-            for one, lesson, log in zip(candidates, lessons, logs, strict=True):
-                if log.finite:
-                    self._adapters.write(self._adapters.weights(lesson.name), one.out)
+            ended = zip(studies, lessons, logs, strict=True)
+            shares = [self._finished(study, lesson) if log.finite else 1.0 for study, lesson, log in ended]
         spent = time.monotonic() - started
-        return [
-            {
-                **asdict(log),
-                "rows": len(lesson.rows),
-                "old": len(lesson.old),
-                "anchors": len(lesson.held),
-                "share": share,
-                "seconds": spent,
-            }
-            for lesson, log, share in zip(lessons, logs, shares, strict=True)
-        ]
+        return [_logged(lesson, log, share, spent) for lesson, log, share in zip(lessons, logs, shares, strict=True)]
+
+    def _finished(self, study: _Study, lesson: Lesson) -> float:
+        """What *lesson* made, settled and written; the share of the change that is left."""
+        share = self._settled(lesson, study.watched, study.base) if study.watched else 1.0
+        self._adapters.write(self._adapters.weights(lesson.name), study.candidate.out)
+        return share
 
     def _settled(self, lesson: Lesson, pairs: Pairs, base: Sequence[tuple[float, int]]) -> float:
         """
@@ -305,12 +301,19 @@ class LoraLearner:
                 lesson.weights.shrink(_LESS)
                 share *= _LESS
 
-    def _sorted(self, one: Candidate) -> tuple[list[Row], list[Anchor], list[Row], nullspace.Directions]:
-        """New rows, anchors, old rows, and the directions to keep clear of."""
-        new = [self._row(example) for example in one.examples if not (example.anchor or example.old)]
+    def _study(self, one: Candidate) -> _Study:
         kept = [self._row(example) for n, example in enumerate(_anchors(one.examples)) if (n + 1) % _WATCHED]
-        held, clear = self._anchored(kept, one.recipe.clear)
-        return new, held, [self._row(example) for example in one.examples if example.old], clear
+        anchors, clear = self._anchored(kept, one.recipe.clear)
+        watched = _watched(one.examples)
+        return _Study(
+            candidate=one,
+            new=[self._row(example) for example in one.examples if not (example.anchor or example.old)],
+            old=[self._row(example) for example in one.examples if example.old],
+            anchors=anchors,
+            clear=clear,
+            watched=watched,
+            base=self.score(watched, None),
+        )
 
     @contextmanager
     def _training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
@@ -357,6 +360,11 @@ class LoraLearner:
             return Row((*prompt, *base.answer(example.completion)), 1 if example.whole else len(prompt))
         prompt = base.start + base.text(f"{example.title}\n" if example.title else "")
         return Row((*prompt, *base.text(example.completion), base.end), max(1, len(prompt)))
+
+
+def _logged(lesson: Lesson, log: TrainingLog, share: float, seconds: float) -> dict[str, Any]:
+    sizes = {"rows": len(lesson.rows), "old": len(lesson.old), "anchors": len(lesson.held)}
+    return {**asdict(log), **sizes, "share": share, "seconds": seconds}
 
 
 def _anchors(examples: Sequence[Example]) -> list[Example]:

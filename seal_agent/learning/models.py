@@ -163,6 +163,3 @@ def common(first: Sequence[int], second: Sequence[int]) -> list[int]:
             break
         shared.append(a)
     return shared
-
-
-__all__ = ["Base", "load", "torch"]

@@ -90,14 +90,6 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One step of training, for whoever draws the bar."""
-
-    step: int
-    steps: int
-
-
-@dataclass(frozen=True)
 class TrainingLog:
     """What training did: steps, tokens with gradients, the last epoch's loss per label, whether it stayed finite."""
 
@@ -137,11 +129,12 @@ def train(
     frozen: Frozen | None = None,
     turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
     leave: Leave = lambda epochs: (),
-    progress: Callable[[Progress], None] = lambda step: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> list[TrainingLog]:
     """
     Train each lesson's adapter, all of them in the same forward passes. *turn* is entered anew for each step; without
-    *packed* each row is computed alone (for architectures that ignore packing). Lessons that *leave* names stop there.
+    *packed* each row is computed alone (for architectures that ignore packing). Lessons that *leave* names stop there;
+    *progress* gets the share of the steps that are done.
 
     Raises ValueError if a lesson has no row: nothing trained must never look like success.
     """
@@ -155,6 +148,8 @@ def train(
         frozen.learn(everything, turn)
     longest = max(len(run.plan) for run in runs)
     for step in range(longest):
+        for run in runs:
+            run.look(step)
         alive = [run for run in runs if run.goes_on(step)]
         if not alive:
             break
@@ -165,7 +160,7 @@ def train(
             ended = {n: (step + 1) // run.per_epoch for n, run in enumerate(runs) if run in alive and run.ends(step)}
             for number in leave(ended) if ended else ():
                 runs[number].leave()
-        progress(Progress(step + 1, longest))
+        progress((step + 1) / longest)
     return [run.log() for run in runs]
 
 
@@ -205,16 +200,17 @@ class _Run:
         self._norms: list[torch.Tensor] = []
         self._finite = True
 
-    def goes_on(self, step: int) -> bool:
-        """Is there a step number *step*? Looks at the losses now and then, and at the end of each epoch."""
+    def look(self, step: int) -> None:
+        """Before step number *step*: is it learned already, where an epoch ended? Now and then: are the losses finite?"""
         if step and step % self.per_epoch == 0 and _mean(self._losses[-self.per_epoch :]) < self.recipe.stop_loss:
-            # learned: what is left is the way back to the base, without which a small lesson drifts as far as a large one
+            # what is left is the way back to the base, without which a small lesson drifts as far as a large one
             self.plan = [*self.plan[:step], *(one for one in self.plan[step:] if one.recovers and one.beside)]
-        if not self._finite or step >= len(self.plan) or len(self._losses) < step:
-            return False
         if step % _LOOK == 0:
-            self._look()
-        return self._finite
+            self._check()
+
+    def goes_on(self, step: int) -> bool:
+        """Is there a step number *step*?"""
+        return self._finite and len(self._losses) == step < len(self.plan)
 
     def ends(self, step: int) -> bool:
         """Is step number *step* the last of an epoch?"""
@@ -243,12 +239,12 @@ class _Run:
         weights.spread()
 
     def log(self) -> TrainingLog:
-        self._look()
+        self._check()
         done = len(self._losses)
         loss, drift = _mean(self._losses[-self.per_epoch :]), _mean(self._drifts[-self.per_epoch :])
         return TrainingLog(done, self.tokens, loss, drift, self._finite, done / self.per_epoch, self.drawn)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         seen = [*self._losses[-_LOOK:], *self._norms[-_LOOK:]]
         self._finite = self._finite and (not seen or bool(torch.stack(seen).isfinite().all()))
 
