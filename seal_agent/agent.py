@@ -22,7 +22,7 @@ from seal_agent import errors
 from seal_agent.journal import Journal, adapters, renewal
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.lock import HomeLock
-from seal_agent.journal.store import Study
+from seal_agent.journal.store import Checks, Edits, Study
 from seal_agent.parts import ENOUGH, Learner, Say
 from seal_agent.reading import sources
 from seal_agent.records import (
@@ -62,10 +62,12 @@ class Past:
     """
     What a home gave once, by the state it stood in: in that state it gives the same again, and nothing is computed.
 
-    studies: by document, state, and whether it was screened before. consolidations: version, candidate and report by state.
+    studies: by document, state, and whether it was released. rows: what was written of a document, with its checks, by document
+    and what that rests on. consolidations: version, candidate and report by state.
     """
 
     studies: Mapping[tuple[str, str, bool], Study] = field(default_factory=dict)
+    rows: Mapping[tuple[str, str], tuple[Edits, Checks]] = field(default_factory=dict)
     consolidations: Mapping[str, tuple[int, Candidate, GateReport]] = field(default_factory=dict)
 
 
@@ -137,9 +139,11 @@ class SealAgent:
         return self.journal.quarantine()
 
     def _state(self, document: Document, writer: Version | None) -> str:
-        """What a decision on *document*, and the rows this *writer* makes of it, rest on."""
+        """What the rows this *writer* makes of *document* rest on; after a dot what its decision rests on too: what waits."""
         state = self.journal.state_for(document)
-        return content_id("s", state, writer.digest) if writer else state
+        rows = content_id("s", state, writer.digest) if writer else state
+        waits = content_id("w", *(part for said in self.journal.waiting_sentences() for part in said))
+        return f"{rows}.{waits}"
 
     def _study(self, document: Document, state: str, writer: Version | None, screened: bool) -> Study:
         if given := self.past.studies.get((document.id, state, screened)):
@@ -150,7 +154,8 @@ class SealAgent:
         if decision.action != "edit":
             return decision, [], []
         rooms = self.rooms.writing_with(Path(writer.path)) if writer else self.rooms
-        edits, checks = rooms.edit(document, self.learner, self.adapter(), self.journal)
+        written = self.past.rows.get((document.id, state.partition(".")[0]))
+        edits, checks = written or rooms.edit(document, self.learner, self.adapter(), self.journal)
         proved = [edit for edit in edits if not edit.refused and not edit.reserved]
         if not proved:
             nothing = Decision(

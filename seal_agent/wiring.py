@@ -152,6 +152,7 @@ class Rooms:
         index, told = self._index(journal)
         # what the document takes the place of neither contradicts it nor makes it known
         replaced = set(journal.names.replaced_by(document))
+        waiting = [said for said in journal.waiting_sentences() if said[0] not in replaced]
         others = {name: memory for name, memory in told.items() if memory.document not in replaced}
         gone = len(told) - len(others)
 
@@ -165,6 +166,7 @@ class Rooms:
             self.embedder.embed,
             near,
             others,
+            waiting,
             self._questions,
             correct,
             self._reference(learner, adapter),

@@ -1,5 +1,5 @@
 """
-Whether a text says something else about a thing than what is remembered.
+Whether a text says something else about a thing than what was read before.
 
 Promises: a pure function; two sentences contradict each other only if one is a near-copy of the other with
 another value in it, and both speak of the same thing as far as words can show.
@@ -123,7 +123,7 @@ def contradiction(text: str, others: Sequence[tuple[str, str]]) -> tuple[str, st
                 if said.sense in agreed or its.sense in agreed:
                     continue
                 if difference := _difference(said, its, supported):
-                    return document, f'it says "{said.text}" where "{its.text}" is remembered: {difference}'
+                    return document, f'it says "{said.text}" where "{its.text}" was read before: {difference}'
     return "", ""
 
 

@@ -90,7 +90,7 @@ UNCASED = re.compile(r"[\u0590-\u1fff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003
 
 
 def novelty(document: Document, signals: Signals) -> Decision:
-    """The default decider: hold what contradicts a memory, skip what teaches nothing, learn the rest."""
+    """The default decider: hold what contradicts what was read before, skip what teaches nothing, learn the rest."""
     numbers = signals.numbers
     if signals.contradiction:
         return Decision(action="hold", reason=signals.contradiction, numbers=numbers)

@@ -39,14 +39,16 @@ def measure(
     embed: Callable[[Sequence[str]], np.ndarray],
     near: Near,
     remembered: Mapping[str, Memory],
+    waiting: Sequence[tuple[str, str]],
     ask: Ask,
     right: Callable[[str, str], bool],
     reference: float,
     screened: bool = False,
 ) -> Signals:
     """
-    Signals of *document*. *remembered* holds the remembered sentences by id, *ask* has questions about one, *right*
-    grades, *reference* is the loss per token of ordinary text. A screened (released) document is not contradicted.
+    Signals of *document*. *remembered* holds the remembered sentences by id, *waiting* (document, sentence) pairs of what was
+    read and is not learned yet, *ask* has questions about a memory, *right* grades, *reference* is the loss per token of
+    ordinary text. A screened (released) document is not contradicted.
     """
     said = sentences(document.text)
     telling = [s for s in said if fact_bearing(s) and not boilerplate(s)]
@@ -59,8 +61,8 @@ def measure(
         # all that the near documents say: a sentence that differs counts by what stands beside it
         near_by = {remembered[name].document for hits in found for name, likeness in hits if likeness >= _NEAR_BY}
         others = [(told.document, told.completion) for told in remembered.values() if told.document in near_by]
-        clash, why = contradiction(" ".join(sample), others)
-    said_before = " ".join(told.completion for told in remembered.values()).lower()
+        clash, why = contradiction(" ".join(sample), [*others, *waiting])
+    said_before = " ".join([*(told.completion for told in remembered.values()), *(said for _, said in waiting)]).lower()
     news = [s for s in sample if any(name not in said_before for name in _specifics(s))]
     covered = [s for s, likeness in zip(sample, best, strict=True) if likeness >= REMEMBERED and s not in news]
     nearest = max((hits[0] for hits in found if hits), key=lambda hit: hit[1], default=("", 0.0))
