@@ -119,7 +119,7 @@ class SealAgent:
         writer = self.writer()
         state = self._state(found, writer)
         number = writer.number if writer else None
-        return self.journal.record(found, *self._study(found, state, writer, screened=False), state, number)
+        return self.journal.record(found, *self._study(found, state, writer, released=False), state, number)
 
     def decide(self, document: Document) -> Decision:
         """What `observe` would decide on *document*; nothing is written down."""
@@ -132,7 +132,7 @@ class SealAgent:
         document, writer = self.journal.release(document_id), self.writer()
         state = self._state(document, writer)
         number = writer.number if writer else None
-        return self.journal.redecide(document, *self._study(document, state, writer, screened=True), state, number)
+        return self.journal.redecide(document, *self._study(document, state, writer, released=True), state, number)
 
     def quarantine(self) -> list[Receipt]:
         """What is held, each with the reason."""
@@ -145,12 +145,12 @@ class SealAgent:
         waits = content_id("w", *(part for said in self.journal.waiting_sentences() for part in said))
         return f"{rows}.{waits}"
 
-    def _study(self, document: Document, state: str, writer: Version | None, screened: bool) -> Study:
-        if given := self.past.studies.get((document.id, state, screened)):
+    def _study(self, document: Document, state: str, writer: Version | None, released: bool) -> Study:
+        if given := self.past.studies.get((document.id, state, released)):
             return given
-        if not screened and (reason := self.rooms.screen(document)):
+        if not released and (reason := self.rooms.screen(document)):
             return Decision(action="hold", reason=reason), [], []
-        decision = self.rooms.decide(document, self.learner, self.adapter(), self.journal, screened)
+        decision = self.rooms.decide(document, self.learner, self.adapter(), self.journal, released)
         if decision.action != "edit":
             return decision, [], []
         rooms = self.rooms.writing_with(Path(writer.path)) if writer else self.rooms
