@@ -22,7 +22,7 @@ from seal_agent import errors
 from seal_agent.journal import Journal, adapters, renewal
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.lock import HomeLock
-from seal_agent.journal.store import Study
+from seal_agent.journal.store import Checks, Edits, Study
 from seal_agent.parts import ENOUGH, Learner, Say
 from seal_agent.reading import sources
 from seal_agent.records import (
@@ -63,10 +63,12 @@ class Past:
     """
     What a home gave once, by the state it stood in: in that state it gives the same again, and nothing is computed.
 
-    studies: by document, state, and whether it was screened before. consolidations: version, candidate and report by state.
+    studies: by document, state, and whether it was released. rows: what was written of a document, with its checks, by document
+    and what that rests on. consolidations: version, candidate and report by state.
     """
 
     studies: Mapping[tuple[str, str, bool], Study] = field(default_factory=dict)
+    rows: Mapping[tuple[str, str], tuple[Edits, Checks]] = field(default_factory=dict)
     consolidations: Mapping[str, tuple[int, Candidate, GateReport]] = field(default_factory=dict)
 
 
@@ -118,7 +120,7 @@ class SealAgent:
         writer = self.writer()
         state = self._state(found, writer)
         number = writer.number if writer else None
-        return self.journal.record(found, *self._study(found, state, writer, screened=False), state, number)
+        return self.journal.record(found, *self._study(found, state, writer, released=False), state, number)
 
     def decide(self, document: Document) -> Decision:
         """What `observe` would decide on *document*; nothing is written down."""
@@ -131,27 +133,30 @@ class SealAgent:
         document, writer = self.journal.release(document_id), self.writer()
         state = self._state(document, writer)
         number = writer.number if writer else None
-        return self.journal.redecide(document, *self._study(document, state, writer, screened=True), state, number)
+        return self.journal.redecide(document, *self._study(document, state, writer, released=True), state, number)
 
     def quarantine(self) -> list[Receipt]:
         """What is held, each with the reason."""
         return self.journal.quarantine()
 
     def _state(self, document: Document, writer: Version | None) -> str:
-        """What a decision on *document*, and the rows this *writer* makes of it, rest on."""
+        """What the rows this *writer* makes of *document* rest on; after a dot what its decision rests on too: what waits."""
         state = self.journal.state_for(document)
-        return content_id("s", state, writer.digest) if writer else state
+        rows = content_id("s", state, writer.digest) if writer else state
+        waits = content_id("w", *(part for said in self.journal.waiting_sentences() for part in said))
+        return f"{rows}.{waits}"
 
-    def _study(self, document: Document, state: str, writer: Version | None, screened: bool) -> Study:
-        if given := self.past.studies.get((document.id, state, screened)):
+    def _study(self, document: Document, state: str, writer: Version | None, released: bool) -> Study:
+        if given := self.past.studies.get((document.id, state, released)):
             return given
-        if not screened and (reason := self.rooms.screen(document)):
+        if not released and (reason := self.rooms.screen(document)):
             return Decision(action="hold", reason=reason), [], []
-        decision = self.rooms.decide(document, self.learner, self.adapter(), self.journal, screened)
+        decision = self.rooms.decide(document, self.learner, self.adapter(), self.journal, released)
         if decision.action != "edit":
             return decision, [], []
         rooms = self.rooms.writing_with(Path(writer.path)) if writer else self.rooms
-        edits, checks = rooms.edit(document, self.learner, self.adapter(), self.journal)
+        written = self.past.rows.get((document.id, state.partition(".")[0]))
+        edits, checks = written or rooms.edit(document, self.learner, self.adapter(), self.journal)
         proved = [edit for edit in edits if not edit.refused and not edit.reserved]
         if not proved:
             nothing = Decision(

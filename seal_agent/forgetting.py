@@ -143,6 +143,11 @@ def _past(agent: SealAgent, document_id: str) -> Past:
         for name, call in last.items()
         if name != document_id
     }
+    rows = {
+        (name, last[name].state.partition(".")[0]): (edits, checks)
+        for (name, _, _), (_, edits, checks) in studies.items()
+        if edits
+    }
     made: dict[str, tuple[int, Candidate, GateReport]] = {}
     for call in calls:
         if call.kind == "consolidate" and call.target:
@@ -153,7 +158,7 @@ def _past(agent: SealAgent, document_id: str) -> Past:
                     run=run, path=version.path, digest=version.digest, parent=version.parent or 0, training=training
                 )
                 made[call.state] = version.number, candidate, version.report
-    return Past(studies, made)
+    return Past(studies, rows, made)
 
 
 def _move(again: SealAgent, root: Path) -> None:

@@ -176,7 +176,7 @@ Screen = Callable[[Document], str]
 
 @dataclass(frozen=True)
 class Signals:
-    """The numbers a decider decides on. Each is explained where it is measured, in reading/deciding.py."""
+    """The numbers a decider decides on. Each is explained where it is measured, in reading/measuring.py."""
 
     numbers: dict[str, float]
     contradiction: str = ""

@@ -144,15 +144,16 @@ class Rooms:
         return ""
 
     def decide(
-        self, document: Document, learner: Learner, adapter: Path | None, journal: Journal, screened: bool
+        self, document: Document, learner: Learner, adapter: Path | None, journal: Journal, released: bool
     ) -> Decision:
-        """Measure the signals of *document* and let the decider decide."""
+        """Measure the signals of *document* and let the decider decide; a *released* one is contradicted by nothing."""
         from seal_agent.judging.grading import correct
         from seal_agent.reading import measuring
 
         index, told = self._index(journal)
         # what the document takes the place of neither contradicts it nor makes it known
         replaced = set(journal.names.replaced_by(document))
+        waiting = [said for said in journal.waiting_sentences() if said[0] not in replaced]
         others = {name: memory for name, memory in told.items() if memory.document not in replaced}
         gone = len(told) - len(others)
 
@@ -163,13 +164,14 @@ class Rooms:
             document,
             learner,
             adapter,
-            self.embedder.embed,
-            near,
-            others,
-            self._questions,
-            correct,
-            self._reference(learner, adapter),
-            screened,
+            embed=self.embedder.embed,
+            near=near,
+            remembered=others,
+            waiting=waiting,
+            ask=self._questions,
+            right=correct,
+            reference=self._reference(learner, adapter),
+            released=released,
         )
         return self.decider(document, signals)
 
@@ -225,14 +227,14 @@ class Rooms:
     def passages(self, document: Document) -> list[parts.Passage]:
         """What styles work on: the paragraphs of *document*, their sentences made to stand by themselves."""
         from seal_agent.editing import spans
-        from seal_agent.reading.deciding import tells
+        from seal_agent.reading.deciding import worth_learning
         from seal_agent.reading.sentences import heading, paragraphs, sentences
 
         title = document.title or spans.subject(document.text)
         return [
             parts.Passage(document.id, title, tuple(dict.fromkeys(spans.self_contained(said, title))))
             for paragraph in paragraphs(document.text)
-            if (said := [s for s in sentences(paragraph) if tells(s) and not (heading(s) or s == title)])
+            if (said := [s for s in sentences(paragraph) if worth_learning(s) and not (heading(s) or s == title)])
         ]
 
     def reward(self, learner: Learner, journal: Journal) -> rewards.Reward:

@@ -171,6 +171,54 @@ def test_a_new_name_among_known_sentences_is_news(agent: SealAgent) -> None:
     assert decision.numbers["covered"] > 0.5
 
 
+def test_two_that_contradict_each_other_are_not_learned_in_one_lesson(agent: SealAgent) -> None:
+    """The first waits, the second is held, and both sides are shown; released, it waits as well."""
+    agent.observe(MILL)
+    other = MILL.model_copy(update={"text": MILL.text.replace("1871", "1893"), "source": "press"})
+
+    held = agent.observe(other)
+
+    assert held.decision.action == "hold"
+    assert "opened in 1893" in held.decision.reason
+    assert "opened in 1871" in held.decision.reason
+    assert MILL.id in held.decision.reason
+    assert {edit.document for edit in agent.journal.waiting()} == {MILL.id}
+    assert agent.release(other.id).decision.action == "edit"
+
+
+def test_what_a_lesson_has_taken_up_is_still_contradicted(agent: SealAgent) -> None:
+    """While it is trained on it waits no more and is not remembered yet."""
+    agent.observe(MILL)
+    agent.journal.claim("r1")
+
+    assert agent.decide(MILL.model_copy(update={"text": MILL.text.replace("1871", "1893")})).action == "hold"
+
+
+def test_a_text_that_waits_is_not_contradicted_by_the_newer_text_of_its_name(agent: SealAgent) -> None:
+    named = MILL.model_copy(update={"external_id": "mill"})
+    agent.observe(named)
+
+    receipt = agent.observe(named.model_copy(update={"text": MILL.text.replace("1871", "1866")}))
+
+    assert receipt.decision.action == "edit"
+    assert {edit.document for edit in agent.journal.waiting()} == {receipt.id}
+
+
+def test_what_waits_is_no_news_and_is_not_known_either(agent: SealAgent) -> None:
+    """What is known and what waits together are skipped; what only waits is edited in other words too, for it may be refused."""
+    agent.observe(LIGHT)
+    agent.consolidate()
+    mixed = LIGHT.model_copy(update={"text": f"{LIGHT.text} Josef Brandt built Alder Mill."})
+    assert agent.decide(mixed).action == "edit"
+
+    agent.observe(MILL)
+
+    assert agent.decide(mixed).action == "skip"
+    again = agent.decide(MILL.model_copy(update={"text": f"They say: {MILL.text}"}))
+    assert again.action == "edit"
+    assert (again.numbers["news"], again.numbers["covered"], again.numbers["known"]) == (0, 0, -1)
+
+
 def test_a_newer_text_of_the_same_name_takes_the_place_of_the_older(agent: SealAgent) -> None:
     """It contradicts what it replaces, and most of it is known; still it is learned, with what was asked of the older."""
     named = MILL.model_copy(update={"external_id": "mill"})

@@ -22,6 +22,7 @@ from seal_agent.learning.learner import LoraLearner
 from seal_agent.learning.training import Recipe
 from seal_agent.records import Document
 from seal_agent.testing import NOTHING, FakeLearner, fake_agent
+from seal_agent.wiring import Rooms
 
 CLOCK = Document(
     title="Vesper Clock",
@@ -35,6 +36,8 @@ BARN = Document(
     "The barn stores cider for eleven farms. A fire took the south wall in 1877. "
     "Today the barn belongs to the Lindgren Trust. Owls nest under its highest beam.",
 )
+OTHERWISE = MILL.model_copy(update={"text": MILL.text.replace("1871", "1893")})
+VISIT = LIGHT.model_copy(update={"text": f"{LIGHT.text} Josef Brandt built Alder Mill."})
 Act = Callable[[SealAgent], object]
 
 
@@ -80,6 +83,8 @@ LIVES: dict[str, list[Act]] = {
     "one of two in a lesson": [read(LIGHT), learn, read(MILL), read(BARN), learn, read(CLOCK), learn],
     "the last lesson": [read(LIGHT), learn, read(BARN), learn, read(MILL), learn],
     "waiting still": [read(LIGHT), learn, read(MILL), read(BARN)],
+    "contradicted while it waited": [read(LIGHT), learn, read(MILL), read(OTHERWISE), learn],
+    "heard of while it waited": [read(LIGHT), learn, read(MILL), read(VISIT), learn],
     "told twice": [read(MILL), read(LIGHT), learn, read(MILL), read(BARN), learn],
     "rolled back": [read(LIGHT), learn, read(MILL), learn, back, read(BARN), learn],
     "beside what was held and released": [read(ORDERS), read(MILL), learn, release, read(BARN), learn],
@@ -169,6 +174,21 @@ def test_what_it_could_not_touch_is_not_computed_again(tmp_path: Path) -> None:
     assert (receipt.gone, receipt.made, receipt.live, receipt.computed) == ([3], [], 2, 0)
     assert receipt.right["before"] > receipt.right["after"] == receipt.right["base"] == 0
     assert receipt.loss["after"] == pytest.approx(receipt.loss["base"])
+
+
+def test_what_was_written_while_it_waited_is_not_written_again(
+    agent: SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could have mattered to whether they are learned, not to what is written of them."""
+    for document in (MILL, LIGHT, BARN):
+        agent.observe(document)
+    wrote = agent.journal.waiting()
+    monkeypatch.setattr(Rooms, "edit", lambda *given: pytest.fail("written again"))
+
+    receipt = agent.forget(MILL.id)
+
+    assert (receipt.calls, receipt.computed) == (2, 2)
+    assert agent.journal.waiting() == [row for row in wrote if row.document != MILL.id]
 
 
 def test_a_number_is_never_used_twice(tmp_path: Path) -> None:

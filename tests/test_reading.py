@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import seal_agent
 from seal_agent.parts import Signals
-from seal_agent.reading.deciding import boilerplate, fact_bearing, novelty, tells
+from seal_agent.reading.deciding import boilerplate, fact_bearing, novelty, worth_learning
 from seal_agent.reading.screening import contradiction, instructions, personal_data
 from seal_agent.reading.sentences import heading, paragraphs, sentences
 from seal_agent.reading.sources import Refusal, clean, documents, stdin_documents
@@ -616,7 +616,7 @@ class TestDeciding:
 )
 def test_of_a_document_worth_learning_plain_sentences_are_learned_too(sentence: str, worth: bool) -> None:
     """Boilerplate is not."""
-    assert tells(sentence) is worth
+    assert worth_learning(sentence) is worth
 
 
 @pytest.mark.parametrize(

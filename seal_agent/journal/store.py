@@ -300,6 +300,14 @@ class Journal:
         """Proved rows that wait to be trained on, in order of arrival."""
         return self._edits("state = 'waiting'")
 
+    def waiting_sentences(self) -> list[tuple[str, str]]:
+        """(document, sentence) of what waits or is being trained on, in order of arrival: told, but not remembered yet."""
+        rows = self._db.read(
+            "SELECT document, body ->> 'completion' FROM edits"
+            " WHERE state IN ('waiting', 'claimed') AND body ->> 'origin' = 'verbatim' ORDER BY seq"
+        )
+        return [(document, sentence) for document, sentence in rows]
+
     def waiting_count(self) -> int:
         """How many rows wait."""
         return self._db.number("SELECT count(*) FROM edits WHERE state = 'waiting'")

@@ -1,5 +1,5 @@
 """
-Whether a text says something else about a thing than what is remembered.
+Whether a text says something else about a thing than what was read before.
 
 Promises: a pure function; two sentences contradict each other only if one is a near-copy of the other with
 another value in it, and both speak of the same thing as far as words can show.
@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cached_property, lru_cache
 
 from seal_agent.reading.sentences import sentences
 from seal_agent.reading.words import COMMON, is_number, plain, tokens
@@ -81,6 +82,16 @@ class Said:
         span = zip(self.words[start:end], self.keys[start:end], strict=True)
         return [key for word, key in span if word[0].isupper() and key not in COMMON]
 
+    @cached_property
+    def counted(self) -> Counter[str]:
+        """How often it says each key that carries meaning."""
+        return Counter(self.content())
+
+    @cached_property
+    def sense(self) -> tuple[tuple[str, ...], int]:
+        """What two sentences that agree have in common: content words in any order, and how often they deny."""
+        return tuple(sorted(self.content())), sum(map(_negates, self.keys)) % 2
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -105,25 +116,21 @@ def contradiction(text: str, others: Sequence[tuple[str, str]]) -> tuple[str, st
         remembered[document].append(_said(sentence))
     for document, theirs in remembered.items():
         # What both say is not compared with its neighbours: a chronicle's sentences are near-copies.
-        agreed = {_sense(said) for said in ours} & {_sense(said) for said in theirs}
-        supported = any(_sense(said) in agreed and _specific(said) for said in theirs)
+        agreed = {said.sense for said in ours} & {said.sense for said in theirs}
+        supported = any(said.sense in agreed and _specific(said) for said in theirs)
         for said in ours:
             for its in theirs:
-                if _sense(said) in agreed or _sense(its) in agreed:
+                if said.sense in agreed or its.sense in agreed:
                     continue
                 if difference := _difference(said, its, supported):
-                    return document, f'it says "{said.text}" where "{its.text}" is remembered: {difference}'
+                    return document, f'it says "{said.text}" where "{its.text}" was read before: {difference}'
     return "", ""
 
 
+@lru_cache(8192)  # what waits is compared with every document that comes
 def _said(sentence: str) -> Said:
     words = tuple(tokens(sentence))
     return Said(sentence, words, tuple(plain(word) for word in words))
-
-
-def _sense(said: Said) -> tuple[tuple[str, ...], int]:
-    """What two sentences that agree have in common: content words in any order, and how often they deny."""
-    return tuple(sorted(said.content())), sum(map(_negates, said.keys)) % 2
 
 
 def _specific(said: Said) -> bool:
@@ -136,8 +143,8 @@ def _negates(key: str) -> bool:
 
 def _difference(ours: Said, its: Said, supported: bool) -> str:
     """The other value in words, or "" if these two agree or speak of different things."""
-    longer = max(len(ours.content()), len(its.content()))
-    common = sum((Counter(ours.content()) & Counter(its.content())).values())
+    longer = max(ours.counted.total(), its.counted.total())
+    common = sum(min(often, its.counted[key]) for key, often in ours.counted.items() if key in its.counted)
     if common < (SHARED_SUPPORTED if supported else SHARED) or common < OVERLAP * longer:
         return ""
     codes = SequenceMatcher(None, ours.keys, its.keys, autojunk=False).get_opcodes()
@@ -152,7 +159,7 @@ def _difference(ours: Said, its: Said, supported: bool) -> str:
     ):
         return ""
     if not slots:
-        return "one denies what the other says" if _sense(ours)[1] != _sense(its)[1] else ""
+        return "one denies what the other says" if ours.sense[1] != its.sense[1] else ""
     return _conflict(ours, its, slots, supported, named)
 
 

@@ -18,16 +18,7 @@ from seal_agent.reading.sentences import sentences
 from seal_agent.reading.words import COMMON, is_number, tokens
 from seal_agent.records import Decision, Document
 
-# What the numbers in Signals are:
-#   sentences  how many the document has
-#   facts      those of them that are fact_bearing()
-#   surprise   median over its sentences of the mean loss per token under the live version, nats
-#   reference  the same for ordinary text that the live version knows
-#   near       highest cosine of one of its sentences to a remembered sentence, 0 if there is none
-#   covered    share of its sentences whose nearest remembered sentence has a cosine of 0.8 or more
-#   news       how many of its sentences have a name or a number that is remembered nowhere
-#   known      share of self-made questions about it answered rightly closed-book; -1 if none could be made
-# The thresholds below wait for the measurement that freezes them.
+# What the numbers are stands in measuring.py. The thresholds were chosen on decide_tuning.json and stay as they are.
 COVERED = 0.5  # at least this share of the sentences has a remembered neighbour
 KNOWN = 0.5  # at least this share of the questions is answered without the text
 FAMILIAR = 1.0  # without questions: surprise at most this many times the reference
@@ -90,7 +81,7 @@ UNCASED = re.compile(r"[\u0590-\u1fff\u2e80-\ud7ff\uf900-\ufaff\U00020000-\U0003
 
 
 def novelty(document: Document, signals: Signals) -> Decision:
-    """The default decider: hold what contradicts a memory, skip what teaches nothing, learn the rest."""
+    """The default decider: hold what contradicts what was read before, skip what teaches nothing, learn the rest."""
     numbers = signals.numbers
     if signals.contradiction:
         return Decision(action="hold", reason=signals.contradiction, numbers=numbers)
@@ -143,7 +134,7 @@ def fact_bearing(sentence: str) -> bool:
     return not ADDRESSED.search(sentence) and len(content) >= 4 and any(word.lower() in COMMON for word in words)
 
 
-def tells(sentence: str) -> bool:
+def worth_learning(sentence: str) -> bool:
     """
     Whether a sentence of a document that is worth learning is itself worth learning.
 

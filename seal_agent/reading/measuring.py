@@ -26,6 +26,18 @@ Near = Callable[[np.ndarray, int], list[list[tuple[str, float]]]]
 Ask = Callable[[Memory], Sequence[tuple[str, str]]]
 """A remembered sentence to (gold span, question) pairs about it."""
 
+# What the numbers in Signals are. The sample is at most eight of the document's sentences that state something checkable.
+#   sentences  how many the document has
+#   facts      those of them that are fact_bearing()
+#   surprise   median over the sample of the mean loss per token under the live version, nats
+#   reference  the same loss for a text that says nothing in particular
+#   near       highest cosine of one of the sample to a remembered sentence, 0 if there is none
+#   covered    share of the sample that is no news and whose nearest remembered sentence has a cosine of REMEMBERED or more;
+#              what only waits covers nothing: the weights do not hold it, and it may yet be refused
+#   news       how many of the sample have a name or a number, not as their first word, that stands in no remembered and in no
+#              waiting sentence
+#   known      share of the questions about remembered sentences so near that are answered rightly closed-book; -1 if there
+#              are none, if nothing is covered, or if the base is live
 REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
 _ASKED = 2  # questions about one remembered sentence
@@ -36,17 +48,20 @@ def measure(
     document: Document,
     learner: Learner,
     adapter: Path | None,
+    *,
     embed: Callable[[Sequence[str]], np.ndarray],
     near: Near,
     remembered: Mapping[str, Memory],
+    waiting: Sequence[tuple[str, str]],
     ask: Ask,
     right: Callable[[str, str], bool],
     reference: float,
-    screened: bool = False,
+    released: bool,
 ) -> Signals:
     """
-    Signals of *document*. *remembered* holds the remembered sentences by id, *ask* has questions about one, *right*
-    grades, *reference* is the loss per token of ordinary text. A screened (released) document is not contradicted.
+    Signals of *document*. *remembered* holds the remembered sentences by id, *waiting* (document, sentence) pairs of what was
+    read and is not learned yet, *ask* has questions about a memory, *right* grades, *reference* is the loss per token of
+    ordinary text. A *released* document is not contradicted.
     """
     said = sentences(document.text)
     telling = [s for s in said if fact_bearing(s) and not boilerplate(s)]
@@ -55,12 +70,12 @@ def measure(
     found = near(vectors, 3)
     best = [hits[0][1] if hits else 0.0 for hits in found]
     clash, why = "", ""
-    if not screened:
+    if not released:
         # all that the near documents say: a sentence that differs counts by what stands beside it
         near_by = {remembered[name].document for hits in found for name, likeness in hits if likeness >= _NEAR_BY}
         others = [(told.document, told.completion) for told in remembered.values() if told.document in near_by]
-        clash, why = contradiction(" ".join(sample), others)
-    said_before = " ".join(told.completion for told in remembered.values()).lower()
+        clash, why = contradiction(" ".join(sample), [*others, *waiting])
+    said_before = " ".join([*(told.completion for told in remembered.values()), *(said for _, said in waiting)]).lower()
     news = [s for s in sample if any(name not in said_before for name in _specifics(s))]
     covered = [s for s, likeness in zip(sample, best, strict=True) if likeness >= REMEMBERED and s not in news]
     nearest = max((hits[0] for hits in found if hits), key=lambda hit: hit[1], default=("", 0.0))
@@ -72,7 +87,9 @@ def measure(
         "near": max(best, default=0.0),
         "covered": len(covered) / len(sample) if sample else 0.0,
         "news": float(len(news)),
-        "known": _known(learner, adapter, covered, found, best, remembered, ask, right),
+        "known": _known(
+            learner, adapter, covered=covered, found=found, best=best, remembered=remembered, ask=ask, right=right
+        ),
     }
     return Signals(
         numbers=numbers,
@@ -93,6 +110,7 @@ def _surprise(learner: Learner, adapter: Path | None, sample: Sequence[str]) -> 
 def _known(
     learner: Learner,
     adapter: Path | None,
+    *,
     covered: Sequence[str],
     found: Sequence[list[tuple[str, float]]],
     best: Sequence[float],
@@ -100,7 +118,7 @@ def _known(
     ask: Ask,
     right: Callable[[str, str], bool],
 ) -> float:
-    """Share of the questions about what is covered that the live version answers closed-book; -1 if none can be asked."""
+    """Share of the questions about remembered sentences near by that *adapter* answers closed-book; -1 if none is asked."""
     if not covered or adapter is None:
         return -1.0
     # The facts asked about are those remembered, under the title they were learned under: do the weights still hold them?
