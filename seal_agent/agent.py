@@ -250,6 +250,7 @@ class SealAgent:
 
     def _train(self, run: str, edits: Sequence[SelfEdit]) -> Candidate:
         from seal_agent.editing.rewards import compression
+        from seal_agent.remembering.replay import token_share
 
         live = self.journal.live()
         rows = [edit for edit in edits if not edit.reserved]
@@ -273,7 +274,7 @@ class SealAgent:
         written = [row.prompt or row.completion for row in rows if row.origin == "written"]
         training = {
             **log,
-            "origin": self.rooms.token_share(examples, rows, self.learner, log),
+            "origin": token_share(examples, self.learner.count, log),
             "compression": compression(written),
         }
         return Candidate(run=run, path=str(final), digest=digest, parent=parent, training=training)

@@ -32,7 +32,7 @@ class Example:
     One training row for a learner. prompt "" is plain text under *title*; anchor rows keep the base's distribution.
 
     Old rows take turns: each epoch rehearses half of those given. Of a *whole* row the prompt is learned too; a *raw* prompt
-    is text that goes on, not a question.
+    is text that goes on, not a question. *origin*: where a new row comes from; all others are rehearsal.
     """
 
     prompt: str
@@ -42,6 +42,7 @@ class Example:
     old: bool = False
     whole: bool = False
     raw: bool = False
+    origin: str = "rehearsal"
 
 
 @dataclass(frozen=True)

@@ -186,9 +186,10 @@ def fake_agent(home: str | Path, learner: Learner | None = None, **settings: Any
     folder = Path(home).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     chosen: Learner = learner or FakeLearner()
-    rooms = dataclasses.replace(resolve(folder, **settings), make_learner=lambda _: chosen)
-    # The embedder is a cached property, not a field: another one comes in as if it were computed already.
-    vars(rooms)["embedder"] = FakeEmbedder()
+    embedder: Any = FakeEmbedder()
+    rooms = dataclasses.replace(
+        resolve(folder, **settings), make_learner=lambda _: chosen, make_embedder=lambda: embedder
+    )
     return SealAgent(folder, rooms, say)
 
 

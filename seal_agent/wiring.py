@@ -2,18 +2,19 @@
 Which concrete part goes where. Nothing else in the house knows.
 
 Promises: parts come by name through entry points, the built-in ones too; nothing heavy is imported before it is used.
-Does not promise: a container or a registry. `Rooms` is a handful of functions with their parts filled in.
+Does not promise: a container or a registry. `Rooms` is the functions of the rooms with their parts filled in, and what they keep
+between two calls.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seal_agent import parts, settings
 from seal_agent.errors import ConfigError, PartError, SealError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from seal_agent.editing import rewards
     from seal_agent.editing.improving import Practice
+    from seal_agent.judging import gate
+    from seal_agent.learning.embedder import Embedder
+    from seal_agent.remembering.index import Index
     from seal_agent.remembering.recall import Recall
 
 _EPOCH = 120  # rows an epoch should have where there are old ones to fill it
@@ -93,6 +97,33 @@ class Recorder:
 
 
 @dataclass(frozen=True)
+class _Remembered:
+    """The index over remembered sentences, these by id, and the questions each was learned with by document and sentence."""
+
+    ids: tuple[str, ...]
+    index: Index
+    told: dict[str, Memory]
+    asked: dict[tuple[str, str], list[str]]
+
+
+@dataclass
+class _Kept:
+    """What need not be computed twice while a process lives."""
+
+    remembered: _Remembered | None = None
+    reference: dict[Path | None, float] = field(default_factory=dict)  # nats per token of ordinary text, by adapter
+    answered: gate.Asked = field(default_factory=dict)  # what the versions that serve said to checks
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@cache
+def _embedder() -> Embedder:
+    from seal_agent.learning.embedder import Embedder
+
+    return Embedder()
+
+
+@dataclass(frozen=True)
 class Rooms:
     """The rooms of one home, ready to be used by the agent. tuned: the adapter the base writes with; None: as it is."""
 
@@ -104,9 +135,9 @@ class Rooms:
     decider: parts.Decider
     make_learner: Callable[[Settings], Learner]
     make_writer: Callable[[Learner, Path | None], parts.Writer]
+    make_embedder: Callable[[], Embedder] = _embedder
     tuned: Path | None = None
-    _held: dict[str, Any] = field(default_factory=dict)
-    _lock: Any = field(default_factory=threading.Lock)
+    _kept: _Kept = field(default_factory=_Kept)
 
     def learner(self) -> Learner:
         """The model of this home, loaded now."""
@@ -114,21 +145,16 @@ class Rooms:
 
     def of(self, home: Path) -> Rooms:
         """The same rooms for another home, with nothing remembered yet."""
-        same = replace(self, home=home, _held={}, _lock=threading.Lock())
-        vars(same)["embedder"] = self.embedder  # a cached property: loaded once
-        return same
+        return replace(self, home=home, _kept=_Kept())
 
     def writing_with(self, tuned: Path | None) -> Rooms:
         """The same rooms, with the base writing under the adapter *tuned*."""
-        same = replace(self, tuned=tuned)
-        vars(same)["embedder"] = self.embedder
-        return same
+        return replace(self, tuned=tuned)
 
-    @cached_property
-    def embedder(self) -> Any:
-        from seal_agent.learning.embedder import Embedder
-
-        return Embedder()
+    @property
+    def embedder(self) -> Embedder:
+        """What makes unit vectors of texts."""
+        return self.make_embedder()
 
     # -- reading
 
@@ -150,7 +176,8 @@ class Rooms:
         from seal_agent.judging.grading import correct
         from seal_agent.reading import measuring
 
-        index, told = self._index(journal)
+        known = self._remembered(journal)
+        index, told = known.index, known.told
         # what the document takes the place of neither contradicts it nor makes it known
         replaced = set(journal.names.replaced_by(document))
         waiting = [said for said in journal.waiting_sentences() if said[0] not in replaced]
@@ -168,32 +195,18 @@ class Rooms:
             near=near,
             remembered=others,
             waiting=waiting,
-            ask=self._questions,
+            ask=lambda memory: _questions(memory, known.asked),
             right=correct,
             reference=self._reference(learner, adapter),
             released=released,
         )
         return self.decider(document, signals)
 
-    def _questions(self, memory: Memory) -> list[tuple[str, str]]:
-        """(gold span, question) pairs about a remembered sentence: cut from it, else those it was learned with."""
-        from seal_agent.editing.asking import questions
-        from seal_agent.editing.spans import key_span
-        from seal_agent.editing.styles import named
-
-        said, title = memory.completion, memory.title
-        # asked as it was taught: with the subject named in full
-        cut = [(span, named(question, title, Random(0))) for span, question in questions(said, title)]
-        prompts = self._held["asked"].get((memory.document, said), ())
-        learned = [(key_span(said, f"{prompt} {title}"), prompt) for prompt in prompts]
-        return cut or [(span, prompt) for span, prompt in learned if span]
-
     def _reference(self, learner: Learner, adapter: Path | None) -> float:
-        key = f"reference {adapter}"
-        if key not in self._held:
+        if adapter not in self._kept.reference:
             total, tokens = learner.score([("", _ORDINARY)], adapter, raw=True)[0]
-            self._held[key] = -total / tokens
-        return float(self._held[key])
+            self._kept.reference[adapter] = -total / tokens
+        return self._kept.reference[adapter]
 
     # -- editing
 
@@ -307,49 +320,31 @@ class Rooms:
 
     def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
         """Ids of learned rows about sentences near the new ones."""
-        index, told = self._index(journal)
+        known = self._remembered(journal)
         facts = list(dict.fromkeys(f"{row.title}. {row.fact}" for row in rows))
-        hits = {name for found in index.near(self.embedder.embed(facts), 2) for name, _ in found}
-        sentences = {told[name].completion for name in hits}
+        hits = {name for found in known.index.near(self.embedder.embed(facts), 2) for name, _ in found}
+        sentences = {known.told[name].completion for name in hits}
         return [memory.id for memory in learned if memory.completion in sentences]
 
-    def _index(self, journal: Journal) -> tuple[Any, dict[str, Memory]]:
-        """The index over remembered sentences, and these by id."""
-        with self._lock:
-            return self._built(journal)
-
-    def _built(self, journal: Journal) -> tuple[Any, dict[str, Memory]]:
-        import numpy as np
-
-        from seal_agent.remembering.index import Index
-
-        ids, vectors = journal.memory_vectors(self.embedder.fingerprint)
-        key = hash(tuple(ids))
-        if self._held.get("index key") != key:
-            wanted = set(ids)
-            told: dict[str, Memory] = {}
-            asked: dict[tuple[str, str], list[str]] = {}
-            for memory in journal.memories("learned"):
-                if memory.id in wanted:
-                    told[memory.id] = memory
-                if memory.prompt:
-                    asked.setdefault((memory.document, memory.completion), []).append(memory.prompt)
-            # with nothing remembered there is no width to know, and none is needed
-            matrix = np.frombuffer(b"".join(vectors), dtype=np.float32).reshape(len(ids), -1 if ids else 0)
-            before = self._held.get("index")
-            index = before.then(ids, matrix) if before else Index(ids, matrix)
-            self._held.update({"index key": key, "index": index, "told": told, "asked": asked})
-        return self._held["index"], self._held["told"]
+    def _remembered(self, journal: Journal) -> _Remembered:
+        """What is remembered now; where nothing came or went since it was looked at, as it was."""
+        with self._kept.lock:
+            ids, vectors = journal.memory_vectors(self.embedder.fingerprint)
+            before = self._kept.remembered
+            if before is None or before.ids != tuple(ids):
+                self._kept.remembered = _remembered(ids, vectors, journal.memories("learned"), before)
+            return cast(_Remembered, self._kept.remembered)
 
     def nearest(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
         """For each question the remembered sentences nearest to it, one a document and at most *k*, and their cosines."""
-        index, told = self._index(journal)
-        found = index.near(self.embedder.embed(questions), 2 * k) if len(index) else [[] for _ in questions]
+        known = self._remembered(journal)
+        found = known.index.near(self.embedder.embed(questions), 2 * k) if known.ids else [[] for _ in questions]
         best: list[dict[str, tuple[Memory, float]]] = [{} for _ in questions]
         for of, hits in zip(best, found, strict=True):
             for name, likeness in hits:
                 if likeness > _RELATED:
-                    of.setdefault(told[name].document, (told[name], likeness))
+                    memory = known.told[name]
+                    of.setdefault(memory.document, (memory, likeness))
         return [list(of.values())[:k] for of in best]
 
     def recall(self, learner: Learner, journal: Journal, scoped: bool = True, judged: bool = False) -> Recall:
@@ -387,39 +382,23 @@ class Rooms:
         learned = journal.when_learned([check.id for check in old])
         questions = gate.Questions(unseen, old, journal.checks("general"), near, learned)
         serving = {str(live or ""), ""}  # of other versions nothing will be wanted again
-        asked = {key: said for key, said in self._held.get("asked of versions", {}).items() if key[0] in serving}
-        self._held["asked of versions"] = asked
+        asked = {key: said for key, said in self._kept.answered.items() if key[0] in serving}
+        self._kept.answered = asked
         return gate.judge(self.recall(learner, journal, judged=True), questions, live, candidate, say, asked, attempt)
 
     def _beside(self, documents: Sequence[str], journal: Journal) -> dict[str, float]:
         """The documents remembered that have a sentence near one of *documents*, and how near (cosine)."""
-        index, told = self._index(journal)
+        known = self._remembered(journal)
         said = {
             f"{e.title}. {e.fact}" for name in documents for e, _ in journal.edits_of(name) if e.origin == "verbatim"
         }
-        found = index.near(self.embedder.embed(sorted(said)), 2) if len(index) and said else []
+        found = known.index.near(self.embedder.embed(sorted(said)), 2) if known.ids and said else []
         out: dict[str, float] = {}
         for name, likeness in (hit for hits in found for hit in hits if hit[1] >= _NEAR):
-            document = told[name].document
+            document = known.told[name].document
             if document not in documents:
                 out[document] = max(likeness, out.get(document, 0.0))
         return out
-
-    def token_share(
-        self, examples: Sequence[Example], rows: Sequence[SelfEdit], learner: Learner, log: dict[str, Any]
-    ) -> dict[str, float]:
-        """Share of the training tokens (prompt and completion) by origin, each row as often as it was trained."""
-        size = dict.fromkeys(("verbatim", "cut", "written", "rehearsal"), 0.0)
-        anchors = max(1, sum(example.anchor for example in examples))
-        epochs = float(log.get("epochs", 1))
-        often = {"new": epochs, "old": epochs / parts.OLD_TURNS, "anchor": log.get("anchors_drawn", anchors) / anchors}
-        for number, example in enumerate(examples):
-            origin = rows[number].origin if number < len(rows) else "rehearsal"
-            size[origin] += often["anchor" if example.anchor else "old" if example.old else "new"] * learner.count(
-                f"{example.prompt} {example.completion}"
-            )
-        total = max(1, sum(size.values()))
-        return {origin: tokens / total for origin, tokens in size.items()}
 
 
 def resolve(home: Path, **given: Any) -> Rooms:
@@ -465,6 +444,39 @@ def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"no {kind} called {', '.join(missing)}; installed: {', '.join(everything) or 'none'}")
     return {name: everything[name] for name in names}
+
+
+def _remembered(
+    ids: Sequence[str], vectors: Sequence[bytes], learned: Sequence[Memory], before: _Remembered | None
+) -> _Remembered:
+    import numpy as np
+
+    from seal_agent.remembering.index import Index
+
+    wanted = set(ids)
+    told = {memory.id: memory for memory in learned if memory.id in wanted}
+    asked: dict[tuple[str, str], list[str]] = {}
+    for memory in learned:
+        if memory.prompt:
+            asked.setdefault((memory.document, memory.completion), []).append(memory.prompt)
+    # with nothing remembered there is no width to know, and none is needed
+    matrix = np.frombuffer(b"".join(vectors), dtype=np.float32).reshape(len(ids), -1 if ids else 0)
+    index = before.index.then(ids, matrix) if before else Index(ids, matrix)
+    return _Remembered(tuple(ids), index, told, asked)
+
+
+def _questions(memory: Memory, asked: Mapping[tuple[str, str], Sequence[str]]) -> list[tuple[str, str]]:
+    """(gold span, question) pairs about a remembered sentence: cut from it, else those it was learned with."""
+    from seal_agent.editing.asking import questions
+    from seal_agent.editing.spans import key_span
+    from seal_agent.editing.styles import named
+
+    said, title = memory.completion, memory.title
+    # asked as it was taught: with the subject named in full
+    cut = [(span, named(question, title, Random(0))) for span, question in questions(said, title)]
+    prompts = asked.get((memory.document, said), ())
+    learned = [(key_span(said, f"{prompt} {title}"), prompt) for prompt in prompts]
+    return cut or [(span, prompt) for span, prompt in learned if span]
 
 
 def _boundary(kind: str, name: str, part: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:

@@ -124,7 +124,8 @@ def tells(check: Check, title: str, sentence: str) -> bool:
 def example(row: SelfEdit | Memory, old: bool = False) -> Example:
     """A row as it is trained."""
     said = told(row.title, row.completion, row.gold) if row.prompt else row.completion
-    return Example(row.prompt, said, row.title, old=old)
+    origin = row.origin if isinstance(row, SelfEdit) else "rehearsal"
+    return Example(row.prompt, said, row.title, old=old, origin=origin)
 
 
 def reserve(

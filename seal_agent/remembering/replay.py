@@ -11,8 +11,10 @@ keeps the rest alive (reservoir replay); general rows hold what the base knew (a
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from seal_agent.parts import OLD_TURNS, Example
 from seal_agent.records import Memory
 
 NEAR_SHARE = 0.4  # of the rehearsed rows; the rest is drawn at random from everything learned
@@ -43,3 +45,18 @@ def choose(learned: Sequence[Memory], near: Sequence[str], count: int, seed: int
             if len(picked) < count and pile:
                 picked.append(pile.pop())
     return [by_id[name] for name in picked]
+
+
+def token_share(examples: Sequence[Example], count: Callable[[str], int], log: Mapping[str, Any]) -> dict[str, float]:
+    """
+    Share of the training tokens (prompt and completion, by *count*) by origin, each row as often as *log* says it was trained.
+    """
+    size = dict.fromkeys(("verbatim", "cut", "written", "rehearsal"), 0.0)
+    anchors = max(1, sum(example.anchor for example in examples))
+    epochs = float(log.get("epochs", 1))
+    often = {"new": epochs, "old": epochs / OLD_TURNS, "anchor": log.get("anchors_drawn", anchors) / anchors}
+    for example in examples:
+        kind = "anchor" if example.anchor else "old" if example.old else "new"
+        size[example.origin] += often[kind] * count(f"{example.prompt} {example.completion}")
+    total = max(1, sum(size.values()))
+    return {origin: tokens / total for origin, tokens in size.items()}
