@@ -15,14 +15,23 @@ import tiny
 from seal_agent.adapting import grids, strategy, texts
 from seal_agent.adapting.adapt import adapt, rows, vote
 from seal_agent.adapting.strategy import Strategy, propose
-from seal_agent.adapting.tasks import Pair, left_out, task_of
+from seal_agent.adapting.tasks import Changed, Pair, left_out, task_of
 from seal_agent.bench import fewshot
 from seal_agent.errors import ConfigError
 from seal_agent.learning.learner import LoraLearner
+from seal_agent.parts import Example
 from seal_agent.testing import FakeLearner, fake_agent
 
 TICKETS = task_of([("ticket one from Ann", "Ann"), ("ticket two from Bob", "Bob"), ("ticket three from Cas", "Cas")])
 CROSS = task_of([("010 111 010", "020 222 020"), ("101 010 101", "202 020 202"), ("110 000 011", "220 000 022")])
+
+
+def _parsed(row: Example) -> tuple[list[Pair], Pair]:
+    """The pairs that *row* shows, and the one it asks about."""
+    *shown, asked = [
+        Pair(*part.removeprefix("Input: ").split("\nOutput:")) for part in row.prompt.split("\n\n") if part
+    ]
+    return [Pair(pair.input, pair.output.strip()) for pair in shown], Pair(asked.input, row.completion.strip())
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +44,48 @@ def test_a_question_never_shows_the_pair_it_asks_about() -> None:
         assert asked.prompt.count(pair.input) == 1
         assert asked.prompt.endswith(f"Input: {pair.input}\nOutput:")
         assert f"Output: {pair.output}" not in asked.prompt
+
+
+@pytest.mark.parametrize("name", ["paraphrase", "shorten", "substitute"])
+def test_a_changed_pair_is_never_asked_about_after_the_pair_it_was_made_of(name: str) -> None:
+    """All others are shown: as many as of a pair that was left as it is."""
+
+    class Rewords(FakeLearner):
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            return [f" in short, {prompt.split('Sentence: ')[1].split(chr(10))[0]}" for prompt in prompts]
+
+    task = task_of(
+        [
+            ("Ann has lost her red key", "Ann"),
+            ("a parcel for Bob came today", "Bob"),
+            ("why did Cas leave so early", "Cas"),
+            ("nobody could reach Dan by phone", "Dan"),
+        ]
+    )
+    inputs = [pair.input for pair in task.demonstrations]
+    asked = [_parsed(row) for row in rows(task, Strategy.model_validate({name: True}), 0, Rewords())]
+    changed = [(shown, query) for shown, query in asked if query.input not in inputs]
+
+    assert len(changed) == 4
+    for shown, query in changed:
+        source = max(task.demonstrations, key=lambda pair: len({*pair.input.split()} & {*query.input.split()}))
+        assert {*shown} == {*task.demonstrations} - {source}
+
+
+@pytest.mark.parametrize("family", grids.FAMILIES)
+def test_a_changed_grid_is_asked_about_after_the_others_changed_alike(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grids, "recoloured", lambda pairs, order: pairs)
+    task = task_of([("100 020", "200 010"), ("034 000", "043 000"), ("500 006", "600 005"), ("078 000", "087 000")])
+    transforms = (grids.AS_IT_IS, *grids.FAMILIES[family])
+    alike = [{*grids.done(transform, task.demonstrations)} for transform in transforms]
+    made = [_parsed(row) for row in rows(task, Strategy.model_validate({family: True}), 0, FakeLearner())]
+
+    assert len(made) == 4 * len(transforms)
+    for shown, query in made:
+        assert query not in shown
+        assert {*shown, query} in alike
 
 
 def test_what_is_no_task_is_refused_with_every_problem() -> None:
@@ -83,21 +134,22 @@ def test_a_word_of_both_sides_is_replaced_in_both() -> None:
     changed = texts.substituted(TICKETS.demonstrations, Random(0))
     assert len(changed) == 3
     for before, after in zip(TICKETS.demonstrations, changed, strict=True):
-        assert after.output in {"Ann", "Bob", "Cas"} - {before.output}
-        assert after.input == before.input.replace(before.output, after.output)
+        assert after.source == before
+        assert after.pair.output in {"Ann", "Bob", "Cas"} - {before.output}
+        assert after.pair.input == before.input.replace(before.output, after.pair.output)
 
 
 def test_a_word_that_the_output_says_is_never_left_out() -> None:
     for seed in range(20):
         (short,) = texts.shortened([Pair("the red box of Ann", "Ann red")], Random(seed))
-        assert len(short.input.split()) == 4
-        assert {"Ann", "red"} <= set(short.input.split())
+        assert len(short.pair.input.split()) == 4
+        assert {"Ann", "red"} <= set(short.pair.input.split())
 
 
 def test_a_paraphrase_that_lost_what_both_sides_say_is_dropped() -> None:
     said = iter(["a note that Ann wrote", "a note somebody wrote", "ticket three from Cas"])
     kept = texts.paraphrased(TICKETS.demonstrations, lambda inputs: [next(said) for _ in inputs])
-    assert kept == [Pair("a note that Ann wrote", "Ann")]
+    assert kept == [Changed(Pair("a note that Ann wrote", "Ann"), TICKETS.demonstrations[0])]
 
 
 def test_a_strategy_makes_the_rows_it_names() -> None:

@@ -2,7 +2,7 @@
 A few-shot task: a handful of pairs that follow one rule, and how the model is shown them.
 
 Promises: the rows of a task are made of its demonstrations alone; the same seed gives the same rows; a row never shows the
-pair it asks about.
+pair it asks about, nor the one that was changed into it.
 Does not promise: that the rule can be learned from so few pairs.
 
 Source: test-time training on leave-one-out tasks (arXiv 2411.07279), as SEAL's few-shot part uses it (2506.10943).
@@ -10,7 +10,7 @@ Source: test-time training on leave-one-out tasks (arXiv 2411.07279), as SEAL's 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -26,6 +26,14 @@ class Pair:
 
     input: str
     output: str
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A pair that was made of a demonstration, its source."""
+
+    pair: Pair
+    source: Pair
 
 
 @dataclass(frozen=True)
@@ -68,17 +76,23 @@ def task_of(pairs: Iterable[Pair | tuple[str, str]]) -> Task:
     return Task(shown, grids)
 
 
-def left_out(pairs: Sequence[Pair], order: Random | None = None, others: Sequence[Pair] = ()) -> list[Asked]:
+def left_out(pairs: Sequence[Pair], order: Random | None = None) -> list[Asked]:
+    """Each of *pairs* asked about after some of the rest, as they stand, or in an *order* drawn anew."""
+    return [_after(pairs, pair, {pair.input}, order) for pair in pairs]
+
+
+def sources_left_out(changed: Sequence[Changed], pairs: Sequence[Pair], order: Random) -> list[Asked]:
     """
-    Each of *pairs* asked about after some of the *others* (the rest of *pairs*, if none are given), as they stand, or in an
-    *order* drawn anew.
+    Each *changed* pair asked about after some of *pairs*, in an *order* drawn anew, without its source: that has the same output
+    and nearly the same input, and to copy it is no rule.
     """
-    rows = []
-    for pair in pairs:
-        rest = [other for other in others or pairs if other.input != pair.input]
-        shown = order.sample(rest, min(SHOWN, len(rest))) if order else rest[:SHOWN]
-        rows.append(Asked(asked(shown, pair.input), pair.output))
-    return rows
+    return [_after(pairs, one.pair, {one.pair.input, one.source.input}, order) for one in changed]
+
+
+def _after(pairs: Sequence[Pair], pair: Pair, hidden: Collection[str], order: Random | None) -> Asked:
+    rest = [other for other in pairs if other.input not in hidden]
+    shown = order.sample(rest, min(SHOWN, len(rest))) if order else rest[:SHOWN]
+    return Asked(asked(shown, pair.input), pair.output)
 
 
 def _empty(pair: Pair) -> list[str]:
