@@ -168,7 +168,20 @@ def test_a_strategy_makes_the_rows_it_names() -> None:
 
 @pytest.mark.parametrize("chosen", [Strategy(paraphrase=True), Strategy(reorder=True, shorten=True, substitute=True)])
 def test_no_strategy_makes_more_rows_than_it_is_counted_with(chosen: Strategy) -> None:
-    assert len(rows(TICKETS, chosen, 0, FakeLearner())) <= strategy.rows_at_most(chosen, TICKETS)
+    assert len(rows(TICKETS, chosen, 0, FakeLearner())) <= len(strategy.rows_at_most(chosen, TICKETS, len))
+
+
+@pytest.mark.parametrize("family", [*grids.FAMILIES, "reorder"])
+def test_no_strategy_trains_more_tokens_than_it_is_counted_with(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is doubled and repeated is longer than the task; of many pairs an order may show the longest."""
+    many = task_of([(f"{number} wood" * number, "long" * number) for number in range(1, 10)])
+    chosen, task = Strategy.model_validate({family: True}), many if family == "reorder" else CROSS
+    monkeypatch.setattr(strategy, "_CAP", 0)
+
+    counted = int(chosen.refused(task, len).split()[0])
+
+    trained = chosen.epochs * sum(len(row.prompt + row.completion) for row in rows(task, chosen, 0, FakeLearner()))
+    assert trained <= counted <= 1.5 * trained
 
 
 def test_what_costs_too_much_is_refused_with_its_cost() -> None:
