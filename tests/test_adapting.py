@@ -116,6 +116,12 @@ def test_size_chains_and_repeats_are_done_to_both_sides() -> None:
     assert len(results) == len(names)
 
 
+def test_what_is_no_digit_of_ten_is_no_cell() -> None:
+    """A model may answer anything; "²" is a digit to Python, and no number."""
+    assert grids.read("1² 34") is None
+    assert not task_of([("1² 34", "12 34"), ("12 34", "1² 34")]).grids
+
+
 def test_a_grid_that_grows_too_large_is_left_out() -> None:
     wide = "1" * 20
     assert grids.done(grids.SIZE[2], [Pair(f"{wide} {wide}", "1")]) == []

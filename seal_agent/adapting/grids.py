@@ -15,7 +15,7 @@ from random import Random
 
 import numpy as np
 
-from seal_agent.adapting.tasks import Pair
+from seal_agent.adapting.tasks import Pair, digits
 
 Grid = np.ndarray
 """Cells 0 to 9, [height, width]."""
@@ -62,7 +62,7 @@ FAMILIES = {"geometric": GEOMETRIC, "size": SIZE, "chained": CHAINED, "repeat": 
 def read(text: str) -> Grid | None:
     """The grid written in *text*, a word a row; None if that is none."""
     lines = text.split()
-    if not lines or not all(line.isdigit() and len(line) == len(lines[0]) for line in lines):
+    if not lines or not all(digits(line) and len(line) == len(lines[0]) for line in lines):
         return None
     return np.array([[int(cell) for cell in line] for line in lines])
 

@@ -72,8 +72,13 @@ def task_of(pairs: Iterable[Pair | tuple[str, str]]) -> Task:
     """The task that *pairs* of input and output demonstrate; of grids, if all of both sides are. ConfigError if it is none."""
     shown = tuple(pair if isinstance(pair, Pair) else Pair(*pair) for pair in pairs)
     sides = [side.split() for pair in shown for side in (pair.input, pair.output)]
-    grids = all(len(rows) > 1 and all(row.isdigit() and len(row) == len(rows[0]) for row in rows) for rows in sides)
+    grids = all(len(rows) > 1 and all(digits(row) and len(row) == len(rows[0]) for row in rows) for rows in sides)
     return Task(shown, grids)
+
+
+def digits(row: str) -> bool:
+    """Whether *row* is a row of a grid; Python takes "²" for a digit too."""
+    return row.isascii() and row.isdigit()
 
 
 def left_out(pairs: Sequence[Pair], order: Random | None = None) -> list[Asked]:
