@@ -91,6 +91,8 @@ def test_a_changed_grid_is_asked_about_after_the_others_changed_alike(
 def test_what_is_no_task_is_refused_with_every_problem() -> None:
     with pytest.raises(ConfigError, match=r"pair 1: empty output; 1 demonstrations"):
         task_of([("in", " ")])
+    with pytest.raises(ConfigError, match=r"pair 2: output of several lines"):
+        task_of([("a b", "a, b"), ("c d", "c\nd")])
 
 
 def test_grids_are_recognised_and_texts_are_not_taken_for_them() -> None:

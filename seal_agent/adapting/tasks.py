@@ -45,6 +45,11 @@ class Task:
 
     def __post_init__(self) -> None:
         problems = [f"pair {n}: empty {side}" for n, p in enumerate(self.demonstrations, 1) for side in _empty(p)]
+        problems += [
+            f"pair {n}: output of several lines; an answer is one"
+            for n, p in enumerate(self.demonstrations, 1)
+            if "\n" in p.output.strip()
+        ]
         if len(self.demonstrations) < 2:
             problems.append(f"{len(self.demonstrations)} demonstrations; a rule shows in two or more")
         if problems:
