@@ -17,7 +17,7 @@ from seal_agent.adapting.adapt import adapt, rows, vote
 from seal_agent.adapting.strategy import Strategy, propose
 from seal_agent.adapting.tasks import Changed, Pair, left_out, task_of
 from seal_agent.bench import fewshot
-from seal_agent.errors import ConfigError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.parts import Example
 from seal_agent.testing import FakeLearner, fake_agent
@@ -283,6 +283,26 @@ def test_a_task_is_learned_in_a_temporary_adapter_and_the_base_stays(learner: Lo
         assert weak.ask("ticket one from Ann") == before[0][:1]
     assert not strong.adapter.exists()
     assert vote(learner, TICKETS, ["ticket one from Ann"], None) == before
+
+
+def test_a_training_that_diverged_solves_nothing_and_is_told_of(tmp_path: Path) -> None:
+    """Nothing is written of it: to ask it would end the bench, each time anew."""
+
+    class Knows(FakeLearner):
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            return [" red"] * len(prompts)
+
+    pairs = [("open the red door", "red"), ("paint the red wall", "red")]
+    bench = fewshot._Bench(Knows(finite=False), tmp_path, 0, lambda stage, done: None, lambda line: None)
+
+    measured = bench.fixed(fewshot.Problem("doors", task_of(pairs), (Pair("shut the red door", "red"),)))
+
+    assert measured["scores"] == {"in_context": [1.0], "default": [0.0]}
+    with (
+        fake_agent(tmp_path / "home", Knows(finite=False)) as agent,
+        pytest.raises(SealError, match=r"not finite.*0\.002"),
+    ):
+        agent.adapt(pairs)
 
 
 def test_all_that_is_shown_can_be_learned_or_the_output_alone(learner: LoraLearner) -> None:

@@ -60,7 +60,10 @@ def adapt(
     seed: int = 0,
     say: Say = lambda stage, share: None,
 ) -> list[Adapted]:
-    """*learner* trained on *task* in each of these ways, side by side. ConfigError if one costs more than is allowed."""
+    """
+    *learner* trained on *task* in each of these ways, side by side; what is not `finite` in its log cannot be asked.
+    ConfigError if one costs more than is allowed.
+    """
     if refused := [why for strategy in strategies if (why := strategy.refused(task, learner.count))]:
         raise ConfigError(f"too much training for one task: {'; '.join(refused)}")
     folders = [Path(tempfile.mkdtemp(prefix="seal-adapted-")) for _ in strategies]
