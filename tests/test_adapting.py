@@ -305,6 +305,17 @@ def test_a_training_that_diverged_solves_nothing_and_is_told_of(tmp_path: Path) 
         agent.adapt(pairs)
 
 
+def test_what_breaks_before_training_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Breaks(FakeLearner):
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        adapt(Breaks(), TICKETS, [Strategy(paraphrase=True)])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_all_that_is_shown_can_be_learned_or_the_output_alone(learner: LoraLearner) -> None:
     """A row of loss "all" has labels from its second token on."""
     from seal_agent.parts import Example

@@ -67,11 +67,11 @@ def adapt(
     if refused := [why for strategy in strategies if (why := strategy.refused(task, learner.count))]:
         raise ConfigError(f"too much training for one task: {'; '.join(refused)}")
     folders = [Path(tempfile.mkdtemp(prefix="seal-adapted-")) for _ in strategies]
-    trials = [
-        Trial(rows(task, strategy, seed, learner), folder, seed, strategy.epochs, strategy.learning_rate, _AT_ONCE)
-        for strategy, folder in zip(strategies, folders, strict=True)
-    ]
     try:
+        trials = [
+            Trial(rows(task, strategy, seed, learner), folder, seed, strategy.epochs, strategy.learning_rate, _AT_ONCE)
+            for strategy, folder in zip(strategies, folders, strict=True)
+        ]
         logs = learner.train_many(trials, None, say)
     except BaseException:
         for folder in folders:
