@@ -337,6 +337,22 @@ def test_turned_answers_are_turned_back_before_they_are_counted() -> None:
     assert vote(Echo(), CROSS, ["012 345 678"], None) == [["012 345 678"]]
 
 
+def test_grids_that_were_large_before_they_were_turned_are_shown_too() -> None:
+    """Only what grows is left out, or the question stands alone."""
+    asked: list[str] = []
+
+    class Notes(FakeLearner):
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            asked.extend(prompts)
+            return [""] * len(prompts)
+
+    vote(
+        Notes(), task_of([("12" * 16 + " " + "21" * 16, "1 2"), ("34" * 16 + " " + "43" * 16, "3 4")]), ["12 21"], None
+    )
+
+    assert [prompt.count("Input:") for prompt in asked] == [3] * 8
+
+
 def test_an_agent_adapts_without_a_version(tmp_path: Path) -> None:
     with (
         fake_agent(tmp_path) as agent,

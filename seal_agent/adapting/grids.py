@@ -76,9 +76,9 @@ def done(transform: Transform, pairs: Sequence[Pair]) -> list[Pair]:
     """*transform* done to all *pairs*; those that grow too large, or hold no grid, are left out."""
     out = []
     for pair in pairs:
-        sides = [read(side) for side in (pair.input, pair.output)]
-        made = [transform.do(side) for side in sides if side is not None]
-        if len(made) == 2 and max(size for side in made for size in side.shape) <= _LARGEST:
+        sides = [side for text in (pair.input, pair.output) if (side := read(text)) is not None]
+        made = [transform.do(side) for side in sides]
+        if len(made) == 2 and _longest(made) <= max(_LARGEST, _longest(sides)):
             out.append(Pair(*map(write, made)))
     return out
 
@@ -94,6 +94,10 @@ def recoloured(pairs: Sequence[Pair], order: Random) -> list[Pair]:
     colours = [str(colour) for colour in range(1, 10)]
     table = str.maketrans(dict(zip(colours, order.sample(colours, 9), strict=True)))
     return [Pair(pair.input.translate(table), pair.output.translate(table)) for pair in pairs]
+
+
+def _longest(sides: Sequence[Grid]) -> int:
+    return int(max(size for side in sides for size in side.shape))
 
 
 def _doubled(grid: Grid, axis: int) -> Grid:
