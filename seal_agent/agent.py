@@ -232,6 +232,7 @@ class SealAgent:
 
     def recover(self, lock: HomeLock) -> None:
         """Under the home's lock: rows of runs that died wait again; what no version and no journal names is removed."""
+        self.journal.abandon()  # of ours, too: who could only now take the lock is in no run
         self.journal.sweep(lock)
         shutil.rmtree(self.home / FORGETTING, ignore_errors=True)
         renewal.clean(self.journal)
