@@ -238,6 +238,7 @@ class SealAgent:
 
     def recover(self, lock: HomeLock) -> None:
         """Under the home's lock: rows of runs that died wait again; what no version and no journal names is removed."""
+        self.journal.abandon()  # of ours, too: who could only now take the lock is in no run
         self.journal.sweep(lock)
         shutil.rmtree(self.home / FORGETTING, ignore_errors=True)
         renewal.clean(self.journal)
@@ -452,7 +453,7 @@ class SealAgent:
         The base trained for the moment on a few-shot task, (input, output) *pairs* of one rule; a context manager.
 
         No version is made and none is used; without a *strategy* one that this task can afford is used. ConfigError if the pairs
-        are no task, or *strategy* costs too much.
+        are no task, or *strategy* costs too much; SealError if the training diverges.
         """
         from seal_agent.adapting.adapt import adapt
         from seal_agent.adapting.strategy import Strategy
@@ -461,6 +462,9 @@ class SealAgent:
         task = task_of(pairs)
         chosen = strategy or Strategy().within(task, self.learner.count) or Strategy()
         (adapted,) = adapt(self.learner, task, [chosen], self.settings.seed, self.say)
+        if not adapted.training["finite"]:
+            adapted.close()
+            raise errors.SealError(f"the loss is not finite at learning rate {chosen.learning_rate}; try a smaller one")
         return adapted
 
     def versions(self) -> list[Version]:

@@ -2,8 +2,9 @@
 The long-running loop: look, observe what is new or changed, consolidate when it is due, wait, look again.
 
 Promises: Ctrl-C and SIGTERM end it cleanly, whatever it is doing: what was acknowledged is committed, a
-training cut short leaves its rows waiting; what fails is told of, tried again at the next look, and does
-not end the loop.
+training cut short leaves its rows waiting; what fails, whatever it is, is told of, tried again at the next look,
+and does not end the loop. A third training in a row is tried an hour after the second: rows that break three
+are set aside, and a machine short of memory is not their fault.
 Does not promise: to notice a file within the second it is written in: a file still being written is left
 for later.
 """
@@ -19,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seal_agent.errors import SealError
+from seal_agent.errors import HomeBusy, SealError
 from seal_agent.reading.sources import SUFFIXES
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Stamp = tuple[int, int]
 _SETTLED = 1.0  # seconds without a change after which a file counts as written
+_REST = 3600.0  # seconds between trainings after two that broke
 
 
 def watch(
@@ -35,9 +37,13 @@ def watch(
     """Look at *paths* again and again (or *once*) until interrupted; what was done, in numbers."""
     done: dict[str, Any] = {"looks": 0, "documents": 0, "consolidations": []}
     seen: dict[Path, Stamp] = {}
+    broke: list[float] = []
     with _interruptible(), suppress(KeyboardInterrupt):
         while True:
-            _look(agent, paths, seen, once, done, note)
+            with _told(once, note, "this look broke off"):
+                _look(agent, paths, seen, once, done, note)
+            with _told(once, note, "not consolidated"):
+                _consolidate(agent, broke, done, note)
             done["looks"] += 1
             if once:
                 break
@@ -61,12 +67,23 @@ def _look(
                 done["documents"] += 1
                 note(f"{receipt.decision.action}  {receipt.title or receipt.id}: {receipt.decision.reason}")
             seen[file] = stamp
-    if reason := agent.due():
-        note(f"consolidating: {reason}")
-        with _told(once, note, "not consolidated"):
-            outcome = agent.consolidate()
-            done["consolidations"].append(outcome.model_dump(mode="json", exclude={"report"}))
-            note(f"{outcome.outcome}: {outcome.reason}")
+
+
+def _consolidate(agent: SealAgent, broke: list[float], done: dict[str, Any], note: Callable[[str], None]) -> None:
+    """If it is due, and the last that *broke*, in a row, are few or long ago."""
+    if (len(broke) > 1 and time.monotonic() - broke[-1] < _REST) or not (reason := agent.due()):
+        return
+    note(f"consolidating: {reason}")
+    try:
+        outcome = agent.consolidate()
+    except HomeBusy:  # another process trains, and nothing broke
+        raise
+    except Exception:
+        broke.append(time.monotonic())
+        raise
+    broke.clear()
+    done["consolidations"].append(outcome.model_dump(mode="json", exclude={"report"}))
+    note(f"{outcome.outcome}: {outcome.reason}")
 
 
 @contextmanager
@@ -74,10 +91,11 @@ def _told(once: bool, note: Callable[[str], None], what: str) -> Iterator[None]:
     """An error is told of; the next look tries again, unless there is none."""
     try:
         yield
-    except SealError as error:
+    except Exception as error:
         if once:
             raise
-        note(f"{what}: {error}")
+        kind = "" if isinstance(error, SealError) else f"{type(error).__name__}: "  # the text of ours says all
+        note(f"{what}: {kind}{error}")
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Stamp]]:
@@ -92,8 +110,16 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Stamp]]:
             for name in sorted(names):
                 file = Path(here, name)
                 known = file.suffix.lower() in SUFFIXES and not name.startswith(".")
-                if known and file.resolve().is_relative_to(inside):  # no link is followed out of the folder
+                if known and _within(file, inside):
                     yield from _stamped(file)
+
+
+def _within(file: Path, inside: Path) -> bool:
+    """No link is followed out of the folder; one that leads to itself leads nowhere."""
+    try:
+        return file.resolve().is_relative_to(inside)
+    except (OSError, RuntimeError):  # which of them, depends on Python's version
+        return False
 
 
 def _stamped(file: Path) -> Iterator[tuple[Path, Stamp]]:

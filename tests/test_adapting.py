@@ -15,14 +15,23 @@ import tiny
 from seal_agent.adapting import grids, strategy, texts
 from seal_agent.adapting.adapt import adapt, rows, vote
 from seal_agent.adapting.strategy import Strategy, propose
-from seal_agent.adapting.tasks import Pair, left_out, task_of
+from seal_agent.adapting.tasks import Changed, Pair, left_out, task_of
 from seal_agent.bench import fewshot
-from seal_agent.errors import ConfigError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning.learner import LoraLearner
+from seal_agent.parts import Example
 from seal_agent.testing import FakeLearner, fake_agent
 
 TICKETS = task_of([("ticket one from Ann", "Ann"), ("ticket two from Bob", "Bob"), ("ticket three from Cas", "Cas")])
 CROSS = task_of([("010 111 010", "020 222 020"), ("101 010 101", "202 020 202"), ("110 000 011", "220 000 022")])
+
+
+def _parsed(row: Example) -> tuple[list[Pair], Pair]:
+    """The pairs that *row* shows, and the one it asks about."""
+    *shown, asked = [
+        Pair(*part.removeprefix("Input: ").split("\nOutput:")) for part in row.prompt.split("\n\n") if part
+    ]
+    return [Pair(pair.input, pair.output.strip()) for pair in shown], Pair(asked.input, row.completion.strip())
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +46,53 @@ def test_a_question_never_shows_the_pair_it_asks_about() -> None:
         assert f"Output: {pair.output}" not in asked.prompt
 
 
+@pytest.mark.parametrize("name", ["paraphrase", "shorten", "substitute"])
+def test_a_changed_pair_is_never_asked_about_after_the_pair_it_was_made_of(name: str) -> None:
+    """All others are shown: as many as of a pair that was left as it is."""
+
+    class Rewords(FakeLearner):
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            return [f" in short, {prompt.split('Sentence: ')[1].split(chr(10))[0]}" for prompt in prompts]
+
+    task = task_of(
+        [
+            ("Ann has lost her red key", "Ann"),
+            ("a parcel for Bob came today", "Bob"),
+            ("why did Cas leave so early", "Cas"),
+            ("nobody could reach Dan by phone", "Dan"),
+        ]
+    )
+    inputs = [pair.input for pair in task.demonstrations]
+    asked = [_parsed(row) for row in rows(task, Strategy.model_validate({name: True}), 0, Rewords())]
+    changed = [(shown, query) for shown, query in asked if query.input not in inputs]
+
+    assert len(changed) == 4
+    for shown, query in changed:
+        source = max(task.demonstrations, key=lambda pair: len({*pair.input.split()} & {*query.input.split()}))
+        assert {*shown} == {*task.demonstrations} - {source}
+
+
+@pytest.mark.parametrize("family", grids.FAMILIES)
+def test_a_changed_grid_is_asked_about_after_the_others_changed_alike(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grids, "recoloured", lambda pairs, order: pairs)
+    task = task_of([("100 020", "200 010"), ("034 000", "043 000"), ("500 006", "600 005"), ("078 000", "087 000")])
+    transforms = (grids.AS_IT_IS, *grids.FAMILIES[family])
+    alike = [{*grids.done(transform, task.demonstrations)} for transform in transforms]
+    made = [_parsed(row) for row in rows(task, Strategy.model_validate({family: True}), 0, FakeLearner())]
+
+    assert len(made) == 4 * len(transforms)
+    for shown, query in made:
+        assert query not in shown
+        assert {*shown, query} in alike
+
+
 def test_what_is_no_task_is_refused_with_every_problem() -> None:
     with pytest.raises(ConfigError, match=r"pair 1: empty output; 1 demonstrations"):
         task_of([("in", " ")])
+    with pytest.raises(ConfigError, match=r"pair 2: output of several lines"):
+        task_of([("a b", "a, b"), ("c d", "c\nd")])
 
 
 def test_grids_are_recognised_and_texts_are_not_taken_for_them() -> None:
@@ -65,6 +118,12 @@ def test_size_chains_and_repeats_are_done_to_both_sides() -> None:
     assert len(results) == len(names)
 
 
+def test_what_is_no_digit_of_ten_is_no_cell() -> None:
+    """A model may answer anything; "²" is a digit to Python, and no number."""
+    assert grids.read("1² 34") is None
+    assert not task_of([("1² 34", "12 34"), ("12 34", "1² 34")]).grids
+
+
 def test_a_grid_that_grows_too_large_is_left_out() -> None:
     wide = "1" * 20
     assert grids.done(grids.SIZE[2], [Pair(f"{wide} {wide}", "1")]) == []
@@ -83,21 +142,22 @@ def test_a_word_of_both_sides_is_replaced_in_both() -> None:
     changed = texts.substituted(TICKETS.demonstrations, Random(0))
     assert len(changed) == 3
     for before, after in zip(TICKETS.demonstrations, changed, strict=True):
-        assert after.output in {"Ann", "Bob", "Cas"} - {before.output}
-        assert after.input == before.input.replace(before.output, after.output)
+        assert after.source == before
+        assert after.pair.output in {"Ann", "Bob", "Cas"} - {before.output}
+        assert after.pair.input == before.input.replace(before.output, after.pair.output)
 
 
 def test_a_word_that_the_output_says_is_never_left_out() -> None:
     for seed in range(20):
         (short,) = texts.shortened([Pair("the red box of Ann", "Ann red")], Random(seed))
-        assert len(short.input.split()) == 4
-        assert {"Ann", "red"} <= set(short.input.split())
+        assert len(short.pair.input.split()) == 4
+        assert {"Ann", "red"} <= set(short.pair.input.split())
 
 
 def test_a_paraphrase_that_lost_what_both_sides_say_is_dropped() -> None:
     said = iter(["a note that Ann wrote", "a note somebody wrote", "ticket three from Cas"])
     kept = texts.paraphrased(TICKETS.demonstrations, lambda inputs: [next(said) for _ in inputs])
-    assert kept == [Pair("a note that Ann wrote", "Ann")]
+    assert kept == [Changed(Pair("a note that Ann wrote", "Ann"), TICKETS.demonstrations[0])]
 
 
 def test_a_strategy_makes_the_rows_it_names() -> None:
@@ -116,7 +176,20 @@ def test_a_strategy_makes_the_rows_it_names() -> None:
 
 @pytest.mark.parametrize("chosen", [Strategy(paraphrase=True), Strategy(reorder=True, shorten=True, substitute=True)])
 def test_no_strategy_makes_more_rows_than_it_is_counted_with(chosen: Strategy) -> None:
-    assert len(rows(TICKETS, chosen, 0, FakeLearner())) <= strategy.rows_at_most(chosen, TICKETS)
+    assert len(rows(TICKETS, chosen, 0, FakeLearner())) <= len(strategy.rows_at_most(chosen, TICKETS, len))
+
+
+@pytest.mark.parametrize("family", [*grids.FAMILIES, "reorder"])
+def test_no_strategy_trains_more_tokens_than_it_is_counted_with(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is doubled and repeated is longer than the task; of many pairs an order may show the longest."""
+    many = task_of([(f"{number} wood" * number, "long" * number) for number in range(1, 10)])
+    chosen, task = Strategy.model_validate({family: True}), many if family == "reorder" else CROSS
+    monkeypatch.setattr(strategy, "_CAP", 0)
+
+    counted = int(chosen.refused(task, len).split()[0])
+
+    trained = chosen.epochs * sum(len(row.prompt + row.completion) for row in rows(task, chosen, 0, FakeLearner()))
+    assert trained <= counted <= 1.5 * trained
 
 
 def test_what_costs_too_much_is_refused_with_its_cost() -> None:
@@ -212,6 +285,37 @@ def test_a_task_is_learned_in_a_temporary_adapter_and_the_base_stays(learner: Lo
     assert vote(learner, TICKETS, ["ticket one from Ann"], None) == before
 
 
+def test_a_training_that_diverged_solves_nothing_and_is_told_of(tmp_path: Path) -> None:
+    """Nothing is written of it: to ask it would end the bench, each time anew."""
+
+    class Knows(FakeLearner):
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            return [" red"] * len(prompts)
+
+    pairs = [("open the red door", "red"), ("paint the red wall", "red")]
+    bench = fewshot._Bench(Knows(finite=False), tmp_path, 0, lambda stage, done: None, lambda line: None)
+
+    measured = bench.fixed(fewshot.Problem("doors", task_of(pairs), (Pair("shut the red door", "red"),)))
+
+    assert measured["scores"] == {"in_context": [1.0], "default": [0.0]}
+    with (
+        fake_agent(tmp_path / "home", Knows(finite=False)) as agent,
+        pytest.raises(SealError, match=r"not finite.*0\.002"),
+    ):
+        agent.adapt(pairs)
+
+
+def test_what_breaks_before_training_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Breaks(FakeLearner):
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        adapt(Breaks(), TICKETS, [Strategy(paraphrase=True)])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_all_that_is_shown_can_be_learned_or_the_output_alone(learner: LoraLearner) -> None:
     """A row of loss "all" has labels from its second token on."""
     from seal_agent.parts import Example
@@ -231,6 +335,22 @@ def test_turned_answers_are_turned_back_before_they_are_counted() -> None:
             return [f" {prompt.rsplit('Input: ', 1)[1].removesuffix(chr(10) + 'Output:')}" for prompt in prompts]
 
     assert vote(Echo(), CROSS, ["012 345 678"], None) == [["012 345 678"]]
+
+
+def test_grids_that_were_large_before_they_were_turned_are_shown_too() -> None:
+    """Only what grows is left out, or the question stands alone."""
+    asked: list[str] = []
+
+    class Notes(FakeLearner):
+        def complete(self, prompts, adapter, **how):  # type: ignore[no-untyped-def,override]
+            asked.extend(prompts)
+            return [""] * len(prompts)
+
+    vote(
+        Notes(), task_of([("12" * 16 + " " + "21" * 16, "1 2"), ("34" * 16 + " " + "43" * 16, "3 4")]), ["12 21"], None
+    )
+
+    assert [prompt.count("Input:") for prompt in asked] == [3] * 8
 
 
 def test_an_agent_adapts_without_a_version(tmp_path: Path) -> None:

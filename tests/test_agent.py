@@ -363,6 +363,24 @@ def test_a_loss_that_is_not_finite_publishes_nothing_and_loses_nothing(make: Mak
     assert make().consolidate().outcome == "accepted"
 
 
+def test_a_consolidation_cut_short_is_done_by_the_next_of_the_same_agent(
+    agent: SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in a notebook: nobody opens the home anew."""
+
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    agent.observe(MILL)
+    with monkeypatch.context() as patch:
+        patch.setattr(agent.learner, "train", interrupted)
+        for _ in range(3):  # as many failures would set the rows aside
+            with pytest.raises(KeyboardInterrupt):
+                agent.consolidate()
+
+    assert agent.consolidate().outcome == "accepted"
+
+
 def test_rows_of_a_process_that_died_wait_again(agent: SealAgent) -> None:
     agent.observe(MILL)
     with Journal(agent.home) as dead:

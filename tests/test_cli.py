@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import pytest
 from conftest import LIGHT, MILL, ORDERS
 
 from seal_agent import agent as agents
-from seal_agent import cli
+from seal_agent import cli, watching
+from seal_agent.journal.store import FAILURES
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 
 WHEN = "In which year did Alder Mill open?"
@@ -232,6 +234,114 @@ def test_watch_reads_what_appears_and_ends_cleanly(stop: signal.Signals, notes: 
         out = process.stdout.read()
     assert process.returncode == 0
     assert json.loads(out)["documents"] == 4
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses of `watch`, which none lasts; Ctrl-C ends the fifth."""
+    pauses: list[float] = []
+
+    def slept(pause: float) -> None:
+        pauses.append(pause)
+        if len(pauses) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watching.time, "sleep", slept)
+    return pauses
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), OSError("no space left"), MemoryError()])
+def test_watch_tells_of_any_error_and_goes_on(
+    error: Exception, looks: list[float], notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document and a training break once; the next look reads and trains them, and nothing is lost."""
+    told: list[str] = []
+    for file in notes.iterdir():
+        os.utime(file, (0, 0))
+    with fake_agent(tmp_path / "home", consolidate_after=20) as agent:
+        for part, name in ((agent, "observe"), (agent.learner, "train")):
+            _break_once(monkeypatch, part, name, error)
+        done = watching.watch(agent, [notes], 5.0, False, told.append)
+        total = agent.status()["documents"]["edited"]
+
+    kind = f"{type(error).__name__}: {error}"
+    assert [line for line in told if kind in line] == [
+        f"{notes / 'light.jsonl'} not read: {kind}",
+        f"not consolidated: {kind}",
+    ]
+    assert (done["looks"], looks) == (5, [5.0] * 5)
+    assert [one["outcome"] for one in done["consolidations"]] == ["accepted"]
+    assert total == 2
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_watch_ends_when_it_is_told_to_and_the_rows_wait(
+    end: type[BaseException], looks: list[float], notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in notes.iterdir():
+        os.utime(file, (0, 0))
+    with fake_agent(tmp_path / "home", consolidate_after=20) as agent:
+        _break_once(monkeypatch, agent.learner, "train", end())
+        with pytest.raises(SystemExit) if end is SystemExit else nullcontext():
+            watching.watch(agent, [notes], 5.0, False, lambda line: None)
+        assert looks == []
+        assert agent.consolidate().outcome == "accepted"
+
+
+@pytest.mark.parametrize(("rest", "tries"), [(3600.0, 2), (0.0, 3)])
+def test_a_machine_that_is_out_of_memory_for_a_while_costs_watch_no_rows(
+    rest: float, tries: int, looks: list[float], notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third training that breaks sets its rows aside, so it comes an hour after the second."""
+    assert watching._REST == 3600
+    monkeypatch.setattr(watching, "_REST", rest)
+    for file in notes.iterdir():
+        os.utime(file, (0, 0))
+    with fake_agent(tmp_path / "home", consolidate_after=20) as agent:
+        tried = []
+
+        def train(*given: Any) -> None:
+            tried.append(given)
+            raise RuntimeError("out of memory")
+
+        monkeypatch.setattr(agent.learner, "train", train)
+        watching.watch(agent, [notes], 5.0, False, lambda line: None)
+        assert len(looks) == 5
+        assert len(tried) == tries
+        monkeypatch.undo()
+        assert agent.consolidate().outcome == ("accepted" if tries < FAILURES else "nothing")
+
+
+def test_watch_goes_on_where_a_look_itself_breaks(
+    looks: list[float], notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to itself leads nowhere; what is beside it is read."""
+    (notes / "loop.txt").symlink_to("loop.txt")
+    told: list[str] = []
+    for file in (notes / "mill.md", notes / "light.jsonl"):
+        os.utime(file, (0, 0))
+    with fake_agent(tmp_path / "home") as agent:
+        _break_once(monkeypatch, agent, "due", ZeroDivisionError("due"))
+        _break_once(monkeypatch, watching, "_files", PermissionError("the folder is not yours"))
+        done = watching.watch(agent, [notes], 5.0, False, told.append)
+    assert told[:2] == [
+        "this look broke off: PermissionError: the folder is not yours",
+        "not consolidated: ZeroDivisionError: due",
+    ]
+    assert (done["looks"], done["documents"]) == (5, 3)
+
+
+def _break_once(monkeypatch: pytest.MonkeyPatch, part: object, name: str, error: BaseException) -> None:
+    """The first call of *name* raises *error*, the others do what it did."""
+    real, broke = getattr(part, name), []
+
+    def breaks(*given: Any, **how: Any) -> Any:
+        if not broke:
+            broke.append(name)
+            raise error
+        return real(*given, **how)
+
+    monkeypatch.setattr(part, name, breaks)
 
 
 # -- answering

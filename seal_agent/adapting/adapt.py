@@ -20,7 +20,7 @@ from typing import Any
 
 from seal_agent.adapting import grids, texts
 from seal_agent.adapting.strategy import LARGEST, Strategy
-from seal_agent.adapting.tasks import ORDERS, SHOWN, Asked, Pair, Task, asked, left_out
+from seal_agent.adapting.tasks import ORDERS, SHOWN, Asked, Changed, Task, asked, left_out, sources_left_out
 from seal_agent.errors import ConfigError
 from seal_agent.parts import Example, Learner, Say, Trial
 
@@ -60,15 +60,18 @@ def adapt(
     seed: int = 0,
     say: Say = lambda stage, share: None,
 ) -> list[Adapted]:
-    """*learner* trained on *task* in each of these ways, side by side. ConfigError if one costs more than is allowed."""
+    """
+    *learner* trained on *task* in each of these ways, side by side; what is not `finite` in its log cannot be asked.
+    ConfigError if one costs more than is allowed.
+    """
     if refused := [why for strategy in strategies if (why := strategy.refused(task, learner.count))]:
         raise ConfigError(f"too much training for one task: {'; '.join(refused)}")
     folders = [Path(tempfile.mkdtemp(prefix="seal-adapted-")) for _ in strategies]
-    trials = [
-        Trial(rows(task, strategy, seed, learner), folder, seed, strategy.epochs, strategy.learning_rate, _AT_ONCE)
-        for strategy, folder in zip(strategies, folders, strict=True)
-    ]
     try:
+        trials = [
+            Trial(rows(task, strategy, seed, learner), folder, seed, strategy.epochs, strategy.learning_rate, _AT_ONCE)
+            for strategy, folder in zip(strategies, folders, strict=True)
+        ]
         logs = learner.train_many(trials, None, say)
     except BaseException:
         for folder in folders:
@@ -87,7 +90,7 @@ def rows(task: Task, strategy: Strategy, seed: int, learner: Learner) -> list[Ex
 
 def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -> list[Asked]:
     pairs = task.demonstrations
-    changed: list[Pair] = []
+    changed: list[Changed] = []
     if strategy.paraphrase:
         changed += texts.paraphrased(pairs, lambda inputs: _reworded(learner, inputs))
     if strategy.shorten:
@@ -95,7 +98,7 @@ def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -
     if strategy.substitute:
         changed += texts.substituted(pairs, order)
     plain = [row for _ in range(ORDERS) for row in left_out(pairs, order)] if strategy.reorder else left_out(pairs)
-    return [*plain, *left_out(changed, order, pairs)]
+    return [*plain, *sources_left_out(changed, pairs, order)]
 
 
 def _of_grids(task: Task, strategy: Strategy, order: Random) -> list[Asked]:

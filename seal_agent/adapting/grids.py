@@ -15,7 +15,7 @@ from random import Random
 
 import numpy as np
 
-from seal_agent.adapting.tasks import Pair
+from seal_agent.adapting.tasks import Pair, digits
 
 Grid = np.ndarray
 """Cells 0 to 9, [height, width]."""
@@ -62,7 +62,7 @@ FAMILIES = {"geometric": GEOMETRIC, "size": SIZE, "chained": CHAINED, "repeat": 
 def read(text: str) -> Grid | None:
     """The grid written in *text*, a word a row; None if that is none."""
     lines = text.split()
-    if not lines or not all(line.isdigit() and len(line) == len(lines[0]) for line in lines):
+    if not lines or not all(digits(line) and len(line) == len(lines[0]) for line in lines):
         return None
     return np.array([[int(cell) for cell in line] for line in lines])
 
@@ -76,9 +76,9 @@ def done(transform: Transform, pairs: Sequence[Pair]) -> list[Pair]:
     """*transform* done to all *pairs*; those that grow too large, or hold no grid, are left out."""
     out = []
     for pair in pairs:
-        sides = [read(side) for side in (pair.input, pair.output)]
-        made = [transform.do(side) for side in sides if side is not None]
-        if len(made) == 2 and max(size for side in made for size in side.shape) <= _LARGEST:
+        sides = [side for text in (pair.input, pair.output) if (side := read(text)) is not None]
+        made = [transform.do(side) for side in sides]
+        if len(made) == 2 and _longest(made) <= max(_LARGEST, _longest(sides)):
             out.append(Pair(*map(write, made)))
     return out
 
@@ -94,6 +94,10 @@ def recoloured(pairs: Sequence[Pair], order: Random) -> list[Pair]:
     colours = [str(colour) for colour in range(1, 10)]
     table = str.maketrans(dict(zip(colours, order.sample(colours, 9), strict=True)))
     return [Pair(pair.input.translate(table), pair.output.translate(table)) for pair in pairs]
+
+
+def _longest(sides: Sequence[Grid]) -> int:
+    return int(max(size for side in sides for size in side.shape))
 
 
 def _doubled(grid: Grid, axis: int) -> Grid:

@@ -19,8 +19,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seal_agent.adapting.grids import FAMILIES
-from seal_agent.adapting.tasks import ORDERS, SHOWN, Task, left_out
+from seal_agent.adapting.grids import FAMILIES, done
+from seal_agent.adapting.tasks import ORDERS, SHOWN, Pair, Task, asked
 from seal_agent.parts import Learner
 
 _DRAWS = 3  # of as many strategies as are wanted, until enough of them cost no more than the cap
@@ -51,9 +51,7 @@ class Strategy(BaseModel):
 
     def refused(self, task: Task, count: Callable[[str], int]) -> str:
         """Why *task* is not trained so, or ""; *count* gives the tokens of a text."""
-        rows = left_out(task.demonstrations)
-        longest = max(count(f"{row.prompt} {row.output}") for row in rows)
-        cost = self.epochs * rows_at_most(self, task) * longest
+        cost = self.epochs * sum(rows_at_most(self, task, count))
         return f"{cost} tokens over {self.epochs} epochs, at most {_CAP}" if cost > _CAP else ""
 
     def within(self, task: Task, count: Callable[[str], int]) -> Strategy | None:
@@ -63,13 +61,26 @@ class Strategy(BaseModel):
         return next((strategy for strategy in tried if not strategy.refused(task, count)), None)
 
 
-def rows_at_most(strategy: Strategy, task: Task) -> int:
-    """Rows that *strategy* makes of *task*, if no pair refuses an augmentation."""
-    if task.grids:
-        times = 1 + sum(len(family) for name, family in FAMILIES.items() if getattr(strategy, name))
+def rows_at_most(strategy: Strategy, task: Task, count: Callable[[str], int]) -> list[int]:
+    """
+    Tokens of each row that *strategy* makes of *task*, if no pair of texts refuses an augmentation. A text that was changed is
+    counted as it was.
+    """
+    pairs = task.demonstrations
+    if task.grids:  # what is doubled or repeated is longer; what grows too large is left out
+        chosen = [transform for name, family in FAMILIES.items() if getattr(strategy, name) for transform in family]
+        made = [pairs, *(done(transform, pairs) for transform in chosen)]
+        rows = [tokens for of in made if len(of) > 1 for tokens in [_longest(of, count)] * len(of)]
     else:
         times = (ORDERS if strategy.reorder else 1) + strategy.paraphrase + strategy.shorten + strategy.substitute
-    return min(LARGEST, times * len(task.demonstrations))
+        rows = [_longest(pairs, count)] * (times * len(pairs))
+    return sorted(rows)[-LARGEST:]
+
+
+def _longest(pairs: Sequence[Pair], count: Callable[[str], int]) -> int:
+    """Tokens of the longest row that leaves one of *pairs* out, in whatever order they are shown."""
+    *shown, last = sorted(pairs, key=lambda pair: count(f"{pair.input} {pair.output}"))[-SHOWN - 1 :]
+    return count(f"{asked(shown, last.input)} {last.output}\n")
 
 
 def as_json(strategy: Strategy, grids: bool) -> str:
@@ -109,12 +120,12 @@ def _drawn(learner: Learner, task: Task, writer: Path | None, count: int, order:
     likeliest.
     """
     slots, texts = _slots(task.grids), ["{"] * count
-    asked = question(task)
+    before = question(task)
     for number, (name, values) in enumerate(slots.items()):
         end = "}" if number + 1 == len(slots) else ","
         starts = [f'{text}{" " if number else ""}"{name}":' for text in texts]
         options = [f" {json.dumps(value)}{end}" for value in values]
-        scored = learner.score([(asked + s, o) for s in dict.fromkeys(starts) for o in options], writer, raw=True)
+        scored = learner.score([(before + s, o) for s in dict.fromkeys(starts) for o in options], writer, raw=True)
         table = {
             start: [math.exp(logprob) for logprob, _ in scored[at * len(options) : (at + 1) * len(options)]]
             for at, start in enumerate(dict.fromkeys(starts))

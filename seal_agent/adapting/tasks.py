@@ -2,7 +2,7 @@
 A few-shot task: a handful of pairs that follow one rule, and how the model is shown them.
 
 Promises: the rows of a task are made of its demonstrations alone; the same seed gives the same rows; a row never shows the
-pair it asks about.
+pair it asks about, nor the one that was changed into it.
 Does not promise: that the rule can be learned from so few pairs.
 
 Source: test-time training on leave-one-out tasks (arXiv 2411.07279), as SEAL's few-shot part uses it (2506.10943).
@@ -10,7 +10,7 @@ Source: test-time training on leave-one-out tasks (arXiv 2411.07279), as SEAL's 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -29,6 +29,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """A pair that was made of a demonstration, its source."""
+
+    pair: Pair
+    source: Pair
+
+
+@dataclass(frozen=True)
 class Task:
     """Demonstrations of one rule. *grids*: both sides are grids, a row of which is a word of digits."""
 
@@ -37,6 +45,11 @@ class Task:
 
     def __post_init__(self) -> None:
         problems = [f"pair {n}: empty {side}" for n, p in enumerate(self.demonstrations, 1) for side in _empty(p)]
+        problems += [
+            f"pair {n}: output of several lines; an answer is one"
+            for n, p in enumerate(self.demonstrations, 1)
+            if "\n" in p.output.strip()
+        ]
         if len(self.demonstrations) < 2:
             problems.append(f"{len(self.demonstrations)} demonstrations; a rule shows in two or more")
         if problems:
@@ -64,21 +77,32 @@ def task_of(pairs: Iterable[Pair | tuple[str, str]]) -> Task:
     """The task that *pairs* of input and output demonstrate; of grids, if all of both sides are. ConfigError if it is none."""
     shown = tuple(pair if isinstance(pair, Pair) else Pair(*pair) for pair in pairs)
     sides = [side.split() for pair in shown for side in (pair.input, pair.output)]
-    grids = all(len(rows) > 1 and all(row.isdigit() and len(row) == len(rows[0]) for row in rows) for rows in sides)
+    grids = all(len(rows) > 1 and all(digits(row) and len(row) == len(rows[0]) for row in rows) for rows in sides)
     return Task(shown, grids)
 
 
-def left_out(pairs: Sequence[Pair], order: Random | None = None, others: Sequence[Pair] = ()) -> list[Asked]:
+def digits(row: str) -> bool:
+    """Whether *row* is a row of a grid; Python takes "²" for a digit too."""
+    return row.isascii() and row.isdigit()
+
+
+def left_out(pairs: Sequence[Pair], order: Random | None = None) -> list[Asked]:
+    """Each of *pairs* asked about after some of the rest, as they stand, or in an *order* drawn anew."""
+    return [_after(pairs, pair, {pair.input}, order) for pair in pairs]
+
+
+def sources_left_out(changed: Sequence[Changed], pairs: Sequence[Pair], order: Random) -> list[Asked]:
     """
-    Each of *pairs* asked about after some of the *others* (the rest of *pairs*, if none are given), as they stand, or in an
-    *order* drawn anew.
+    Each *changed* pair asked about after some of *pairs*, in an *order* drawn anew, without its source: that has the same output
+    and nearly the same input, and to copy it is no rule.
     """
-    rows = []
-    for pair in pairs:
-        rest = [other for other in others or pairs if other.input != pair.input]
-        shown = order.sample(rest, min(SHOWN, len(rest))) if order else rest[:SHOWN]
-        rows.append(Asked(asked(shown, pair.input), pair.output))
-    return rows
+    return [_after(pairs, one.pair, {one.pair.input, one.source.input}, order) for one in changed]
+
+
+def _after(pairs: Sequence[Pair], pair: Pair, hidden: Collection[str], order: Random | None) -> Asked:
+    rest = [other for other in pairs if other.input not in hidden]
+    shown = order.sample(rest, min(SHOWN, len(rest))) if order else rest[:SHOWN]
+    return Asked(asked(shown, pair.input), pair.output)
 
 
 def _empty(pair: Pair) -> list[str]:

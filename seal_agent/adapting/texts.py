@@ -12,14 +12,14 @@ import re
 from collections.abc import Callable, Sequence
 from random import Random
 
-from seal_agent.adapting.tasks import Pair
+from seal_agent.adapting.tasks import Changed, Pair
 
 Reword = Callable[[Sequence[str]], list[str]]
 """Each text in other words."""
 _WORD = re.compile(r"\w+")
 
 
-def substituted(pairs: Sequence[Pair], order: Random) -> list[Pair]:
+def substituted(pairs: Sequence[Pair], order: Random) -> list[Changed]:
     """In each pair one word that both sides share gives way, on both, to a word that another pair shares."""
     shared = [_shared(pair) for pair in pairs]
     out = []
@@ -35,11 +35,11 @@ def substituted(pairs: Sequence[Pair], order: Random) -> list[Pair]:
         ]
         if swaps:
             old, new = order.choice(swaps)
-            out.append(Pair(_swap(old, new, pair.input), _swap(old, new, pair.output)))
+            out.append(Changed(Pair(_swap(old, new, pair.input), _swap(old, new, pair.output)), pair))
     return out
 
 
-def shortened(pairs: Sequence[Pair], order: Random) -> list[Pair]:
+def shortened(pairs: Sequence[Pair], order: Random) -> list[Changed]:
     """Each input of four words and more without one that its output does not say."""
     out = []
     for pair in pairs:
@@ -48,15 +48,15 @@ def shortened(pairs: Sequence[Pair], order: Random) -> list[Pair]:
         spare = [at for at, word in enumerate(words) if not said & set(_WORD.findall(word))]
         if len(words) >= 4 and spare:
             gone = order.choice(spare)
-            out.append(Pair(" ".join(words[:gone] + words[gone + 1 :]), pair.output))
+            out.append(Changed(Pair(" ".join(words[:gone] + words[gone + 1 :]), pair.output), pair))
     return out
 
 
-def paraphrased(pairs: Sequence[Pair], reword: Reword) -> list[Pair]:
+def paraphrased(pairs: Sequence[Pair], reword: Reword) -> list[Changed]:
     """Inputs in other words, where these still say all that both sides of the pair said."""
     said = [" ".join(text.split()) for text in reword([pair.input for pair in pairs])]
     return [
-        Pair(text, pair.output)
+        Changed(Pair(text, pair.output), pair)
         for pair, text in zip(pairs, said, strict=True)
         if text and text != pair.input and set(_shared(pair)) <= set(_WORD.findall(text))
     ]

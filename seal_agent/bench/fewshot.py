@@ -230,7 +230,10 @@ class _Bench:
         made = adapt(self.learner, problem.task, different, self.seed, self.say) if different else []
         for strategy, adapted in zip(different, made, strict=True):
             with adapted:
-                found[strategy] = problem.score(vote(self.learner, problem.task, inputs, adapted.adapter))
+                finite = adapted.training["finite"]  # else nothing was written, and nothing is solved
+                found[strategy] = (
+                    problem.score(vote(self.learner, problem.task, inputs, adapted.adapter)) if finite else 0.0
+                )
         return shown, {name: [found[strategy]] if strategy else [] for name, strategy in strategies.items()}
 
     def _once(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -392,6 +392,10 @@ class Journal:
             self.event("failed", run=run, fence=fence, reason=reason)
         crashpoint("failed.committed")
 
+    def abandon(self) -> None:
+        """Our own run was cut short, if there was one: a sweep may end it too."""
+        self._running = None
+
     def sweep(self, lock: HomeLock) -> int:
         """Let the rows of runs whose process died wait again; how many. The lock proves that they died."""
         if not lock.held or lock.home.resolve() != self.home.resolve():
