@@ -102,13 +102,15 @@ def run(
 
     named = keeping.chosen(arms, ARMS)
     learner = LoraLearner(model or "smollm2-135m")
-    folder = out / ("arc" if data else "text")
-    folder.mkdir(parents=True, exist_ok=True)
-    bench = _Bench(learner, folder, seed, say, say_line)
     every = {split: problems(data, split) for split in ("train", "test")}
     fit = {split: [one for one in of if _length(learner, one.task) <= _LONGEST] for split, of in every.items()}
     if quick:
         fit = {split: of[:_QUICK] for split, of in fit.items()}
+    # what the writer learned from depends on all tasks of the training part, so all of them are in the name
+    beginning = f"{'arc' if data else 'text'}{'-quick' if quick else ''}-{seed}"
+    folder = out / keeping.named(beginning, model, tasks=fit)
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = _Bench(learner, folder, seed, say, say_line)
     if set(named) <= _FIXED:
         measured, learned = [bench.fixed(problem) for problem in fit["test"]], dict[str, Any]()
     else:

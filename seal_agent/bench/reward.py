@@ -49,8 +49,8 @@ def run(
         agent = agents.open(Path(scratch), model=model, say=say)
         found = []
         for number, one in enumerate(chosen):
-            kept = out / f"reward-{number}-{samples}-{seeds}.json"
-            found.append(keeping.once(kept, partial(_measured, agent, one, samples, seeds)))
+            name = keeping.named(f"reward-{number}-{samples}-{seeds}", model, passage=[one.document, one.items])
+            found.append(keeping.once(out / f"{name}.json", partial(_measured, agent, one, samples, seeds)))
             say_line(f"passage {number + 1} of {n}")
         agent.close()
     found = [one for one in found if one["likelihood"] and len(one["likelihood"][0][0]) > 1]

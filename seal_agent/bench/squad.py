@@ -29,7 +29,7 @@ from seal_agent.errors import ConfigError
 from seal_agent.judging.quiz import Item, by_passage, quiz
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
-from seal_agent.records import Document
+from seal_agent.records import Document, Version
 
 PASSAGE, RECIPE, OURS, AFTER = "passage", "seal_recipe", "ours_before", "ours_after"
 _SEAL = "seal-round2-implications"  # SEAL's own edits, which the arm of its recipe trains as it does:
@@ -114,7 +114,8 @@ def run(
     every = (PASSAGE, *written, *([RECIPE] if _SEAL in written else []), OURS, *([AFTER] if practised else []))
     named = keeping.chosen(arms, every)
     writer = _writer(practised, model) if practised else None
-    folder = out / f"{n}-passages-{tokens}-tokens"
+    asked = [(one.document, one.items) for one in chosen]  # what is trained of them is in the name of each arm
+    folder = out / keeping.named(f"{n}-passages-{tokens}-tokens", model, passages=asked)
     folder.mkdir(parents=True, exist_ok=True)
     alone: list[list[Shares]] = []
     together: list[list[Shares]] = []
@@ -137,15 +138,15 @@ def run(
     }
 
 
-def _writer(home: Path, model: str | None) -> Path:
-    """The adapter of the writer that goes live in *home*. ConfigError if the base still writes there."""
+def _writer(home: Path, model: str | None) -> Version:
+    """The version of the writer that goes live in *home*. ConfigError if the base still writes there."""
     with agents.open(home, model=model) as agent:
         version = agent.writer()
     if version is None:
         raise ConfigError(
             f"{home}: no writer was tuned there that is live; run `seal-agent improve FILE --home {home}`"
         )
-    return Path(version.path)
+    return version
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class _Bench:
     seed: int
     arms: Sequence[str]
     tokens: int
-    writer: Path | None
+    writer: Version | None
     out: Path
     say_line: Callable[[str], None]
 
@@ -171,20 +172,19 @@ class _Bench:
     def _asked(self, name: str, every: Sequence[Passage]) -> list[Shares]:
         kept = self.out / f"{name}.json"
         found: list[Shares] = keeping.read(kept, [{} for _ in every])
-        missing = {
-            arm: [row for one in every for row in self._lesson(one, arm)] for arm in self.arms if arm not in found[0]
-        }
-        if missing:
+        lessons = {arm: [row for one in every for row in self._lesson(one, arm)] for arm in self.arms}
+        # named by what was trained, so that another practised writer, or other edits of the same arm, find none of it
+        kept_as = {arm: keeping.named(arm, rows=rows) for arm, rows in lessons.items()}
+        if missing := {arm: lessons[arm] for arm in self.arms if kept_as[arm] not in found[0]}:
             got = {
                 name: _shares(Plain(self.agent.learner), every, name == "open_book") for name in ("base", "open_book")
             }
             got |= self._trained(missing, every)
             for number, shares in enumerate(found):
-                shares.update({arm: of[number] for arm, of in got.items()})
+                shares.update({kept_as.get(arm, arm): of[number] for arm, of in got.items()})
             keeping.write(kept, found)
-            means = {arm: fmean(shares[arm] for shares in found) for arm in found[0]}
-            self.say_line(f"{name}: " + ", ".join(f"{arm} {mean:.0%}" for arm, mean in means.items()))
-        return [{arm: of[arm] for arm in ("base", "open_book", *self.arms)} for of in found]
+            self.say_line(f"{name}: " + ", ".join(f"{arm} {fmean(of):.0%}" for arm, of in got.items()))
+        return [{arm: of[kept_as.get(arm, arm)] for arm in ("base", "open_book", *self.arms)} for of in found]
 
     def _lesson(self, one: Passage, arm: str) -> list[Example]:
         title, text = one.document.title, one.document.text
@@ -194,12 +194,12 @@ class _Bench:
             return sequences(title, edits[self.seed % len(edits)], text)
         return self._ours(one.document, self.writer if arm == AFTER else None)
 
-    def _ours(self, document: Document, writer: Path | None) -> list[Example]:
-        """The rows our editing room makes of *document* when the base writes with the adapter *writer*."""
-        kept = self.out / f"rows-{document.id}-{self.seed}-{'after' if writer else 'before'}.json"
+    def _ours(self, document: Document, writer: Version | None) -> list[Example]:
+        """The rows our editing room makes of *document* when that version of the *writer* writes, None: the base."""
+        kept = self.out / f"rows-{document.id}-{self.seed}-{writer.digest[:12] if writer else 'before'}.json"
 
         def made() -> list[tuple[str, str, str]]:
-            rooms = self.agent.rooms.writing_with(writer)
+            rooms = self.agent.rooms.writing_with(Path(writer.path) if writer else None)
             edits, _ = rooms.edit(document, self.agent.learner, None, self.agent.journal)
             rows = [example(edit) for edit in edits if not (edit.refused or edit.reserved)]
             return [(row.prompt, row.completion, row.title) for row in rows]

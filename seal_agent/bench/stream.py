@@ -84,7 +84,7 @@ def run(
     homes = list(dict.fromkeys("full" if arm == SCOPED else arm for arm in arms))
     for seed in range(seeds):
         chosen = lessons(data, n, seed)
-        folder = out / f"{name}-{seed}"
+        folder = out / keeping.named(f"{name}-{seed}", model, lessons=chosen)
         folder.mkdir(parents=True, exist_ok=True)
         for home in homes:
             for arm, story in _lived(home, chosen, others, folder, model, data is not None, say, say_line).items():

@@ -41,7 +41,8 @@ def run(
     if not 1 <= n <= len(newer):
         raise ConfigError(f"--n {n}: there are {len(newer)} documents with a newer text")
     arms = keeping.chosen(arms, ARMS)
-    found = {name: _lived(name, newer[:n], out / f"superseding-{n}", model, say, say_line) for name in arms}
+    folder = out / keeping.named(f"superseding-{n}", model)
+    found = {name: _lived(name, newer[:n], folder, model, say, say_line) for name in arms}
     return {"arms": {name: _counted(newer[:n], story) for name, story in found.items()}, "documents": n}
 
 
