@@ -105,10 +105,10 @@ def supersede(
     json: Json = False,
 ) -> Reply:
     """Newer texts of documents that were learned: new values, stale ones, and what did not change."""
-    from seal_agent.bench.superseding import ARMS, run, told
+    from seal_agent.bench.superseding import run, told
 
     with show.Progress() as say:
-        result = run(out, n, arms.split(",") if arms else ARMS, model, say, show.note)
+        result = run(out, n, arms.split(",") if arms else (), model, say, show.note)
     return Reply(result, lambda: told(result))
 
 

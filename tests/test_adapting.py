@@ -432,6 +432,27 @@ def test_without_an_arm_that_has_learned_nothing_is_learned(
         fewshot.run(tmp_path, arms=["best"])
 
 
+def test_another_model_seed_or_task_and_a_quick_look_share_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one run's scores, or its writer, are told as the other's."""
+    used: list[Path] = []
+    every = fewshot.corpus("fewshot")
+    row = {"scores": {"default": [1.0]}}
+    monkeypatch.setattr("seal_agent.learning.learner.LoraLearner", lambda name: FakeLearner())
+    monkeypatch.setattr(fewshot._Bench, "fixed", lambda bench, problem: used.append(bench.folder) or row)
+
+    for how in ({}, {"seed": 1}, {"model": "another"}, {"quick": True}):
+        fewshot.run(tmp_path, arms=["default"], **how)
+    monkeypatch.setattr(fewshot, "corpus", lambda name: every[1:])  # one task less to learn from
+    fewshot.run(tmp_path, arms=["default"])
+    monkeypatch.undo()
+
+    assert every[0]["split"] == "train"
+    assert len(set(used)) == 5
+    assert {folder.name.rpartition("-")[0] for folder in used} == {"text-0", "text-1", "text-quick-0"}
+
+
 def test_one_lucky_trial_decides_nothing() -> None:
     """Eight epochs did well ten times, one epoch better once."""
     often = {"in_context": 0.0, "strategies": [Strategy(epochs=8).model_dump()] * 10, "scores": [0.9] * 10}

@@ -66,7 +66,8 @@ def learner(monkeypatch: pytest.MonkeyPatch) -> FakeLearner:
 def run(
     learner: FakeLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
-    """Runs one command in this test's home."""
+    """Runs one command in this test's home, and in its folder: what is written where one stands is never the user's."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("SEAL_CACHE", str(tmp_path / "cache"))
@@ -557,8 +558,9 @@ def test_fetch_says_where_the_models_are(run: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_demo_prints_what_it_measured(run: Run, tmp_path: Path) -> None:
-    ran = run("demo", "--seed", "3", "--json")
+    ran = run("demo", "--seed", "3", "--json", "--picture", tmp_path / "figures.png")
     assert ran.code == 0
+    assert (tmp_path / "figures.png").stat().st_size > 5000
     assert ran.data["recall"]["before"] <= ran.data["recall"]["after"]
     assert ran.data["seed"] == 3
     assert not (tmp_path / "home").exists()  # a temporary home, whatever $SEAL_HOME says

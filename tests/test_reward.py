@@ -77,5 +77,11 @@ def test_edits_of_real_passages_are_measured_once(tmp_path: Path, monkeypatch: p
 
     assert (result["n"], result["samples"], result["seeds"]) == (2, 3, 2)
     assert set(result["with_true_accuracy"]) == {"likelihood", "accuracy", "rubric", "length"}
+    measured: list[str] = []
+    measure = reward._measured
+    monkeypatch.setattr(reward, "_measured", lambda *given: measured.append(given[1].document.title) or measure(*given))
     assert reward.run(tmp_path / "out", tmp_path, n=2, samples=3, seeds=2) == result
+    assert measured == []
+    reward.run(tmp_path / "out", tmp_path, n=2, samples=3, seeds=2, model="another")
+    assert measured == [MILL.title, LIGHT.title]
     assert "reliable over questions" in reward.told(result)

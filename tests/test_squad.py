@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tiny
 
+from seal_agent import agent as agents
 from seal_agent.bench import squad
 from seal_agent.errors import ConfigError
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.parts import Trial
+from seal_agent.records import Document, SelfEdit, Version
+from seal_agent.testing import FakeLearner, fake_agent
+from seal_agent.wiring import Rooms
 
 TEXT = "Alder Mill was started in 1871 by Tobias Renn. It ground barley for the brewers of Calden."
 
@@ -78,6 +83,49 @@ def test_an_arm_nobody_knows_and_a_home_without_a_tuned_writer_are_refused(data:
         squad.run(tmp_path / "out", data, n=2, arms=["gpt-5"])
     with pytest.raises(ConfigError, match="no writer was tuned"):
         squad.run(tmp_path / "out", data, n=2, practised=tmp_path / "home", model=str(tiny.write(tmp_path / "tiny")))
+
+
+def test_what_another_writer_another_model_or_other_edits_made_is_not_taken_for_this_ones(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written and trained anew; what was finished under the same names stays finished."""
+    trained: list[str] = []
+    train = FakeLearner.train_many
+
+    def noting(learner: FakeLearner, trials: Sequence[Trial], *given: Any) -> list[dict[str, Any]]:
+        trained.extend(trial.examples[0].completion for trial in trials)
+        return train(learner, trials, *given)
+
+    def written(rooms: Rooms, tuned: Path | None) -> Any:
+        def edit(document: Document, *given: Any) -> tuple[list[SelfEdit], list[Any]]:
+            row = SelfEdit(
+                document=document.id, style="s", origin="written", prompt="", completion=f"by {tuned}", fact=""
+            )
+            return [row], []
+
+        return SimpleNamespace(edit=edit)
+
+    def ran(arm: str, writer: str = "first", model: str = "one") -> list[str]:
+        version = Version(number=1, id="v", parent=0, status="live", created="", digest=writer * 9, path=writer)
+        monkeypatch.setattr(squad, "_writer", lambda home, model: version)
+        trained.clear()
+        squad.run(tmp_path / "out", data, n=2, practised=tmp_path, arms=[arm], model=model)
+        return sorted(set(trained))
+
+    monkeypatch.setattr(agents, "open", fake_agent)
+    monkeypatch.setattr(FakeLearner, "train_many", noting)
+    monkeypatch.setattr(Rooms, "writing_with", written)
+
+    assert ran("ours_after") == ["by first"]
+    assert ran("ours_after") == []
+    assert ran("ours_after", "second") == ["by second"]
+    assert ran("ours_after", model="two") == ["by first"]
+    assert ran("ours_after") == []
+    assert ran("base-implications") == ["one"]
+    (data / "edits-base-implications.json").write_text(json.dumps([["three\nfour"] * 5] * 2))
+    assert ran("base-implications") == ["three"]
+    (data / "passages.json").write_text((data / "passages.json").read_text().replace("1871", "1872"))
+    assert ran("ours_after") == ["by first"]
 
 
 def test_fewer_passages_than_wanted_are_refused(data: Path, tmp_path: Path) -> None:

@@ -90,7 +90,24 @@ def test_a_quick_look_takes_two_documents_and_two_arms(faked: list[Path], tmp_pa
     assert result["n"] == 2
     assert set(result["arms"]) == {"full", "store"}
     assert all(arm["general_n"] < 40 for arm in result["arms"].values())
-    assert [folder.name for folder in tmp_path.iterdir()] == ["invented-2-quick-0"]
+    assert [folder.name.rpartition("-")[0] for folder in tmp_path.iterdir()] == ["invented-2-quick-0"]
+
+
+def test_another_model_and_other_passages_of_the_same_folder_name_share_no_home(
+    faked: list[Path], tmp_path: Path
+) -> None:
+    asked = [{"question": "When did it open?", "answer": "1871"}]
+    folders = [tmp_path / name / "seal" for name in ("ours", "theirs")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        text = f"The mill of {folder.parent.name} opened in 1871."
+        (folder / "passages.json").write_text(json.dumps([{"title": "Mill", "context": text, "questions": asked}]))
+    runs = [(folders[0], None), (folders[0], "another"), (folders[1], None), (None, None), (None, "another")]
+
+    for data, model in (*runs, *runs):
+        stream.run(tmp_path / "out", data, n=1, arms=["store"], model=model)
+
+    assert len(list((tmp_path / "out").iterdir())) == len(runs)
 
 
 def test_the_slope_is_that_of_the_mean_over_all_documents_so_far() -> None:
@@ -188,6 +205,8 @@ def test_newer_texts_are_measured_by_new_values_stale_ones_and_near_misses(faked
     opened = len(faked)
     assert superseding.run(tmp_path, n=3) == result
     assert len(faked) == opened + 3  # opened, but nothing learned again
+    superseding.run(tmp_path, n=3, arms=["store"], model="another")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_each_newer_text_differs_in_what_it_is_asked_for_and_nowhere_else() -> None:

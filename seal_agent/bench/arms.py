@@ -8,7 +8,6 @@ Does not promise: SEAL at its own size, or a vector store tuned for a larger mod
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from seal_agent import agent as agents
+from seal_agent.bench import keeping
 from seal_agent.errors import SealError
 from seal_agent.judging.quiz import Asked
 from seal_agent.learning import embedded
@@ -169,12 +169,12 @@ class Store:
     def __init__(self, home: Path, model: str | None, say: Say) -> None:
         self._agent = agents.open(home, model=model, say=say)
         self._kept = home / "passages.json"
-        self._texts: dict[str, str] = json.loads(self._kept.read_text("utf-8")) if self._kept.is_file() else {}
+        self._texts: dict[str, str] = keeping.read(self._kept, {})
 
     def learn(self, documents: Sequence[Document]) -> str:
         # by name, as stores that are well kept do: a newer text takes the place of the older
         self._texts |= {d.external_id or d.id: f"{d.title}\n{d.text}" for d in documents}
-        self._kept.write_text(json.dumps(self._texts), "utf-8")
+        keeping.write(self._kept, self._texts)
         return "stored"
 
     def asked(self, scoped: bool = False) -> Asked:

@@ -24,6 +24,7 @@ from seal_agent.adapting import grids
 from seal_agent.adapting.adapt import adapt, vote
 from seal_agent.adapting.strategy import Strategy, as_json, likeliest, propose, question
 from seal_agent.adapting.tasks import Pair, Task, task_of
+from seal_agent.bench import keeping
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import ConfigError
 from seal_agent.judging.statistics import paired_interval
@@ -99,18 +100,17 @@ def run(
     """
     from seal_agent.learning.learner import LoraLearner
 
-    if unknown := [name for name in arms if name not in ARMS]:
-        raise ConfigError(f"no arm called {', '.join(unknown)}; there are {', '.join(ARMS)}")
-    named = [name for name in ARMS if name in arms or not arms]
-
+    named = keeping.chosen(arms, ARMS)
     learner = LoraLearner(model or "smollm2-135m")
-    folder = out / ("arc" if data else "text")
-    folder.mkdir(parents=True, exist_ok=True)
-    bench = _Bench(learner, folder, seed, say, say_line)
     every = {split: problems(data, split) for split in ("train", "test")}
     fit = {split: [one for one in of if _length(learner, one.task) <= _LONGEST] for split, of in every.items()}
     if quick:
         fit = {split: of[:_QUICK] for split, of in fit.items()}
+    # what the writer learned from depends on all tasks of the training part, so all of them are in the name
+    beginning = f"{'arc' if data else 'text'}{'-quick' if quick else ''}-{seed}"
+    folder = out / keeping.named(beginning, model, tasks=fit)
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = _Bench(learner, folder, seed, say, say_line)
     if set(named) <= _FIXED:
         measured, learned = [bench.fixed(problem) for problem in fit["test"]], dict[str, Any]()
     else:
@@ -237,12 +237,12 @@ class _Bench:
         return shown, {name: [found[strategy]] if strategy else [] for name, strategy in strategies.items()}
 
     def _once(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        kept = self.folder / f"{name}.json"
-        if not kept.is_file():
+        def told() -> dict[str, Any]:
             done = do()
-            kept.write_text(json.dumps(done), "utf-8")
             self.say_line(f"{name}: {done['scores']}")
-        return dict(_json(kept))
+            return done
+
+        return dict(keeping.once(self.folder / f"{name}.json", told))
 
     def _seed(self, problem: Problem, what: str) -> int:
         return int(content_id("f", what, problem.name)[1:9], 16) ^ self.seed

@@ -10,9 +10,9 @@ Source: split-half reliability with the Spearman-Brown correction; SEAL's publis
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from scipy import stats
 
 from seal_agent import agent as agents
+from seal_agent.bench import keeping
 from seal_agent.bench.squad import Passage, passages
 from seal_agent.editing import rewards
 from seal_agent.editing.improving import rewarded
@@ -48,11 +49,9 @@ def run(
         agent = agents.open(Path(scratch), model=model, say=say)
         found = []
         for number, one in enumerate(chosen):
-            kept = out / f"reward-{number}-{samples}-{seeds}.json"
-            if not kept.is_file():
-                kept.write_text(json.dumps(_measured(agent, one, samples, seeds)), "utf-8")
-                say_line(f"passage {number + 1} of {n}")
-            found.append(json.loads(kept.read_text("utf-8")))
+            name = keeping.named(f"reward-{number}-{samples}-{seeds}", model, passage=[one.document, one.items])
+            found.append(keeping.once(out / f"{name}.json", partial(_measured, agent, one, samples, seeds)))
+            say_line(f"passage {number + 1} of {n}")
         agent.close()
     found = [one for one in found if one["likelihood"] and len(one["likelihood"][0][0]) > 1]
     if not found:

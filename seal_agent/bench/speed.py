@@ -14,12 +14,11 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from seal_agent.bench import growth
+from seal_agent.bench import growth, keeping
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import SealError
 from seal_agent.learning import embedded
@@ -122,14 +121,15 @@ class _Bench:
             out.mkdir(parents=True, exist_ok=True)
 
     def do(self, name: str, job: dict[str, Any]) -> dict[str, Any]:
-        whole = json.dumps({"model": self.model, "seed": self.seed, **job})
-        # named by what was asked, so that another model, seed or folder of data never finds these results
-        kept = self.out / f"{name}-{sha256(whole.encode()).hexdigest()[:12]}.json" if self.out else None
-        if kept and kept.is_file():
-            return dict(json.loads(kept.read_text("utf-8")))
+        if not self.out:
+            return self._done(name, job)
+        kept = self.out / f"{keeping.named(name, self.model, seed=self.seed, **job)}.json"
+        return dict(keeping.once(kept, lambda: self._done(name, job)))
+
+    def _done(self, name: str, job: dict[str, Any]) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", "seal_agent.bench.contenders"],
-            input=whole,
+            input=json.dumps({"model": self.model, "seed": self.seed, **job}),
             capture_output=True,
             text=True,
             check=False,
@@ -137,8 +137,6 @@ class _Bench:
         if done.returncode != 0:
             raise SealError(f"{name} broke: {done.stderr.strip().splitlines()[-1:]}")
         result = dict(json.loads(done.stdout.strip().splitlines()[-1]))
-        if kept:
-            kept.write_text(json.dumps(result), "utf-8")
         self._say(f"{name}: {result.get('seconds', 0.0):.1f} s")
         return result
 

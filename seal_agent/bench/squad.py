@@ -22,13 +22,14 @@ from statistics import fmean, stdev
 from typing import Any
 
 from seal_agent import agent as agents
+from seal_agent.bench import keeping
 from seal_agent.bench.arms import Plain
 from seal_agent.editing.room import example
 from seal_agent.errors import ConfigError
-from seal_agent.judging.quiz import Item, quiz, read
+from seal_agent.judging.quiz import Item, by_passage, quiz
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
-from seal_agent.records import Document
+from seal_agent.records import Document, Version
 
 PASSAGE, RECIPE, OURS, AFTER = "passage", "seal_recipe", "ours_before", "ours_after"
 _SEAL = "seal-round2-implications"  # SEAL's own edits, which the arm of its recipe trains as it does:
@@ -58,9 +59,7 @@ def passages(data: Path, n: int) -> list[Passage]:
     whole = json.loads(file.read_text("utf-8")) if file.is_file() else []
     if len(whole) < n:
         raise ConfigError(f"{file}: {len(whole)} passages, {n} wanted; --data names a folder shaped like SEAL's")
-    by_passage: dict[tuple[str, str], list[Item]] = {}
-    for item in read(file):
-        by_passage.setdefault((item["title"], item["context"]), []).append(item)
+    items = by_passage(file)
     edits = {
         found[1]: json.loads(one.read_text("utf-8"))
         for one in sorted(data.glob("edits-*.json"))
@@ -69,7 +68,7 @@ def passages(data: Path, n: int) -> list[Passage]:
     return [
         Passage(
             Document(text=one["context"], title=one["title"]),
-            tuple(by_passage[one["title"], one["context"]]),
+            tuple(items[one["title"], one["context"]]),
             {arm: of[number] for arm, of in edits.items()},
         )
         for number, one in enumerate(whole[:n])
@@ -113,11 +112,10 @@ def run(
     n, tokens = len(chosen), _QUICK if quick else _TOKENS
     written = chosen[0].written
     every = (PASSAGE, *written, *([RECIPE] if _SEAL in written else []), OURS, *([AFTER] if practised else []))
-    if unknown := [name for name in arms if name not in every]:
-        raise ConfigError(f"no arm called {', '.join(unknown)}; there are {', '.join(every)}")
-    named = [name for name in every if name in arms or not arms]
+    named = keeping.chosen(arms, every)
     writer = _writer(practised, model) if practised else None
-    folder = out / f"{n}-passages-{tokens}-tokens"
+    asked = [(one.document, one.items) for one in chosen]  # what is trained of them is in the name of each arm
+    folder = out / keeping.named(f"{n}-passages-{tokens}-tokens", model, passages=asked)
     folder.mkdir(parents=True, exist_ok=True)
     alone: list[list[Shares]] = []
     together: list[list[Shares]] = []
@@ -140,15 +138,15 @@ def run(
     }
 
 
-def _writer(home: Path, model: str | None) -> Path:
-    """The adapter of the writer that goes live in *home*. ConfigError if the base still writes there."""
+def _writer(home: Path, model: str | None) -> Version:
+    """The version of the writer that goes live in *home*. ConfigError if the base still writes there."""
     with agents.open(home, model=model) as agent:
         version = agent.writer()
     if version is None:
         raise ConfigError(
             f"{home}: no writer was tuned there that is live; run `seal-agent improve FILE --home {home}`"
         )
-    return Path(version.path)
+    return version
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ class _Bench:
     seed: int
     arms: Sequence[str]
     tokens: int
-    writer: Path | None
+    writer: Version | None
     out: Path
     say_line: Callable[[str], None]
 
@@ -173,21 +171,20 @@ class _Bench:
 
     def _asked(self, name: str, every: Sequence[Passage]) -> list[Shares]:
         kept = self.out / f"{name}.json"
-        found: list[Shares] = json.loads(kept.read_text("utf-8")) if kept.is_file() else [{} for _ in every]
-        missing = {
-            arm: [row for one in every for row in self._lesson(one, arm)] for arm in self.arms if arm not in found[0]
-        }
-        if missing:
+        found: list[Shares] = keeping.read(kept, [{} for _ in every])
+        lessons = {arm: [row for one in every for row in self._lesson(one, arm)] for arm in self.arms}
+        # named by what was trained, so that another practised writer, or other edits of the same arm, find none of it
+        kept_as = {arm: keeping.named(arm, rows=rows) for arm, rows in lessons.items()}
+        if missing := {arm: lessons[arm] for arm in self.arms if kept_as[arm] not in found[0]}:
             got = {
                 name: _shares(Plain(self.agent.learner), every, name == "open_book") for name in ("base", "open_book")
             }
             got |= self._trained(missing, every)
             for number, shares in enumerate(found):
-                shares.update({arm: of[number] for arm, of in got.items()})
-            kept.write_text(json.dumps(found), "utf-8")
-            means = {arm: fmean(shares[arm] for shares in found) for arm in found[0]}
-            self.say_line(f"{name}: " + ", ".join(f"{arm} {mean:.0%}" for arm, mean in means.items()))
-        return [{arm: of[arm] for arm in ("base", "open_book", *self.arms)} for of in found]
+                shares.update({kept_as.get(arm, arm): of[number] for arm, of in got.items()})
+            keeping.write(kept, found)
+            self.say_line(f"{name}: " + ", ".join(f"{arm} {fmean(of):.0%}" for arm, of in got.items()))
+        return [{arm: of[kept_as.get(arm, arm)] for arm in ("base", "open_book", *self.arms)} for of in found]
 
     def _lesson(self, one: Passage, arm: str) -> list[Example]:
         title, text = one.document.title, one.document.text
@@ -197,15 +194,17 @@ class _Bench:
             return sequences(title, edits[self.seed % len(edits)], text)
         return self._ours(one.document, self.writer if arm == AFTER else None)
 
-    def _ours(self, document: Document, writer: Path | None) -> list[Example]:
-        """The rows our editing room makes of *document* when the base writes with the adapter *writer*."""
-        kept = self.out / f"rows-{document.id}-{self.seed}-{'after' if writer else 'before'}.json"
-        if not kept.is_file():
-            rooms = self.agent.rooms.writing_with(writer)
+    def _ours(self, document: Document, writer: Version | None) -> list[Example]:
+        """The rows our editing room makes of *document* when that version of the *writer* writes, None: the base."""
+        kept = self.out / f"rows-{document.id}-{self.seed}-{writer.digest[:12] if writer else 'before'}.json"
+
+        def made() -> list[tuple[str, str, str]]:
+            rooms = self.agent.rooms.writing_with(Path(writer.path) if writer else None)
             edits, _ = rooms.edit(document, self.agent.learner, None, self.agent.journal)
             rows = [example(edit) for edit in edits if not (edit.refused or edit.reserved)]
-            kept.write_text(json.dumps([(row.prompt, row.completion, row.title) for row in rows]), "utf-8")
-        return [Example(*row) for row in json.loads(kept.read_text("utf-8"))]
+            return [(row.prompt, row.completion, row.title) for row in rows]
+
+        return [Example(*row) for row in keeping.once(kept, made)]
 
     def _trained(self, lessons: Mapping[str, list[Example]], every: Sequence[Passage]) -> dict[str, list[float]]:
         """By arm, whose adapters are trained side by side, the share answered of each passage's questions."""

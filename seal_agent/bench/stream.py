@@ -11,7 +11,6 @@ Source: the continual self-edit protocol of SEAL (arXiv 2506.10943, section 4.3)
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -22,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from seal_agent.bench import keeping
 from seal_agent.bench.arms import MAKERS, Arm
 from seal_agent.bench.demo import corpus, general, items
 from seal_agent.errors import ConfigError
-from seal_agent.judging.quiz import Item, quiz, read
+from seal_agent.judging.quiz import Item, by_passage, quiz
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Say
 from seal_agent.records import Document
@@ -46,7 +46,7 @@ class Lesson:
     """A document and the questions about it."""
 
     document: Document
-    items: tuple[dict[str, Any], ...]
+    items: tuple[Item, ...]
 
 
 def lessons(data: Path | None, n: int, seed: int) -> list[Lesson]:
@@ -55,10 +55,8 @@ def lessons(data: Path | None, n: int, seed: int) -> list[Lesson]:
         told_of = [*corpus("invented"), *(corpus("invented_more") if n > len(corpus("invented")) else [])]
         found = [Lesson(Document(text=d["text"], title=d["title"]), tuple(items([d]))) for d in told_of]
     else:
-        by_passage: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for item in read(data / "passages.json"):
-            by_passage.setdefault((item["title"], item["context"]), []).append(dict(item))
-        found = [Lesson(Document(text=text, title=title), tuple(of)) for (title, text), of in by_passage.items()]
+        told = by_passage(data / "passages.json")
+        found = [Lesson(Document(text=text, title=title), tuple(of)) for (title, text), of in told.items()]
     if n > len(found):
         raise ConfigError(f"--n {n}: there are {len(found)} documents; give a smaller number or another --data")
     return random.Random(seed).sample(found, n)
@@ -79,16 +77,14 @@ def run(
     The whole bench, some *arms* of it, or a *quick* look that shows that all runs and measures nothing; homes and finished
     steps are kept in *out*. Returns the document of `bench stream`.
     """
-    arms, n = arms or (_QUICK if quick else ARMS), min(n, _FEW) if quick else n
+    arms, n = keeping.chosen(arms, ARMS, _QUICK if quick else ()), min(n, _FEW) if quick else n
     others = general()[:: _SPARSE if quick else 1]
-    if unknown := [name for name in arms if name not in ARMS]:
-        raise ConfigError(f"no arm called {', '.join(unknown)}; there are {', '.join(ARMS)}")
     name = f"{data.name if data else 'invented'}-{n}{'-quick' if quick else ''}"
     found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
     homes = list(dict.fromkeys("full" if arm == SCOPED else arm for arm in arms))
     for seed in range(seeds):
         chosen = lessons(data, n, seed)
-        folder = out / f"{name}-{seed}"
+        folder = out / keeping.named(f"{name}-{seed}", model, lessons=chosen)
         folder.mkdir(parents=True, exist_ok=True)
         for home in homes:
             for arm, story in _lived(home, chosen, others, folder, model, data is not None, say, say_line).items():
@@ -121,7 +117,7 @@ def _lived(
     kept = folder / f"{home}.json"
     names = [home, SCOPED] if home == "full" else [home]
     new: dict[str, Any] = {"seconds": [], "rows": {name: [] for name in names}}
-    story: dict[str, Any] = json.loads(kept.read_text("utf-8")) if kept.is_file() else new
+    story: dict[str, Any] = keeping.read(kept, new)
     size = 1 if len(chosen) <= _ONE_BY_ONE else 10
     arm = MAKERS[home](folder / home, model, say)
 
@@ -133,7 +129,7 @@ def _lived(
 
     def keep(**more: Any) -> None:
         story.update(more)
-        kept.write_text(json.dumps(story), "utf-8")
+        keeping.write(kept, story)
 
     if "base" not in story:
         before = [row["correct"] for row in quiz(arm.asked(), others, 0)["rows"]]

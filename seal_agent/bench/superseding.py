@@ -9,12 +9,12 @@ Does not promise: values that changed in other words than the older text's. The 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from seal_agent.bench import keeping
 from seal_agent.bench.arms import MAKERS, Arm
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import ConfigError
@@ -31,7 +31,7 @@ _TRIES = 2  # consolidations of one step: what is refused once is tried again wi
 def run(
     out: Path,
     n: int = 10,
-    arms: Sequence[str] = ARMS,
+    arms: Sequence[str] = (),
     model: str | None = None,
     say: Say = lambda stage, share: None,
     say_line: Callable[[str], None] = lambda line: None,
@@ -40,9 +40,9 @@ def run(
     newer = corpus("superseding")
     if not 1 <= n <= len(newer):
         raise ConfigError(f"--n {n}: there are {len(newer)} documents with a newer text")
-    if unknown := [name for name in arms if name not in ARMS]:
-        raise ConfigError(f"no arm called {', '.join(unknown)}; there are {', '.join(ARMS)}")
-    found = {name: _lived(name, newer[:n], out / f"superseding-{n}", model, say, say_line) for name in arms}
+    arms = keeping.chosen(arms, ARMS)
+    folder = out / keeping.named(f"superseding-{n}", model)
+    found = {name: _lived(name, newer[:n], folder, model, say, say_line) for name in arms}
     return {"arms": {name: _counted(newer[:n], story) for name, story in found.items()}, "documents": n}
 
 
@@ -56,7 +56,7 @@ def _lived(
 ) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / f"{name}.json"
-    story: dict[str, Any] = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
+    story: dict[str, Any] = keeping.read(kept, {})
     # a store that knows no names keeps both texts
     arm, named = MAKERS["store" if name == "store_all" else name](folder / name, model, say), name != "store_all"
     of = {one["id"]: one for one in corpus("invented")}
@@ -70,7 +70,7 @@ def _lived(
             outcomes = _learned(arm, documents)
             spent = time.monotonic() - began
             story[step] = {"outcomes": outcomes, "seconds": spent, "said": _said(arm.asked(), newer)}
-            kept.write_text(json.dumps(story), "utf-8")
+            keeping.write(kept, story)
             say_line(f"{name}, {step}: {', '.join(outcomes)} in {spent:.0f} s")
     return story
 

@@ -83,6 +83,14 @@ def read(file: Path) -> list[Item]:
     return [item for number, entry in enumerate(_entries(file), 1) for item in _entry(entry, f"{file}, entry {number}")]
 
 
+def by_passage(file: Path) -> dict[tuple[str, str], list[Item]]:
+    """The questions of *file* by the title and the text they are asked of. Raises ConfigError."""
+    found: dict[tuple[str, str], list[Item]] = {}
+    for item in read(file):
+        found.setdefault((item["title"], item["context"]), []).append(item)
+    return found
+
+
 def _entries(file: Path) -> list[Any]:
     try:
         whole = json.loads(file.read_text("utf-8"))
