@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import seal_agent
 from seal_agent.parts import Signals
+from seal_agent.reading.contradicting import contradiction
 from seal_agent.reading.deciding import boilerplate, fact_bearing, novelty, worth_learning
-from seal_agent.reading.screening import contradiction, instructions, personal_data
+from seal_agent.reading.screening import instructions, personal_data
 from seal_agent.reading.sentences import heading, paragraphs, sentences
 from seal_agent.reading.sources import Refusal, clean, documents, stdin_documents
 from seal_agent.records import Document

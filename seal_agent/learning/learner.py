@@ -363,7 +363,7 @@ class LoraLearner:
 
 
 def _logged(lesson: Lesson, log: TrainingLog, share: float, seconds: float) -> dict[str, Any]:
-    sizes = {"rows": len(lesson.rows), "old": len(lesson.old), "anchors": len(lesson.held)}
+    sizes = {"rows": len(lesson.rows), "old": len(lesson.old), "anchors": len(lesson.anchors)}
     return {**asdict(log), **sizes, "share": share, "seconds": seconds}
 
 

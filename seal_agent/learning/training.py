@@ -83,7 +83,7 @@ class Lesson:
     name: str
     weights: Trainable
     rows: Sequence[Row]
-    held: Sequence[Anchor] = ()
+    anchors: Sequence[Anchor] = ()
     old: Sequence[Row] = ()
     recipe: Recipe = field(default_factory=Recipe)
     seed: int = 0
@@ -263,13 +263,13 @@ def _planned(lesson: Lesson) -> tuple[int, list[_Step]]:
             [*lesson.rows, *(lesson.old[next(again)] for _ in range(rehearsed))], recipe.rows_per_step, order
         )
     ]
-    draw = _endless(len(lesson.held), order)
-    count = recipe.anchors_per_step if lesson.held and recipe.kl else 0
+    draw = _endless(len(lesson.anchors), order)
+    count = recipe.anchors_per_step if lesson.anchors and recipe.kl else 0
     recovers = epochs - max(1, epochs // 4)  # the epoch from which on it comes back to the base
 
     def step(at: int, epoch: int, learn: list[Row]) -> _Step:
         times = _RECOVERY if epoch >= recovers else 1
-        beside = tuple(lesson.held[next(draw)] for _ in range(times * count))
+        beside = tuple(lesson.anchors[next(draw)] for _ in range(times * count))
         return _Step(at, tuple(learn), beside, times * recipe.kl, epoch >= recovers)
 
     return per_epoch, [step(at, epoch, chunk) for at, (epoch, chunk) in enumerate(chunks)]

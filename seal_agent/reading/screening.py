@@ -17,11 +17,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from seal_agent.reading.contradicting import contradiction
 from seal_agent.reading.sources import UNWANTED
 from seal_agent.records import Document
-
-__all__ = ["contradiction", "instructions", "personal_data"]
 
 # Where an order begins: a sentence, a quotation, or "please", "you must", "and then".
 START = (
