@@ -325,13 +325,14 @@ def test_edits_are_written_by_the_writer_that_was_made_and_a_home_that_forgets_a
     with fake_agent(tmp_path / "home") as agent:
         agent.observe(MILL)
         report = loop(agent.home, Author()).round(lessons)
-        agent.observe(LIGHT)
         tuned = agent.writer()
+        state, untuned = agent._state(LIGHT, tuned), agent._state(LIGHT, None)
+        agent.observe(LIGHT)
 
         assert report.outcome == "accepted"
         assert tuned
         assert [call.target for call in agent.journal.calls.since()] == [None, tuned.number]
-        assert agent.journal.calls.since()[1].state == agent._state(LIGHT, tuned) != agent._state(LIGHT, None)
+        assert agent.journal.calls.since()[1].state == state != untuned
         agent.forget(MILL.id)
         assert [call.target for call in agent.journal.calls.since()] == [tuned.number]
 
