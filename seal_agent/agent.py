@@ -362,8 +362,8 @@ class SealAgent:
         from seal_agent.editing.improving import Loop
         from seal_agent.judging.statistics import rank_test
 
-        with self._practising(documents) as (line, lessons, write, reward):
-            loop = Loop(self.learner, line, write, reward, rank_test, samples, self.settings.seed, self.say)
+        with self._practising(documents) as (line, lessons, write, reward, basis):
+            loop = Loop(self.learner, line, write, reward, rank_test, basis, samples, self.settings.seed, self.say)
             return [loop.round(lessons) for _ in range(rounds)]
 
     def menu(self, documents: Mapping[Document, Sequence[Check]]) -> Menu:
@@ -375,14 +375,15 @@ class SealAgent:
         from seal_agent.editing.menu import Bandit
         from seal_agent.judging.statistics import rank_test
 
-        with self._practising(documents) as (line, lessons, write, reward):
-            return Bandit(self.learner, line, write, reward, rank_test, self.settings.seed, self.say).play(lessons)
+        with self._practising(documents) as (line, lessons, write, reward, basis):
+            bandit = Bandit(self.learner, line, write, reward, rank_test, basis, self.settings.seed, self.say)
+            return bandit.play(lessons)
 
     @contextmanager
     def _practising(
         self, documents: Mapping[Document, Sequence[Check]]
-    ) -> Iterator[tuple[Journal, list[Practice], Write, Reward]]:
-        """The writers' journal, locked; passages with questions; how edits are written, and rewarded."""
+    ) -> Iterator[tuple[Journal, list[Practice], Write, Reward, str]]:
+        """The writers' journal, locked; passages with questions; how edits are written, and rewarded; the names of both."""
         from seal_agent.editing import rewards
         from seal_agent.judging.grading import correct
 
@@ -403,7 +404,8 @@ class SealAgent:
             ]
             labelled = any(documents.values())
             reward = rewards.accuracy(correct) if labelled else self.rooms.reward(self.learner, self.journal)
-            yield line, lessons, lambda *given: self.rooms.compose(given[0], self.learner, *given[1:]), reward
+            basis = " ".join(("accuracy" if labelled else "likelihood", *self.rooms.styles))
+            yield line, lessons, lambda *given: self.rooms.compose(given[0], self.learner, *given[1:]), reward, basis
 
     def writer(self) -> Version | None:
         """The version of the writer that `improve` made and that writes edits; None: the base as it is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ def lessons() -> list[Practice]:
 
 def loop(home: Path, author: Author, **more: Any) -> Loop:
     learner: Any = FakeLearner()
-    return Loop(learner, Journal(home / WRITER), author.write, reward, rank_test, samples=3, **more)
+    told = {"samples": 3, "basis": "", **more}
+    return Loop(learner, Journal(home / WRITER), author.write, reward, rank_test, **told)
 
 
 def test_the_writer_is_tuned_on_what_won_and_goes_live_if_it_earns_more(
@@ -179,6 +181,55 @@ def test_a_round_that_died_goes_on_where_it_was(tmp_path: Path, lessons: list[Pr
     assert before == 5 * 3
     assert len(untuned) == len(lessons) * 3, "no passage was tried twice"
     assert line.journal.verify() == []
+
+
+def test_what_was_tried_is_taken_over_only_by_the_same_passage_questions_styles_reward_and_base(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    """Two passages of one document are two, and a corrected answer is asked for anew."""
+    author, one = Author(), lessons[0]
+    corrected = [check.model_copy(update={"gold": "1872"}) for check in one.questions]
+    other = replace(one, passage=replace(one.passage, sentences=("Mill 0 burned in 1900.",)))
+    line = loop(tmp_path, author)
+    others = [replace(line, basis="another"), replace(line, learner=FakeLearner())]
+    others[1].learner.fingerprint = "0123" * 4
+    tries = [(line, one), (line, other), (line, replace(one, questions=tuple(corrected)))]
+    tries += [(of, one) for of in others]
+
+    for of, asked in (*tries, *tries):
+        of._tried_all([asked], None, "")
+
+    assert len(author.asked) == len(tries) * line.samples
+
+
+def test_what_a_style_was_worth_is_taken_over_only_by_the_same_passage_questions_styles_reward_and_base(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    cook, one = Cook(), lessons[0]
+    other = replace(one, passage=replace(one.passage, sentences=("Mill 0 burned in 1900.",)))
+    learner: Any = FakeLearner()
+    bandit = Bandit(learner, Journal(tmp_path / WRITER), cook.write, tasted, rank_test, "")
+    others = [replace(bandit, basis="another"), replace(bandit, learner=FakeLearner())]
+    others[1].learner.fingerprint = "0123" * 4
+    tries = [(bandit, one), (bandit, other), (bandit, replace(one, questions=one.questions[:5]))]
+    tries += [(of, one) for of in others]
+
+    for of, asked in (*tries, *tries):
+        of._tried(asked, (), None)
+
+    assert cook.wrote == len(tries)
+
+
+def test_an_agent_names_the_styles_and_the_reward_that_tries_rest_on(make: Make) -> None:
+    given = Check(id="c", kind="fact", question="Who keeps Anstrow Light?", gold="Marta Vell")
+    asked: list[tuple[SealAgent, list[Check]]] = [(make(), []), (make(), [given]), (make(styles=["facts"]), [])]
+    named = []
+    for agent, checks in asked:
+        with agent._practising({LIGHT: checks}) as (*_, basis):
+            named.append(basis)
+
+    assert len(set(named)) == 3
+    assert named[2] == "likelihood facts"
 
 
 def test_a_question_that_is_asked_is_never_trained(tmp_path: Path, lessons: list[Practice]) -> None:
@@ -262,7 +313,7 @@ def test_a_style_that_does_harm_leaves_the_menu_and_what_helps_or_idles_stays(
     """It is seen by chance in so many questions only, and what nobody chose by says that it was right."""
     cook, learner = Cook(), FakeLearner()
     line = Journal(tmp_path / WRITER)
-    bandit = Bandit(learner, line, cook.write, tasted, rank_test)  # type: ignore[arg-type]  # a fake
+    bandit = Bandit(learner, line, cook.write, tasted, rank_test, "")  # type: ignore[arg-type]  # a fake
 
     menu = bandit.play(lessons)
 

@@ -109,13 +109,18 @@ def _taught(edit: SelfEdit) -> bool:
 
 @dataclass(frozen=True)
 class Loop:
-    """Everything a round needs: who learns, where versions of the writer are kept, how edits are written and rewarded."""
+    """
+    Everything a round needs: who learns, where versions of the writer are kept, how edits are written and rewarded.
+
+    basis: the styles and the reward, by name; nothing is taken over from what was tried under another one.
+    """
 
     learner: Learner
     journal: Journal
     write: Write
     reward: Reward
     test: Test
+    basis: str
     samples: int = 4
     seed: int = 0
     say: Say = lambda stage, share: None
@@ -152,7 +157,8 @@ class Loop:
         out = []
         for number, one in enumerate(lessons):
             self.say("trying edits", number / max(1, len(lessons)))
-            key = "tried " + content_id("t", digest, one.passage.document, str(self.seed), str(self.samples))
+            rests_on = grounds(one, self.learner, self.basis, self.seed)
+            key = "tried " + content_id("t", digest, rests_on, str(self.samples))
             if (kept := self.journal.meta(key)) is None:
                 kept = json.dumps(self._tried(one, writer))
                 self.journal.set_meta(key, kept)
@@ -184,6 +190,11 @@ class Loop:
             rows=content_id("w", *(row.prompt + row.completion for row in rows)),
         )
         return Candidate(run=run, path=str(final), digest=digest, parent=number, training=log)
+
+
+def grounds(one: Practice, learner: Learner, basis: str, seed: int) -> str:
+    """What any try rests on, as an id: *one*'s sentences and questions (a document may have several passages), and the rest."""
+    return content_id("g", repr(one), learner.fingerprint, basis, str(seed))
 
 
 def held(one: Practice) -> bool:

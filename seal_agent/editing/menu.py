@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from seal_agent.editing.improving import Practice, Test, Write, held, rewarded
+from seal_agent.editing.improving import Practice, Test, Write, grounds, held, rewarded
 from seal_agent.editing.rewards import Reward
 from seal_agent.journal import Journal
 from seal_agent.judging.statistics import spent
@@ -33,13 +33,14 @@ Scores = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Bandit:
-    """Everything the choice needs; what is tried is kept in *journal*."""
+    """Everything the choice needs; what is tried is kept in *journal*. basis: as in improving.Loop."""
 
     learner: Learner
     journal: Journal
     write: Write
     reward: Reward
     test: Test
+    basis: str
     seed: int = 0
     say: Say = lambda stage, share: None
 
@@ -85,7 +86,8 @@ class Bandit:
     def _tried(self, one: Practice, gone: Collection[str], without: Sequence[str] | None) -> Scores:
         """An edit of a passage as it is, and without each of its styles, or without all of those in *without*."""
         named = "each" if without is None else ",".join(without)
-        key = "menu " + content_id("u", one.passage.document, str(self.seed), ",".join(sorted(gone)), named)
+        rests_on = grounds(one, self.learner, self.basis, self.seed)
+        key = "menu " + content_id("u", rests_on, ",".join(sorted(gone)), named)
         if (kept := self.journal.meta(key)) is None:
             rows = [row for row in self.write(one.passage, None, self.seed)[0] if row.style not in gone]
             # what stands verbatim in the source is on every menu: it is what is remembered
