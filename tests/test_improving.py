@@ -57,7 +57,7 @@ def test_a_passage_that_nothing_can_be_asked_about_has_no_winner_and_is_not_prac
     (report,) = agent.improve({LIGHT: []}, rounds=1, samples=2)
 
     assert report.outcome == "undecided"
-    assert "no edit of 0 passages" in report.reason
+    assert "none of 0 passages" in report.reason
     assert agent.menu({LIGHT: []}).worth == []
 
 
@@ -113,6 +113,11 @@ def reward(learner: Any, adapter: Path | None, questions: Sequence[Check]) -> li
     return [float(helped) + n / 100 for n in range(len(questions))]
 
 
+def all_above(differences: Sequence[float]) -> float:
+    """A quick test for where the exact one is not what is asked about."""
+    return float(min(differences) <= 0)
+
+
 @pytest.fixture
 def lessons() -> list[Practice]:
     def asked(of: str) -> tuple[Check, ...]:
@@ -123,8 +128,8 @@ def lessons() -> list[Practice]:
 
 def loop(home: Path, author: Author, **more: Any) -> Loop:
     learner: Any = FakeLearner()
-    told = {"samples": 3, "basis": "", **more}
-    return Loop(learner, Journal(home / WRITER), author.write, reward, rank_test, **told)
+    told = {"test": rank_test, "samples": 3, "basis": "", **more}
+    return Loop(learner, Journal(home / WRITER), author.write, reward, **told)
 
 
 def test_the_writer_is_tuned_on_what_won_and_goes_live_if_it_earns_more(
@@ -158,6 +163,45 @@ def test_the_next_round_is_written_by_the_writer_of_this_one(tmp_path: Path, les
 
     assert report.outcome == "undecided"
     assert {writer for _, writer, _ in author.asked} <= {Path(live.path)}
+
+
+class Steady(Author):
+    """A tuned writer that writes what the untuned one does."""
+
+    def write(self, of: Passage, writer: Path | None, seed: int) -> tuple[list[SelfEdit], list[tuple[str, str]]]:
+        return super().write(of, None, seed)
+
+
+def test_the_same_winners_are_not_judged_a_second_time(tmp_path: Path, lessons: list[Practice]) -> None:
+    """The next round finds the report of the version they made: repetition is no second chance, and no mistake."""
+    line = loop(tmp_path, Steady(), test=all_above)
+    first = line.round(lessons)
+    (made,) = line.journal.versions()
+    more = [Practice(passage(number), lessons[0].questions) for number in (8, 12)]  # held back, all of them
+
+    again = line.round([*lessons, *more])
+
+    assert first.outcome == again.outcome == "undecided"
+    assert first.reason in again.reason
+    assert "version 1 of the writer (undecided)" in again.reason
+    assert again.findings == first.findings
+    assert line.journal.versions() == [made]
+    assert line.journal.verify() == []
+
+
+def test_what_no_passage_is_kept_back_to_judge_by_is_neither_tried_nor_tuned(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    """With more passages the same winners are judged then."""
+    author = Author()
+    line = loop(tmp_path, author, test=all_above)
+
+    report = line.round([one for one in lessons if not improving.held(one)])
+
+    assert report.outcome == "undecided"
+    assert "give more passages" in report.reason
+    assert (author.asked, line.journal.versions()) == ([], [])
+    assert line.round(lessons).outcome == "accepted"
 
 
 def test_a_round_that_died_goes_on_where_it_was(tmp_path: Path, lessons: list[Practice]) -> None:
@@ -355,11 +399,13 @@ def test_edits_that_are_compared_by_style_are_trained_on_as_many_rows(
 
 def test_an_agent_practises_without_touching_what_it_knows(agent: SealAgent) -> None:
     """No version, no document, nothing waits."""
-    reports = agent.improve({LIGHT: []}, rounds=1, samples=2)
+    judge = MILL.model_copy(update={"text": MILL.text.replace("houses a museum of clocks", "is a museum")})
+    reports = agent.improve({LIGHT: [], judge: []}, rounds=2, samples=2)
     menu = agent.menu({LIGHT: []})
 
     assert all(worth.kept for worth in menu.worth)
-    assert [report.outcome for report in reports] == ["undecided"]
+    assert [report.outcome for report in reports] == ["undecided"] * 2
+    assert "no edit of 1 passages" in reports[0].reason
     assert (agent.versions(), agent.status()["documents"]["total"], agent.journal.waiting_count()) == ([], 0, 0)
     assert agent.writer() is None
 

@@ -612,6 +612,11 @@ class Journal:
         """The id of the run that made version *number*."""
         return str(self._db.read("SELECT run FROM runs JOIN versions USING (fence) WHERE number = ?", number)[0][0])
 
+    def made_by(self, run: str) -> Version | None:
+        """The version that *run* made; None if it made none."""
+        found = self._versions("fence IN (SELECT fence FROM runs WHERE run = ?)", run)
+        return found[0] if found else None
+
     def rollback(self, to: int | None = None) -> int:
         """Make an accepted version live, 0 for the base; by default the live one's nearest sound ancestor."""
         crashpoint("rollback.begin")
