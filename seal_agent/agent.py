@@ -83,6 +83,7 @@ class SealAgent:
         self.writer_number: int | None = None  # the version of the writer to use; None: the live one
         self._serving = threading.RLock()
         self._verified: set[str] = set()
+        self._refused_writers: set[str] = set()
         self._learner: Learner | None = None
 
     def __enter__(self) -> SealAgent:
@@ -363,6 +364,9 @@ class SealAgent:
         from seal_agent.judging.statistics import rank_test
 
         with self._practising(documents) as (line, lessons, write, reward, basis):
+            writer, live = self.writer(), line.live()
+            if live and (writer is None or writer.number != live.number):
+                line.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
             loop = Loop(self.learner, line, write, reward, rank_test, basis, samples, self.settings.seed, self.say)
             return [loop.round(lessons) for _ in range(rounds)]
 
@@ -408,20 +412,37 @@ class SealAgent:
             yield line, lessons, lambda *given: self.rooms.compose(given[0], self.learner, *given[1:]), reward, basis
 
     def writer(self) -> Version | None:
-        """The version of the writer that `improve` made and that writes edits; None: the base as it is."""
+        """
+        The version of the writer that `improve` made and that writes edits; None: the base as it is.
+
+        In place of one that was tuned on another base its nearest ancestor that was not writes; an event says so.
+        """
         if self.writer_number == 0 or not self.writers.is_dir():
             return None
         with Journal(self.writers) as line:
             version = line.version(self.writer_number) if self.writer_number else line.live()
-        if version is None or version.digest in self._verified:
-            return version
-        if problems := adapters.verify(Path(version.path), version.digest):
+            while version and self._foreign(version):
+                version = line.version(version.parent) if version.parent else None
+        return version
+
+    def _foreign(self, version: Version) -> bool:
+        """Was this version of the writer tuned on another base? It is not marked: the home may be opened with that one again."""
+        if version.digest in self._verified:
+            return False
+        folder = Path(version.path)
+        if problems := adapters.verify(folder, version.digest):
             raise errors.SealError(
                 f"version {version.number} of the writer is damaged: {'; '.join(problems)}; "
                 f"`seal-agent rollback --home {self.writers}` returns to the one before"
             )
-        self._verified.add(version.digest)
-        return version
+        if adapters.manifest(folder).fingerprint == self.learner.fingerprint:
+            self._verified.add(version.digest)
+            return False
+        if version.digest not in self._refused_writers:
+            self._refused_writers.add(version.digest)
+            reason = f"it was tuned on another base than {self.settings.model!r}; the one before it writes, or the base"
+            self.journal.event("writer refused", number=version.number, reason=reason)
+        return True
 
     def adapt(self, pairs: Iterable[Pair | tuple[str, str]], strategy: Strategy | None = None) -> Adapted:
         """

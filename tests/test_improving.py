@@ -433,6 +433,29 @@ def test_edits_are_written_by_the_writer_that_was_made_and_a_home_that_forgets_a
         assert [call.target for call in agent.journal.calls.since()] == [tuned.number]
 
 
+def test_a_writer_tuned_on_another_base_neither_writes_nor_is_tuned_further(
+    make: Make, lessons: list[Practice]
+) -> None:
+    """The base writes, an event says why, and under its own base it writes again."""
+    agent, stranger = make(), FakeLearner()
+    assert loop(agent.home, Author(), test=all_above).round(lessons).outcome == "accepted"
+    stranger.fingerprint = "0123" * 4
+    other = make(stranger)
+
+    other.observe(MILL)
+    other.observe(LIGHT)
+
+    assert other.writer() is None
+    assert [call.target for call in other.journal.calls.since()] == [None, None]
+    refused = [event["data"] for event in other.journal.events() if event["kind"] == "writer refused"]
+    assert [event["number"] for event in refused] == [1]
+    assert "another base" in refused[0]["reason"]
+    assert agent.writer()
+    other.improve({LIGHT: []}, rounds=1, samples=2)
+    with Journal(agent.writers) as line:
+        assert line.live() is None
+
+
 def test_passages_to_practise_on_come_with_questions_or_without(tmp_path: Path) -> None:
     file = tmp_path / "practice.json"
     file.write_text(
