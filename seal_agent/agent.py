@@ -219,7 +219,8 @@ class SealAgent:
         """
         Make the home what it were had it never been given this document: not in its tables, adapters, vectors or pages.
 
-        Everything since is lived through again without it, as far as it could have mattered. SealError if it is unknown.
+        Everything since is lived through again without it, as far as it could have mattered; a version of the writer that learned
+        from it is gone. SealError if it is unknown, HomeBusy.
         """
         from seal_agent.forgetting import forget
 
@@ -236,6 +237,9 @@ class SealAgent:
         self.journal.sweep(lock)
         shutil.rmtree(self.home / FORGETTING, ignore_errors=True)
         renewal.clean(self.journal)
+        if self.writers.is_dir():
+            with Journal(self.writers) as line:
+                renewal.clean(line)
         known = [version.path for version in self.journal.versions()]
         adapters.tidy(self.home / "adapters", known, lock)
 
@@ -415,13 +419,13 @@ class SealAgent:
         """
         The version of the writer that `improve` made and that writes edits; None: the base as it is.
 
-        In place of one that was tuned on another base its nearest ancestor that was not writes; an event says so.
+        In place of one that is broken or was tuned on another base its nearest ancestor that is not writes; an event says so.
         """
         if self.writer_number == 0 or not self.writers.is_dir():
             return None
         with Journal(self.writers) as line:
             version = line.version(self.writer_number) if self.writer_number else line.live()
-            while version and self._foreign(version):
+            while version and (version.status == "broken" or self._foreign(version)):
                 version = line.version(version.parent) if version.parent else None
         return version
 
@@ -476,9 +480,9 @@ class SealAgent:
     def verify(self) -> list[str]:
         """Every problem found in the journal and in the adapters on disk; empty if all is sound."""
         problems = self.journal.verify()
-        if renewal.unclean(self.journal):
+        if self._unclean():
             problems.append(
-                "old pages of the journal may hold what was forgotten; the next consolidation overwrites them"
+                "old pages of a journal may hold what was forgotten; the next consolidation overwrites them"
             )
         for version in self.journal.versions():
             if version.path and version.status in ("live", "retired"):
@@ -486,6 +490,12 @@ class SealAgent:
                     f"version {version.number}: {p}" for p in adapters.verify(Path(version.path), version.digest)
                 ]
         return problems
+
+    def _unclean(self) -> bool:
+        if renewal.unclean(self.journal) or not self.writers.is_dir():
+            return renewal.unclean(self.journal)
+        with Journal(self.writers) as line:
+            return renewal.unclean(line)
 
     def _serve(self, version: int | None) -> tuple[int, str, Path | None]:
         if version is None:

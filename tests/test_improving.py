@@ -148,6 +148,22 @@ def test_the_writer_is_tuned_on_what_won_and_goes_live_if_it_earns_more(
     assert {prompt for prompt, *_ in kept} == {f"Question about {title}:" for title in learned}
     assert "never proved" not in json.dumps(kept)
     assert len(learned) == 6
+    assert line.journal.tries.documents() == {one.passage.document for one in lessons}
+    assert live.report
+    told = [one.passage.document for one in lessons if not improving.held(one)]
+    assert live.report.training["documents"] == told
+
+
+def test_a_writer_that_was_lost_may_be_made_anew(tmp_path: Path, lessons: list[Practice]) -> None:
+    """A broken version is no verdict that stands in the way."""
+    line = loop(tmp_path, Author(), test=all_above)
+    assert line.round(lessons).outcome == "accepted"
+    line.journal.mark_broken(1, "as a test")
+
+    assert line.round(lessons).outcome == "accepted"
+
+    assert [version.status for version in line.journal.versions()] == ["broken", "live"]
+    assert line.journal.verify() == []
 
 
 def test_the_next_round_is_written_by_the_writer_of_this_one(tmp_path: Path, lessons: list[Practice]) -> None:

@@ -12,7 +12,6 @@ Source: ReST-EM as in SEAL (arXiv 2506.10943, section 3.2), which keeps every wi
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -135,12 +134,13 @@ class Loop:
         writer = Path(live.path) if live else None
         tried = self._tried_all(lessons, writer, live.digest if live else "")
         learned = [(one, n) for one, n in zip(lessons, tried, strict=True) if not held(one)]
-        rows = [
-            Example(prompt, completion, raw=True)
-            for _, of in learned
+        won = [
+            (one.passage.document, written)
+            for one, of in learned
             if (best := of.winner(self.test)) is not None
-            for prompt, completion in of.wrote[best]
+            for written in of.wrote[best]
         ]
+        rows = [Example(prompt, completion, raw=True) for _, (prompt, completion) in won]
         if not rows:
             return GateReport(
                 outcome="undecided", reason=f"no edit of {len(learned)} passages with questions won by more than chance"
@@ -152,13 +152,17 @@ class Loop:
             str(self.seed),
             *(row.prompt + row.completion for row in rows),
         )
-        if made := self.journal.made_by(run):
-            return _as_judged(made)
+        while made := self.journal.made_by(run):
+            if made.status != "broken":
+                return _as_judged(made)
+            run = content_id("r", run)  # what is lost may be made anew
         fence, _ = self.journal.claim(run)
         candidate = self._tuned(run, rows, writer, live.digest if live else "", live.number if live else 0)
         before = [of for one, of in zip(lessons, tried, strict=True) if held(one)]
         after = self._tried_all(kept_back, Path(candidate.path), candidate.digest)
-        report = _judged(before, after, self.test).model_copy(update={"training": candidate.training})
+        # by these a document that is forgotten finds who learned from it
+        training = {**candidate.training, "documents": sorted({document for document, _ in won})}
+        report = _judged(before, after, self.test).model_copy(update={"training": training})
         self.journal.publish(candidate, report, run, fence)
         return report
 
@@ -167,11 +171,10 @@ class Loop:
         for number, one in enumerate(lessons):
             self.say("trying edits", number / max(1, len(lessons)))
             rests_on = grounds(one, self.learner, self.basis, self.seed)
-            key = "tried " + content_id("t", digest, rests_on, str(self.samples))
-            if (kept := self.journal.meta(key)) is None:
-                kept = json.dumps(self._tried(one, writer))
-                self.journal.set_meta(key, kept)
-            said = json.loads(kept)
+            key = content_id("t", digest, rests_on, str(self.samples))
+            if (said := self.journal.tries.kept(key)) is None:
+                self.journal.tries.keep(key, one.passage.document, self._tried(one, writer))
+                said = self.journal.tries.kept(key)
             wrote = tuple(tuple((prompt, text) for prompt, text in of) for of in said["wrote"])
             out.append(Tried(tuple(said["base"]), tuple(map(tuple, said["scores"])), wrote))
         self.say("trying edits", 1.0)

@@ -22,6 +22,7 @@ from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.database import Database, dumped
 from seal_agent.journal.lock import HomeLock
 from seal_agent.journal.names import Names
+from seal_agent.journal.tries import Tries
 from seal_agent.records import (
     Action,
     Candidate,
@@ -73,7 +74,7 @@ class Journal:
         self.home = Path(home)
         self._db = Database(self.home, clock)
         self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
-        self.calls, self.names = Calls(self._db), Names(self._db)
+        self.calls, self.names, self.tries = Calls(self._db), Names(self._db), Tries(self._db)
         # what the file can do by itself
         self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
 
