@@ -86,6 +86,7 @@ class SealAgent:
         self.writer_number: int | None = None  # the version of the writer to use; None: the live one
         self._serving = threading.RLock()
         self._verified: set[str] = set()
+        self._refused_writers: set[str] = set()
         self._learner: Learner | None = None
 
     def __enter__(self) -> SealAgent:
@@ -224,7 +225,8 @@ class SealAgent:
         """
         Make the home what it were had it never been given this document: not in its tables, adapters, vectors or pages.
 
-        Everything since is lived through again without it, as far as it could have mattered. SealError if it is unknown.
+        Everything since is lived through again without it, as far as it could have mattered; a version of the writer that learned
+        from it is gone. SealError if it is unknown, HomeBusy.
         """
         from seal_agent.forgetting import forget
 
@@ -242,6 +244,9 @@ class SealAgent:
         self.journal.sweep(lock)
         shutil.rmtree(self.home / FORGETTING, ignore_errors=True)
         renewal.clean(self.journal)
+        if self.writers.is_dir():
+            with Journal(self.writers) as line:
+                renewal.clean(line)
         known = [version.path for version in self.journal.versions()]
         adapters.tidy(self.home / "adapters", known, lock)
 
@@ -389,8 +394,11 @@ class SealAgent:
         from seal_agent.editing.improving import Loop
         from seal_agent.judging.statistics import rank_test
 
-        with self._practising(documents) as (line, lessons, write, reward):
-            loop = Loop(self.learner, line, write, reward, rank_test, samples, self.settings.seed, self.say)
+        with self._practising(documents) as (line, lessons, write, reward, basis):
+            writer, live = self.writer(), line.live()
+            if live and (writer is None or writer.number != live.number):
+                line.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
+            loop = Loop(self.learner, line, write, reward, rank_test, basis, samples, self.settings.seed, self.say)
             return [loop.round(lessons) for _ in range(rounds)]
 
     def menu(self, documents: Mapping[Document, Sequence[Check]]) -> Menu:
@@ -402,14 +410,15 @@ class SealAgent:
         from seal_agent.editing.menu import Bandit
         from seal_agent.judging.statistics import rank_test
 
-        with self._practising(documents) as (line, lessons, write, reward):
-            return Bandit(self.learner, line, write, reward, rank_test, self.settings.seed, self.say).play(lessons)
+        with self._practising(documents) as (line, lessons, write, reward, basis):
+            bandit = Bandit(self.learner, line, write, reward, rank_test, basis, self.settings.seed, self.say)
+            return bandit.play(lessons)
 
     @contextmanager
     def _practising(
         self, documents: Mapping[Document, Sequence[Check]]
-    ) -> Iterator[tuple[Journal, list[Practice], Write, Reward]]:
-        """The writers' journal, locked; passages with questions; how edits are written, and rewarded."""
+    ) -> Iterator[tuple[Journal, list[Practice], Write, Reward, str]]:
+        """The writers' journal, locked; passages with questions; how edits are written, and rewarded; the names of both."""
         from seal_agent.editing import rewards
         from seal_agent.judging.grading import correct
 
@@ -430,23 +439,41 @@ class SealAgent:
             ]
             labelled = any(documents.values())
             reward = rewards.accuracy(correct) if labelled else self.rooms.reward(self.learner, self.journal)
-            yield line, lessons, lambda *given: self.rooms.compose(given[0], self.learner, *given[1:]), reward
+            basis = " ".join(("accuracy" if labelled else "likelihood", *self.rooms.styles))
+            yield line, lessons, lambda *given: self.rooms.compose(given[0], self.learner, *given[1:]), reward, basis
 
     def writer(self) -> Version | None:
-        """The version of the writer that `improve` made and that writes edits; None: the base as it is."""
+        """
+        The version of the writer that `improve` made and that writes edits; None: the base as it is.
+
+        In place of one that is broken or was tuned on another base its nearest ancestor that is not writes; an event says so.
+        """
         if self.writer_number == 0 or not self.writers.is_dir():
             return None
         with Journal(self.writers) as line:
             version = line.version(self.writer_number) if self.writer_number else line.live()
-        if version is None or version.digest in self._verified:
-            return version
-        if problems := adapters.verify(Path(version.path), version.digest):
+            while version and (version.status == "broken" or self._foreign(version)):
+                version = line.version(version.parent) if version.parent else None
+        return version
+
+    def _foreign(self, version: Version) -> bool:
+        """Was this version of the writer tuned on another base? It is not marked: the home may be opened with that one again."""
+        if version.digest in self._verified:
+            return False
+        folder = Path(version.path)
+        if problems := adapters.verify(folder, version.digest):
             raise errors.SealError(
                 f"version {version.number} of the writer is damaged: {'; '.join(problems)}; "
                 f"`seal-agent rollback --home {self.writers}` returns to the one before"
             )
-        self._verified.add(version.digest)
-        return version
+        if adapters.manifest(folder).fingerprint == self.learner.fingerprint:
+            self._verified.add(version.digest)
+            return False
+        if version.digest not in self._refused_writers:
+            self._refused_writers.add(version.digest)
+            reason = f"it was tuned on another base than {self.settings.model!r}; the one before it writes, or the base"
+            self.journal.event("writer refused", number=version.number, reason=reason)
+        return True
 
     def adapt(self, pairs: Iterable[Pair | tuple[str, str]], strategy: Strategy | None = None) -> Adapted:
         """
@@ -483,9 +510,9 @@ class SealAgent:
     def verify(self) -> list[str]:
         """Every problem found in the journal and in the adapters on disk; empty if all is sound."""
         problems = self.journal.verify()
-        if renewal.unclean(self.journal):
+        if self._unclean():
             problems.append(
-                "old pages of the journal may hold what was forgotten; the next consolidation overwrites them"
+                "old pages of a journal may hold what was forgotten; the next consolidation overwrites them"
             )
         for version in self.journal.versions():
             if version.path and version.status in ("live", "retired"):
@@ -493,6 +520,12 @@ class SealAgent:
                     f"version {version.number}: {p}" for p in adapters.verify(Path(version.path), version.digest)
                 ]
         return problems
+
+    def _unclean(self) -> bool:
+        if renewal.unclean(self.journal) or not self.writers.is_dir():
+            return renewal.unclean(self.journal)
+        with Journal(self.writers) as line:
+            return renewal.unclean(line)
 
     def _serve(self, version: int | None) -> tuple[int, str, Path | None]:
         if version is None:

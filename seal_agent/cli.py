@@ -198,7 +198,11 @@ def improve(
             return Reply(menu.model_dump(mode="json"), lambda: show.menu(menu))
         reports = agent.improve(given, rounds, samples)
         live = agent.writer()
-    data = {"rounds": [report.model_dump(mode="json") for report in reports], "writer": live.number if live else 0}
+    data = {
+        "rounds": [report.model_dump(mode="json") for report in reports],
+        "writer": live.number if live else 0,
+        "documents": [document.id for document in given],  # what `forget` is told
+    }
     return Reply(data, "\n".join(f"round {n}: {r.outcome}: {r.reason}" for n, r in enumerate(reports, 1)))
 
 

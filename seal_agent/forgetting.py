@@ -4,9 +4,11 @@ Forgetting a document: the home lives through everything that was asked of it ag
 Promises: the home ends as a home would that was never given the document and otherwise asked the same (same machine, number
 of threads and settings, on a CPU: adapters equal byte for byte); what the document could not have touched is taken over, not
 computed; until the last transaction the home answers as before, and a process that dies leaves it so; what is left on disk is
-looked for, not assumed.
+looked for, not assumed. What was tried of it in practice goes first, and the writers that learned from it: what they wrote of
+other documents is written again by the nearest ancestor that did not.
 Does not promise: to call back what was said to others, or copies made elsewhere; or that another document does not say the
-same: that one is forgotten by its own id.
+same: that one is forgotten by its own id. No writer is tuned or judged again. The text of a document that was only practised on
+is not known, so nothing is looked for.
 
 Source: exact unlearning by training again from the last state that never saw the data, SISA (arXiv 1912.03817).
 """
@@ -22,8 +24,8 @@ from typing import Any
 
 from seal_agent.agent import FORGETTING, Past, SealAgent
 from seal_agent.errors import SealError
-from seal_agent.journal import HomeLock, adapters, renewal
-from seal_agent.journal.store import Study
+from seal_agent.journal import HomeLock, Journal, adapters, renewal
+from seal_agent.journal.store import Checks, Study
 from seal_agent.judging.gate import ask
 from seal_agent.judging.grading import correct
 from seal_agent.reading.sentences import sentences
@@ -40,14 +42,16 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
         agent.recover(lock)
         journal, folder = agent.journal, agent.home / FORGETTING
         document = journal.document(document_id)
-        if document is None:
+        if document is None and document_id not in _practised(agent):
             raise SealError(f"no document {document_id} in {agent.home}; receipts of `observe` name what there is")
-        if not any(call.document == document_id for call in journal.calls.since()):
+        called = {call.document for call in journal.calls.since()}
+        if untold := [other.id for other in journal.everything() if other.id not in called]:
             raise SealError(
-                f"{document_id} was read before this home wrote down what was asked of it, so it cannot be lived through"
-                " again without it; start a new home"
+                f"{untold[0]} was read before this home wrote down what was asked of it, so it cannot be lived through"
+                f" again without {document_id}; start a new home"
             )
-        study = journal.study_of(document_id)
+        tries, writers = _unpractised(agent, document_id, _pieces(agent, document))
+        study = journal.study_of(document_id) if document else None
         before, old = agent.adapter(), {version.number for version in journal.versions()}
         renewal.begin(journal, folder).close()
         with closing(agent.twin(folder, _past(agent, document_id))) as again:
@@ -59,9 +63,9 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
                     break
         new = {version.number for version in journal.versions()}
         gone, made = sorted(old - new), sorted(new - old)
-        probes = _probed(agent, document, study, before) if gone else {}
+        probes = _probed(agent, document, study[2], before) if gone and document and study else {}
         agent.recover(lock)
-        scanned, left = _scanned(agent, document)
+        scanned, left = _scanned(agent, _pieces(agent, document))
         live = journal.live()
     return Forgotten(
         id=document_id,
@@ -73,8 +77,29 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
         seconds=time.monotonic() - began,
         scanned_bytes=scanned,
         left=left,
+        tries=tries,
+        writers=writers,
         **probes,
     )
+
+
+def _practised(agent: SealAgent) -> set[str]:
+    """Ids of the documents that `improve` was given."""
+    if not agent.writers.is_dir():
+        return set()
+    with Journal(agent.writers) as line:
+        return renewal.practised(line)
+
+
+def _unpractised(agent: SealAgent, document: str, pieces: Sequence[str]) -> tuple[int, list[int]]:
+    """
+    See renewal.unpractise. It comes before anything is lived through again: a broken writer is asked for nothing more, so a
+    process that dies in between leaves a home that knows the document and whose writer does not.
+    """
+    if not agent.writers.is_dir():
+        return 0, []
+    with HomeLock(agent.writers), Journal(agent.writers) as line:
+        return renewal.unpractise(line, document, pieces)
 
 
 class _Replay:
@@ -167,9 +192,8 @@ def _move(again: SealAgent, root: Path) -> None:
     renewal.place(again.journal, {number: adapters.move(path, root) for number, path in paths.items()})
 
 
-def _probed(agent: SealAgent, document: Document, study: Study, before: Path | None) -> dict[str, Any]:
+def _probed(agent: SealAgent, document: Document, checks: Checks, before: Path | None) -> dict[str, Any]:
     """What the weights still give of *document*: answers to its checks, and the second halves of its sentences."""
-    checks = study[2]
     halves = [
         (" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :]))
         for words in map(str.split, sentences(document.text))
@@ -192,13 +216,20 @@ def _probed(agent: SealAgent, document: Document, study: Study, before: Path | N
     return found
 
 
-def _scanned(agent: SealAgent, document: Document) -> tuple[int, list[str]]:
-    """Bytes of the home that were looked through, and the files in which a piece of *document* still stands."""
-    others = [other.text + other.title for other in agent.journal.everything()]
+def _pieces(agent: SealAgent, document: Document | None) -> list[str]:
+    """What *document* says, in pieces, but for those that another one of the home says too."""
+    if document is None:
+        return []
+    others = [other.text + other.title for other in agent.journal.everything() if other.id != document.id]
     # as JSON holds them: cut where it would escape
     said = (*sentences(document.text), document.title)
     pieces = [piece.strip() for text in said for piece in re.split(r'["\\\n\t]', text)]
-    wanted = [p.encode() for p in pieces if len(p) >= _LEAST and not any(p in other for other in others)]
+    return [p for p in pieces if len(p) >= _LEAST and not any(p in other for other in others)]
+
+
+def _scanned(agent: SealAgent, pieces: Sequence[str]) -> tuple[int, list[str]]:
+    """Bytes of the home that were looked through, and the files in which one of *pieces* still stands."""
+    wanted = [piece.encode() for piece in pieces]
     total, left = 0, []
     for file in sorted(path for path in agent.home.rglob("*") if path.is_file()):
         held = file.read_bytes()

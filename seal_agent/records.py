@@ -209,6 +209,8 @@ class Forgotten(Record):
     gone and made are version numbers; calls were lived through again, computed of them anew. left names files of the home
     in which a sentence of the document still stands. extracted (sentences of *sentences* that greedy text completes) and
     loss (nats per token of its *questions* answers) are those of "before", "after" and the untouched "base".
+
+    Of what `improve` keeps: *tries* that were dropped, and numbers of the versions of the writer that are gone, *writers*.
     """
 
     id: str
@@ -220,6 +222,8 @@ class Forgotten(Record):
     seconds: float
     scanned_bytes: int
     left: list[str] = Field(default_factory=list)
+    tries: int = 0
+    writers: list[int] = Field(default_factory=list)
     questions: int = 0
     sentences: int = 0
     extracted: dict[str, int] = Field(default_factory=dict)

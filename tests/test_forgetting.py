@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,13 +16,13 @@ import torch
 from conftest import LIGHT, MILL, ORDERS, Make
 
 from seal_agent.agent import SealAgent
-from seal_agent.errors import SealError
-from seal_agent.journal import Journal, crash, renewal
+from seal_agent.errors import HomeBusy, SealError
+from seal_agent.journal import HomeLock, Journal, adapters, crash, renewal
 from seal_agent.judging import gate
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.learning.training import Recipe
-from seal_agent.records import Document
-from seal_agent.testing import NOTHING, FakeLearner, fake_agent
+from seal_agent.records import Candidate, Document, GateReport, content_id
+from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 from seal_agent.wiring import Rooms
 
 CLOCK = Document(
@@ -264,6 +265,114 @@ def test_what_is_asked_meanwhile_is_not_lost(make: Make, monkeypatch: pytest.Mon
     assert agent.journal.waiting_count() > 0
 
 
+def tune(agent: SealAgent, *documents: Document, parent: int = 0, **training: object) -> int:
+    """A version of the writer that practised on *documents*, as `improve` would leave it; its number."""
+    with Journal(agent.writers) as line:
+        root, run = line.home / "adapters", content_id("r", *(document.id for document in documents), str(parent))
+        staged = adapters.stage(root)
+        text = " ".join(document.text for document in documents)
+        (staged / ADAPTER).write_text(json.dumps({"rows": [], "confused": False, "text": text}))
+        digest = adapters.seal(
+            staged, root / run, fingerprint=agent.learner.fingerprint, parent="", run=run, rows="as a test"
+        )
+        for document in documents:
+            line.tries.keep(document.id, document.id, {"wrote": [[f"Statement: {document.text}", "Who?"]]})
+        training = training or {"documents": [document.id for document in documents]}
+        report = GateReport(outcome="accepted", reason="as a test", training=training)
+        fence, _ = line.claim(run)
+        candidate = Candidate(run=run, path=str(root / run), digest=digest, parent=parent)
+        return line.publish(candidate, report, run, fence).number
+
+
+def test_the_writers_that_practised_on_it_are_gone_and_what_they_wrote_is_written_by_one_that_did_not(
+    tmp_path: Path,
+) -> None:
+    agent, control = fake_agent(tmp_path / "forgot"), fake_agent(tmp_path / "control")
+    for home in (agent, control):
+        tune(home, LIGHT)
+    for act in (read(MILL), learn, lambda of: tune(of, MILL, parent=1), read(BARN), learn):
+        act(agent)
+    for act in (read(BARN), learn):
+        act(control)
+    assert [call.target for call in agent.journal.calls.since() if call.document] == [1, 2]
+
+    receipt = agent.forget(MILL.id)
+
+    assert (receipt.tries, receipt.writers, receipt.left) == (1, [2], [])
+    serving = agent.writer()
+    assert serving
+    assert serving.number == 1
+    assert (weights(agent), told(agent)) == (weights(control), told(control))
+    assert [call.target for call in agent.journal.calls.since() if call.document] == [1]
+    assert not any(b"Josef Brandt" in file.read_bytes() for file in files(tmp_path / "forgot"))
+    with Journal(agent.writers) as line:
+        assert [version.status for version in line.versions()] == ["live", "broken"]
+        assert line.tries.documents() == {LIGHT.id}
+        assert line.verify() == []
+
+
+def test_a_writer_that_descends_from_one_that_learned_it_is_gone_too(agent: SealAgent) -> None:
+    tune(agent, MILL)
+    tune(agent, LIGHT, parent=1)
+
+    assert agent.forget(MILL.id).writers == [1, 2]
+
+    assert agent.writer() is None
+    assert list((agent.writers / "adapters").iterdir()) == []
+
+
+def test_what_was_only_practised_on_is_forgotten_by_its_id_and_so_is_what_its_writer_wrote(agent: SealAgent) -> None:
+    """Its text is not known, so it is not looked for: here it is."""
+    tune(agent, MILL)
+    for act in (read(LIGHT), learn):
+        act(agent)
+
+    receipt = agent.forget(MILL.id)
+
+    assert (receipt.tries, receipt.writers, receipt.computed) == (1, [1], 1)
+    assert [call.target for call in agent.journal.calls.since() if call.document] == [None]
+    assert not any(b"Josef Brandt" in file.read_bytes() for file in files(agent.home))
+    with pytest.raises(SealError, match="no document"):
+        agent.forget(BARN.id)
+
+
+def test_a_writer_that_does_not_say_what_it_learned_from_is_gone_with_any_document(agent: SealAgent) -> None:
+    """Those made before it was written down; but not with one that nobody gave."""
+    tune(agent, LIGHT, loss=0.1)
+    agent.observe(MILL)
+    with pytest.raises(SealError, match="no document"):
+        agent.forget(BARN.id)
+    assert agent.writer()
+
+    assert agent.forget(MILL.id).writers == [1]
+
+
+def test_a_try_that_holds_its_text_goes_under_whatever_document_it_was_made(agent: SealAgent) -> None:
+    """A passage of a longer text is another document; umlauts stand on disk as they are looked for."""
+    mill = MILL.model_copy(update={"text": MILL.text.replace("Josef Brandt", "Jörg Brändle")})
+    part = Document(text="It was built by Jörg Brändle from grey granite.")
+    agent.observe(mill)
+    tune(agent, LIGHT)
+    tune(agent, part, parent=1)
+
+    receipt = agent.forget(mill.id)
+
+    assert (receipt.tries, receipt.writers) == (1, [])
+    with Journal(agent.writers) as line:
+        assert line.tries.documents() == {LIGHT.id}
+
+
+def test_while_a_writer_practises_nothing_is_forgotten(agent: SealAgent) -> None:
+    agent.observe(MILL)
+    tune(agent, MILL)
+
+    with HomeLock(agent.writers), pytest.raises(HomeBusy):
+        agent.forget(MILL.id)
+
+    assert agent.journal.document(MILL.id)
+    assert agent.forget(MILL.id).writers == [1]
+
+
 def test_what_nobody_read_cannot_be_forgotten(agent: SealAgent) -> None:
     with pytest.raises(SealError, match="no document d0"):
         agent.forget("d0")
@@ -295,11 +404,19 @@ def test_a_reader_that_keeps_old_pages_alive_is_told_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", [*(p for p in crash.POINTS if p.startswith("renew.")), "publish.committed", "claim.edits"]
+    "point",
+    [
+        *(p for p in crash.POINTS if p.startswith("renew.")),
+        "renew.vacuumed:2",
+        "broken.marked",
+        "publish.committed",
+        "claim.edits",
+    ],
 )
 def test_dying_while_forgetting_leaves_a_home_that_knows_it_or_one_that_does_not(point: str, tmp_path: Path) -> None:
     agent = lived(tmp_path, [read(MILL), read(LIGHT), learn, read(BARN), learn])
     whole, agent_told = weights(agent), told(agent)
+    tune(agent, MILL)
     agent.close()
 
     died = subprocess.run(
@@ -318,6 +435,7 @@ def test_dying_while_forgetting_leaves_a_home_that_knows_it_or_one_that_does_not
         assert (weights(after), told(after)) == (whole, agent_told)
         assert after.forget(MILL.id).left == []
     assert after.ask("In which year did Alder Mill open?").text == NOTHING
+    assert after.writer() is None
     assert not any(b"Josef Brandt" in file.read_bytes() for file in files(tmp_path))
     assert not renewal.unclean(after.journal)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_a_passage_that_nothing_can_be_asked_about_has_no_winner_and_is_not_prac
     (report,) = agent.improve({LIGHT: []}, rounds=1, samples=2)
 
     assert report.outcome == "undecided"
-    assert "no edit of 0 passages" in report.reason
+    assert "none of 0 passages" in report.reason
     assert agent.menu({LIGHT: []}).worth == []
 
 
@@ -112,6 +113,11 @@ def reward(learner: Any, adapter: Path | None, questions: Sequence[Check]) -> li
     return [float(helped) + n / 100 for n in range(len(questions))]
 
 
+def all_above(differences: Sequence[float]) -> float:
+    """A quick test for where the exact one is not what is asked about."""
+    return float(min(differences) <= 0)
+
+
 @pytest.fixture
 def lessons() -> list[Practice]:
     def asked(of: str) -> tuple[Check, ...]:
@@ -122,7 +128,8 @@ def lessons() -> list[Practice]:
 
 def loop(home: Path, author: Author, **more: Any) -> Loop:
     learner: Any = FakeLearner()
-    return Loop(learner, Journal(home / WRITER), author.write, reward, rank_test, samples=3, **more)
+    told = {"test": rank_test, "samples": 3, "basis": "", **more}
+    return Loop(learner, Journal(home / WRITER), author.write, reward, **told)
 
 
 def test_the_writer_is_tuned_on_what_won_and_goes_live_if_it_earns_more(
@@ -141,6 +148,22 @@ def test_the_writer_is_tuned_on_what_won_and_goes_live_if_it_earns_more(
     assert {prompt for prompt, *_ in kept} == {f"Question about {title}:" for title in learned}
     assert "never proved" not in json.dumps(kept)
     assert len(learned) == 6
+    assert line.journal.tries.documents() == {one.passage.document for one in lessons}
+    assert live.report
+    told = [one.passage.document for one in lessons if not improving.held(one)]
+    assert live.report.training["documents"] == told
+
+
+def test_a_writer_that_was_lost_may_be_made_anew(tmp_path: Path, lessons: list[Practice]) -> None:
+    """A broken version is no verdict that stands in the way."""
+    line = loop(tmp_path, Author(), test=all_above)
+    assert line.round(lessons).outcome == "accepted"
+    line.journal.mark_broken(1, "as a test")
+
+    assert line.round(lessons).outcome == "accepted"
+
+    assert [version.status for version in line.journal.versions()] == ["broken", "live"]
+    assert line.journal.verify() == []
 
 
 def test_the_next_round_is_written_by_the_writer_of_this_one(tmp_path: Path, lessons: list[Practice]) -> None:
@@ -156,6 +179,45 @@ def test_the_next_round_is_written_by_the_writer_of_this_one(tmp_path: Path, les
 
     assert report.outcome == "undecided"
     assert {writer for _, writer, _ in author.asked} <= {Path(live.path)}
+
+
+class Steady(Author):
+    """A tuned writer that writes what the untuned one does."""
+
+    def write(self, of: Passage, writer: Path | None, seed: int) -> tuple[list[SelfEdit], list[tuple[str, str]]]:
+        return super().write(of, None, seed)
+
+
+def test_the_same_winners_are_not_judged_a_second_time(tmp_path: Path, lessons: list[Practice]) -> None:
+    """The next round finds the report of the version they made: repetition is no second chance, and no mistake."""
+    line = loop(tmp_path, Steady(), test=all_above)
+    first = line.round(lessons)
+    (made,) = line.journal.versions()
+    more = [Practice(passage(number), lessons[0].questions) for number in (8, 12)]  # held back, all of them
+
+    again = line.round([*lessons, *more])
+
+    assert first.outcome == again.outcome == "undecided"
+    assert first.reason in again.reason
+    assert "version 1 of the writer (undecided)" in again.reason
+    assert again.findings == first.findings
+    assert line.journal.versions() == [made]
+    assert line.journal.verify() == []
+
+
+def test_what_no_passage_is_kept_back_to_judge_by_is_neither_tried_nor_tuned(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    """With more passages the same winners are judged then."""
+    author = Author()
+    line = loop(tmp_path, author, test=all_above)
+
+    report = line.round([one for one in lessons if not improving.held(one)])
+
+    assert report.outcome == "undecided"
+    assert "give more passages" in report.reason
+    assert (author.asked, line.journal.versions()) == ([], [])
+    assert line.round(lessons).outcome == "accepted"
 
 
 def test_a_round_that_died_goes_on_where_it_was(tmp_path: Path, lessons: list[Practice]) -> None:
@@ -179,6 +241,55 @@ def test_a_round_that_died_goes_on_where_it_was(tmp_path: Path, lessons: list[Pr
     assert before == 5 * 3
     assert len(untuned) == len(lessons) * 3, "no passage was tried twice"
     assert line.journal.verify() == []
+
+
+def test_what_was_tried_is_taken_over_only_by_the_same_passage_questions_styles_reward_and_base(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    """Two passages of one document are two, and a corrected answer is asked for anew."""
+    author, one = Author(), lessons[0]
+    corrected = [check.model_copy(update={"gold": "1872"}) for check in one.questions]
+    other = replace(one, passage=replace(one.passage, sentences=("Mill 0 burned in 1900.",)))
+    line = loop(tmp_path, author)
+    others = [replace(line, basis="another"), replace(line, learner=FakeLearner())]
+    others[1].learner.fingerprint = "0123" * 4
+    tries = [(line, one), (line, other), (line, replace(one, questions=tuple(corrected)))]
+    tries += [(of, one) for of in others]
+
+    for of, asked in (*tries, *tries):
+        of._tried_all([asked], None, "")
+
+    assert len(author.asked) == len(tries) * line.samples
+
+
+def test_what_a_style_was_worth_is_taken_over_only_by_the_same_passage_questions_styles_reward_and_base(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    cook, one = Cook(), lessons[0]
+    other = replace(one, passage=replace(one.passage, sentences=("Mill 0 burned in 1900.",)))
+    learner: Any = FakeLearner()
+    bandit = Bandit(learner, Journal(tmp_path / WRITER), cook.write, tasted, rank_test, "")
+    others = [replace(bandit, basis="another"), replace(bandit, learner=FakeLearner())]
+    others[1].learner.fingerprint = "0123" * 4
+    tries = [(bandit, one), (bandit, other), (bandit, replace(one, questions=one.questions[:5]))]
+    tries += [(of, one) for of in others]
+
+    for of, asked in (*tries, *tries):
+        of._tried(asked, (), None)
+
+    assert cook.wrote == len(tries)
+
+
+def test_an_agent_names_the_styles_and_the_reward_that_tries_rest_on(make: Make) -> None:
+    given = Check(id="c", kind="fact", question="Who keeps Anstrow Light?", gold="Marta Vell")
+    asked: list[tuple[SealAgent, list[Check]]] = [(make(), []), (make(), [given]), (make(styles=["facts"]), [])]
+    named = []
+    for agent, checks in asked:
+        with agent._practising({LIGHT: checks}) as (*_, basis):
+            named.append(basis)
+
+    assert len(set(named)) == 3
+    assert named[2] == "likelihood facts"
 
 
 def test_a_question_that_is_asked_is_never_trained(tmp_path: Path, lessons: list[Practice]) -> None:
@@ -262,7 +373,7 @@ def test_a_style_that_does_harm_leaves_the_menu_and_what_helps_or_idles_stays(
     """It is seen by chance in so many questions only, and what nobody chose by says that it was right."""
     cook, learner = Cook(), FakeLearner()
     line = Journal(tmp_path / WRITER)
-    bandit = Bandit(learner, line, cook.write, tasted, rank_test)  # type: ignore[arg-type]  # a fake
+    bandit = Bandit(learner, line, cook.write, tasted, rank_test, "")  # type: ignore[arg-type]  # a fake
 
     menu = bandit.play(lessons)
 
@@ -304,11 +415,13 @@ def test_edits_that_are_compared_by_style_are_trained_on_as_many_rows(
 
 def test_an_agent_practises_without_touching_what_it_knows(agent: SealAgent) -> None:
     """No version, no document, nothing waits."""
-    reports = agent.improve({LIGHT: []}, rounds=1, samples=2)
+    judge = MILL.model_copy(update={"text": MILL.text.replace("houses a museum of clocks", "is a museum")})
+    reports = agent.improve({LIGHT: [], judge: []}, rounds=2, samples=2)
     menu = agent.menu({LIGHT: []})
 
     assert all(worth.kept for worth in menu.worth)
-    assert [report.outcome for report in reports] == ["undecided"]
+    assert [report.outcome for report in reports] == ["undecided"] * 2
+    assert "no edit of 1 passages" in reports[0].reason
     assert (agent.versions(), agent.status()["documents"]["total"], agent.journal.waiting_count()) == ([], 0, 0)
     assert agent.writer() is None
 
@@ -335,6 +448,29 @@ def test_edits_are_written_by_the_writer_that_was_made_and_a_home_that_forgets_a
         assert agent.journal.calls.since()[1].state == state != untuned
         agent.forget(MILL.id)
         assert [call.target for call in agent.journal.calls.since()] == [tuned.number]
+
+
+def test_a_writer_tuned_on_another_base_neither_writes_nor_is_tuned_further(
+    make: Make, lessons: list[Practice]
+) -> None:
+    """The base writes, an event says why, and under its own base it writes again."""
+    agent, stranger = make(), FakeLearner()
+    assert loop(agent.home, Author(), test=all_above).round(lessons).outcome == "accepted"
+    stranger.fingerprint = "0123" * 4
+    other = make(stranger)
+
+    other.observe(MILL)
+    other.observe(LIGHT)
+
+    assert other.writer() is None
+    assert [call.target for call in other.journal.calls.since()] == [None, None]
+    refused = [event["data"] for event in other.journal.events() if event["kind"] == "writer refused"]
+    assert [event["number"] for event in refused] == [1]
+    assert "another base" in refused[0]["reason"]
+    assert agent.writer()
+    other.improve({LIGHT: []}, rounds=1, samples=2)
+    with Journal(agent.writers) as line:
+        assert line.live() is None
 
 
 def test_passages_to_practise_on_come_with_questions_or_without(tmp_path: Path) -> None:

@@ -591,6 +591,17 @@ def test_who_opens_a_file_that_another_is_writing_first_waits(tmp_path: Path) ->
     first.close()
 
 
+def test_what_was_tried_before_tries_named_their_document_is_dropped(journal: Journal) -> None:
+    journal.set_meta("tried t1", "Alder Mill opened in 1871.")
+    journal.set_meta("base", "f1")
+    with journal.transaction():
+        journal._db.write("DROP TABLE tries")
+        journal._db.write("DELETE FROM migrations WHERE name = 'm005_tries'")
+
+    with Journal(journal.home) as later:
+        assert (later.meta("tried t1"), later.meta("base"), later.tries.documents()) == (None, "f1", set())
+
+
 def test_a_newer_or_damaged_file_is_refused_in_words(journal: Journal, tmp_path: Path) -> None:
     db = sqlite3.connect(journal.home / "seal.db")
     db.execute("INSERT INTO migrations VALUES ('m999_future', 0)")

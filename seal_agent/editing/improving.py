@@ -3,8 +3,8 @@ The outer loop: the model learns to write better edits from those that helped.
 
 Promises: of each passage several edits are sampled by the writer as it is, trained side by side and asked the same held-out
 questions; kept is a winner only if it beats no edit at all, and its rivals, by more than chance; the writer is tuned on what the
-winners' proved rows were written as; a tuned writer goes live if it earns more on passages it was not tuned on. What is done is
-written down, so that a process that died goes on where it was.
+winners' proved rows were written as; a tuned writer goes live if it earns more on passages it was not tuned on, and is judged
+once: the same winners again get its report. What is done is written down, so that a process that died goes on where it was.
 Does not promise: that a round improves anything. A candidate that does not is kept aside with its report.
 
 Source: ReST-EM as in SEAL (arXiv 2506.10943, section 3.2), which keeps every winner; significance, gate and versions are ours.
@@ -12,7 +12,6 @@ Source: ReST-EM as in SEAL (arXiv 2506.10943, section 3.2), which keeps every wi
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from seal_agent.editing.rewards import Reward
 from seal_agent.editing.room import example
 from seal_agent.journal import Journal, adapters
 from seal_agent.parts import Example, Learner, Passage, Say, Trial
-from seal_agent.records import Candidate, Check, Finding, GateReport, SelfEdit, content_id
+from seal_agent.records import Candidate, Check, Finding, GateReport, SelfEdit, Version, content_id
 
 Wrote = tuple[str, str]
 """A prompt and what the writer went on with."""
@@ -109,42 +108,61 @@ def _taught(edit: SelfEdit) -> bool:
 
 @dataclass(frozen=True)
 class Loop:
-    """Everything a round needs: who learns, where versions of the writer are kept, how edits are written and rewarded."""
+    """
+    Everything a round needs: who learns, where versions of the writer are kept, how edits are written and rewarded.
+
+    basis: the styles and the reward, by name; nothing is taken over from what was tried under another one.
+    """
 
     learner: Learner
     journal: Journal
     write: Write
     reward: Reward
     test: Test
+    basis: str
     samples: int = 4
     seed: int = 0
     say: Say = lambda stage, share: None
 
     def round(self, lessons: Sequence[Practice]) -> GateReport:
         """Sample, reward, keep the winners, tune the writer on them, judge it. The report says what became of it."""
+        kept_back = [one for one in lessons if held(one)]
+        if not kept_back:  # nothing is tried for a verdict that cannot be given
+            few = f"none of {len(lessons)} passages with questions is kept back to judge by; give more passages"
+            return GateReport(outcome="undecided", reason=few)
         live = self.journal.live()
         writer = Path(live.path) if live else None
         tried = self._tried_all(lessons, writer, live.digest if live else "")
         learned = [(one, n) for one, n in zip(lessons, tried, strict=True) if not held(one)]
-        rows = [
-            Example(prompt, completion, raw=True)
-            for _, of in learned
+        won = [
+            (one.passage.document, written)
+            for one, of in learned
             if (best := of.winner(self.test)) is not None
-            for prompt, completion in of.wrote[best]
+            for written in of.wrote[best]
         ]
+        rows = [Example(prompt, completion, raw=True) for _, (prompt, completion) in won]
         if not rows:
             return GateReport(
                 outcome="undecided", reason=f"no edit of {len(learned)} passages with questions won by more than chance"
             )
         run = content_id(
-            "r", live.digest if live else "", str(self.seed), *(row.prompt + row.completion for row in rows)
+            "r",
+            live.digest if live else "",
+            self.learner.fingerprint,
+            str(self.seed),
+            *(row.prompt + row.completion for row in rows),
         )
+        while made := self.journal.made_by(run):
+            if made.status != "broken":
+                return _as_judged(made)
+            run = content_id("r", run)  # what is lost may be made anew
         fence, _ = self.journal.claim(run)
         candidate = self._tuned(run, rows, writer, live.digest if live else "", live.number if live else 0)
-        kept_back = [one for one in lessons if held(one)]
         before = [of for one, of in zip(lessons, tried, strict=True) if held(one)]
         after = self._tried_all(kept_back, Path(candidate.path), candidate.digest)
-        report = _judged(before, after, self.test).model_copy(update={"training": candidate.training})
+        # by these a document that is forgotten finds who learned from it
+        training = {**candidate.training, "documents": sorted({document for document, _ in won})}
+        report = _judged(before, after, self.test).model_copy(update={"training": training})
         self.journal.publish(candidate, report, run, fence)
         return report
 
@@ -152,11 +170,11 @@ class Loop:
         out = []
         for number, one in enumerate(lessons):
             self.say("trying edits", number / max(1, len(lessons)))
-            key = "tried " + content_id("t", digest, one.passage.document, str(self.seed), str(self.samples))
-            if (kept := self.journal.meta(key)) is None:
-                kept = json.dumps(self._tried(one, writer))
-                self.journal.set_meta(key, kept)
-            said = json.loads(kept)
+            rests_on = grounds(one, self.learner, self.basis, self.seed)
+            key = content_id("t", digest, rests_on, str(self.samples))
+            if (said := self.journal.tries.kept(key)) is None:
+                self.journal.tries.keep(key, one.passage.document, self._tried(one, writer))
+                said = self.journal.tries.kept(key)
             wrote = tuple(tuple((prompt, text) for prompt, text in of) for of in said["wrote"])
             out.append(Tried(tuple(said["base"]), tuple(map(tuple, said["scores"])), wrote))
         self.say("trying edits", 1.0)
@@ -186,6 +204,11 @@ class Loop:
         return Candidate(run=run, path=str(final), digest=digest, parent=number, training=log)
 
 
+def grounds(one: Practice, learner: Learner, basis: str, seed: int) -> str:
+    """What any try rests on, as an id: *one*'s sentences and questions (a document may have several passages), and the rest."""
+    return content_id("g", repr(one), learner.fingerprint, basis, str(seed))
+
+
 def held(one: Practice) -> bool:
     """Is this passage kept back, to judge by? By its id, so that its place in the file does not matter."""
     return int(one.passage.document[1:9], 16) % _HELD == 0
@@ -201,6 +224,15 @@ def _useful(rows: Sequence[SelfEdit], wrote: Sequence[Wrote]) -> list[Wrote]:
     ]
 
 
+def _as_judged(made: Version) -> GateReport:
+    """The report on *made* as it stands: were the same candidate judged until it passed, one would pass by chance."""
+    assert made.report
+    told = (
+        f"the same edits won before and made version {made.number} of the writer ({made.status}), judged once; then: "
+    )
+    return made.report.model_copy(update={"reason": told + made.report.reason})
+
+
 def _judged(before: Sequence[Tried], after: Sequence[Tried], test: Test) -> GateReport:
     """Does the tuned writer earn more than the one before it, on passages it was not tuned on?"""
     differences = [
@@ -209,7 +241,7 @@ def _judged(before: Sequence[Tried], after: Sequence[Tried], test: Test) -> Gate
         for old, new in zip(zip(*one.scores, strict=True), zip(*other.scores, strict=True), strict=True)
     ]
     if not differences or not all(map(math.isfinite, differences)):
-        return GateReport(outcome="undecided", reason="no held-back passage with questions; give more passages")
+        return GateReport(outcome="undecided", reason="no finite reward on a held-back passage")
     better, worse = test(differences), test([-d for d in differences])
     outcome = "accepted" if better < _ALPHA else "rejected" if worse < _ALPHA else "undecided"
     old, new = (fmean(fmean(of) for one in side for of in one.scores) for side in (before, after))

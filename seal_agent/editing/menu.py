@@ -12,12 +12,11 @@ Source: elimination of arms as in Even-Dar et al. (JMLR 2006); plain rotation of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from seal_agent.editing.improving import Practice, Test, Write, held, rewarded
+from seal_agent.editing.improving import Practice, Test, Write, grounds, held, rewarded
 from seal_agent.editing.rewards import Reward
 from seal_agent.journal import Journal
 from seal_agent.judging.statistics import spent
@@ -33,13 +32,14 @@ Scores = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Bandit:
-    """Everything the choice needs; what is tried is kept in *journal*."""
+    """Everything the choice needs; what is tried is kept in *journal*. basis: as in improving.Loop."""
 
     learner: Learner
     journal: Journal
     write: Write
     reward: Reward
     test: Test
+    basis: str
     seed: int = 0
     say: Say = lambda stage, share: None
 
@@ -85,8 +85,9 @@ class Bandit:
     def _tried(self, one: Practice, gone: Collection[str], without: Sequence[str] | None) -> Scores:
         """An edit of a passage as it is, and without each of its styles, or without all of those in *without*."""
         named = "each" if without is None else ",".join(without)
-        key = "menu " + content_id("u", one.passage.document, str(self.seed), ",".join(sorted(gone)), named)
-        if (kept := self.journal.meta(key)) is None:
+        rests_on = grounds(one, self.learner, self.basis, self.seed)
+        key = content_id("u", rests_on, ",".join(sorted(gone)), named)
+        if (kept := self.journal.tries.kept(key)) is None:
             rows = [row for row in self.write(one.passage, None, self.seed)[0] if row.style not in gone]
             # what stands verbatim in the source is on every menu: it is what is remembered
             styles = sorted({row.style for row in rows if row.origin != "verbatim" and not row.refused})
@@ -95,6 +96,6 @@ class Bandit:
                 name: [row for row in rows if row.style not in out] for name, out in {_WHOLE: set(), **left_out}.items()
             }
             (scores,) = rewarded(self.learner, [*edits.values()], [(self.reward, one.questions)], self.seed, level=True)
-            kept = json.dumps(dict(zip(edits, scores, strict=True)))
-            self.journal.set_meta(key, kept)
-        return dict(json.loads(kept))
+            kept = dict(zip(edits, scores, strict=True))
+            self.journal.tries.keep(key, one.passage.document, kept)
+        return dict(kept)

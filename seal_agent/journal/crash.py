@@ -51,6 +51,7 @@ POINTS = (
     "rollback.committed",
     "broken.marked",
     "broken.committed",
+    "renew.unpractised",
     "renew.cleared",
     "renew.filled",
     "renew.committed",

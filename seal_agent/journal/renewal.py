@@ -2,19 +2,22 @@
 One journal takes the place of another: how a home forgets without ever being half of the old and half of the new.
 
 Promises: the second journal begins with what the first knew before anyone called; it takes the first one's place in one
-transaction, and only if nothing was asked of the first meanwhile; what was there before is overwritten on disk.
+transaction, and only if nothing was asked of the first meanwhile; what was there before is overwritten on disk. A writers'
+journal is not renewed: it lets go of what is of one document.
 Does not promise: that other files are clean, or that nobody copied this one. Events stay: they hold ids and numbers only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from seal_agent.errors import SealError
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.store import Journal
+from seal_agent.records import Version
 
 _RENEWED = ("documents", "attestations", "runs", "edits", "lessons", "versions", "memories", "checks", "meta", "calls")
 _UNCLEAN = "old pages may still be in the file"
@@ -73,6 +76,40 @@ def clean(journal: Journal) -> bool:
         with db.transaction():
             db.write("DELETE FROM meta WHERE key = ?", _UNCLEAN)
     return not busy
+
+
+def practised(line: Journal) -> set[str]:
+    """Ids of the documents that the writers of *line* practised on."""
+    return line.tries.documents().union(*(_learned(version) or () for version in line.versions()))
+
+
+def unpractise(line: Journal, document: str, pieces: Sequence[str]) -> tuple[int, list[int]]:
+    """
+    Drop what was tried of *document*, or holds one of the *pieces* of its text, and break and remove the writers that learned
+    from it, or from one that did: how many tries, and their numbers. Of a writer that does not say what it learned from nobody
+    knows that it did not.
+    """
+    gone: dict[int, Path] = {}
+    for version in line.versions():  # parents come first
+        learned = _learned(version)
+        if learned is None or document in learned or version.parent in gone:
+            gone[version.number] = Path(version.path)
+    with line.transaction():
+        tries = line.tries.drop(document, pieces)
+        for number in gone:
+            line.mark_broken(number, f"{document}, which it learned from, was forgotten")
+        line.set_meta(_UNCLEAN, "1")
+    crashpoint("renew.unpractised")
+    for folder in gone.values():
+        if folder.exists():
+            shutil.rmtree(folder)
+    clean(line)
+    return tries, list(gone)
+
+
+def _learned(version: Version) -> list[str] | None:
+    """Ids of the documents that a version of the writer was tuned on; None if it does not say."""
+    return version.report.training.get("documents") if version.report else None
 
 
 def unclean(journal: Journal) -> bool:

@@ -209,11 +209,18 @@ M004_SHORT = """
 ALTER TABLE memories ADD COLUMN gold TEXT NOT NULL DEFAULT '';
 """
 
+M005_TRIES = """
+-- What practising tried, and of which document. What was kept before names none and is not found again.
+CREATE TABLE tries (key TEXT PRIMARY KEY, document TEXT NOT NULL, said TEXT NOT NULL) WITHOUT ROWID;
+DELETE FROM meta WHERE key GLOB 'tried *' OR key GLOB 'menu *';
+"""
+
 MIGRATIONS: dict[str, str] = {
     "m001_first": M001_FIRST,
     "m002_calls": M002_CALLS,
     "m003_again": M003_AGAIN,
     "m004_short": M004_SHORT,
+    "m005_tries": M005_TRIES,
 }
 """Name -> script, in order. A released script is never edited; the next change gets the next name."""
 

@@ -22,6 +22,7 @@ from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.database import Database, dumped
 from seal_agent.journal.lock import HomeLock
 from seal_agent.journal.names import Names
+from seal_agent.journal.tries import Tries
 from seal_agent.records import (
     Action,
     Candidate,
@@ -73,7 +74,7 @@ class Journal:
         self.home = Path(home)
         self._db = Database(self.home, clock)
         self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
-        self.calls, self.names = Calls(self._db), Names(self._db)
+        self.calls, self.names, self.tries = Calls(self._db), Names(self._db), Tries(self._db)
         # what the file can do by itself
         self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
 
@@ -633,6 +634,11 @@ class Journal:
     def run_of(self, number: int) -> str:
         """The id of the run that made version *number*."""
         return str(self._db.read("SELECT run FROM runs JOIN versions USING (fence) WHERE number = ?", number)[0][0])
+
+    def made_by(self, run: str) -> Version | None:
+        """The version that *run* made; None if it made none."""
+        found = self._versions("fence IN (SELECT fence FROM runs WHERE run = ?)", run)
+        return found[0] if found else None
 
     def rollback(self, to: int | None = None) -> int:
         """Make an accepted version live, 0 for the base; by default the live one's nearest sound ancestor."""
