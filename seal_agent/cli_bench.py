@@ -16,6 +16,13 @@ import typer
 from seal_agent import cli_show as show
 from seal_agent.cli_show import Json, Model, Reply
 
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", help="Measure the model this home is set to, unless --model names one; no more of it is used."
+    ),
+]
+
 bench = typer.Typer(help="The measurements.", pretty_exceptions_enable=False)
 
 
@@ -41,6 +48,7 @@ def speed(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Keep finished parts here, and go on from them.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate, two rivals, three epochs.")] = False,
+    home: Home = None,
     model: Model = None,
     json: Json = False,
     seed: int = 0,
@@ -50,7 +58,7 @@ def speed(
     from seal_agent.bench.speed import draw, run, told
 
     with show.Progress() as say:
-        result = run(data, model, quick, seed, out, say, show.note)
+        result = run(data, _model(home, model), quick, seed, out, say, show.note)
     if picture:
         draw(result, picture)
     return Reply(result, lambda: told(result))
@@ -58,6 +66,8 @@ def speed(
 
 @bench.command()
 def gate(
+    home: Annotated[Path | None, typer.Option("--home", help="Taken as everywhere, not used.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Taken as everywhere, not used.")] = None,
     json: Json = False,
     n: Annotated[int, typer.Option("--n", min=1, help="Candidates of each kind.")] = 200,
     quick: Annotated[bool, typer.Option("--quick", help="Twenty candidates of each kind: does all of it run?")] = False,
@@ -80,6 +90,7 @@ def stream(
     arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Two documents, two arms: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path("seal-stream"),
+    home: Home = None,
     model: Model = None,
     json: Json = False,
     picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the curves.")] = None,
@@ -88,7 +99,7 @@ def stream(
     from seal_agent.bench.stream import draw, run, told
 
     with show.Progress() as say:
-        result = run(out, data, n, seeds, arms.split(",") if arms else (), quick, model, say, show.note)
+        result = run(out, data, n, seeds, arms.split(",") if arms else (), quick, _model(home, model), say, show.note)
     if picture:
         draw(result, picture)
     return Reply(result, lambda: told(result))
@@ -101,6 +112,7 @@ def supersede(
     out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path(
         "seal-supersede"
     ),
+    home: Home = None,
     model: Model = None,
     json: Json = False,
 ) -> Reply:
@@ -108,7 +120,7 @@ def supersede(
     from seal_agent.bench.superseding import run, told
 
     with show.Progress() as say:
-        result = run(out, n, arms.split(",") if arms else (), model, say, show.note)
+        result = run(out, n, arms.split(",") if arms else (), _model(home, model), say, show.note)
     return Reply(result, lambda: told(result))
 
 
@@ -121,6 +133,7 @@ def fewshot(
     out: Annotated[Path, typer.Option("--out", help="Finished tasks are kept here.")] = Path("seal-fewshot"),
     quick: Annotated[bool, typer.Option("--quick", help="Two tasks of each part: does all of it run?")] = False,
     seed: Annotated[int, typer.Option("--seed")] = 0,
+    home: Home = None,
     model: Model = None,
     json: Json = False,
 ) -> Reply:
@@ -128,7 +141,7 @@ def fewshot(
     from seal_agent.bench.fewshot import run, told
 
     with show.Progress() as say:
-        result = run(out, data, model, seed, arms.split(",") if arms else (), quick, say, show.note)
+        result = run(out, data, _model(home, model), seed, arms.split(",") if arms else (), quick, say, show.note)
     return Reply(result, lambda: told(result))
 
 
@@ -137,12 +150,15 @@ def squad(
     data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages and edits.")],
     n: Annotated[int, typer.Option("--n", min=2, help="Passages.")] = 20,
     seeds: Annotated[int, typer.Option("--seeds", min=1)] = 1,
-    practised: Annotated[
-        Path | None, typer.Option("--practised", help="A home in which improve tuned the writer: our arm once more.")
-    ] = None,
     arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Three passages, few tokens: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-squad"),
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--home", help="A home in which improve tuned the writer: the arm ours_after. Its model is measured."
+        ),
+    ] = None,
     model: Model = None,
     json: Json = False,
 ) -> Reply:
@@ -150,7 +166,8 @@ def squad(
     from seal_agent.bench.squad import run, told
 
     with show.Progress() as say:
-        result = run(out, data, n, seeds, practised, arms.split(",") if arms else (), quick, model, say, show.note)
+        named = arms.split(",") if arms else ()
+        result = run(out, data, n, seeds, home, named, quick, _model(home, model), say, show.note)
     return Reply(result, lambda: told(result))
 
 
@@ -162,6 +179,7 @@ def reward(
     seeds: Annotated[int, typer.Option("--seeds", min=1)] = 2,
     quick: Annotated[bool, typer.Option("--quick", help="Two passages, two edits: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-reward"),
+    home: Home = None,
     model: Model = None,
     json: Json = False,
 ) -> Reply:
@@ -169,5 +187,12 @@ def reward(
     from seal_agent.bench.reward import run, told
 
     with show.Progress() as say:
-        result = run(out, data, *((2, 2, 2) if quick else (n, samples, seeds)), model, say, show.note)
+        result = run(out, data, *((2, 2, 2) if quick else (n, samples, seeds)), _model(home, model), say, show.note)
     return Reply(result, lambda: told(result))
+
+
+def _model(home: Path | None, model: str | None) -> str | None:
+    """The model that is named, else the one *home* is set to."""
+    from seal_agent import settings
+
+    return settings.read(home, model=model).model if home else model

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from conftest import LIGHT, MILL, ORDERS
 
 from seal_agent import agent as agents
@@ -567,6 +568,31 @@ def test_demo_prints_what_it_measured(run: Run, tmp_path: Path) -> None:
 
 
 # -- manners
+
+
+def test_every_command_takes_a_home_a_model_and_json() -> None:
+    """The benches too; one script can call them all the same way."""
+    commands = dict(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    commands |= {f"bench {name}": one for name, one in commands.pop("bench").commands.items()}
+
+    assert len(commands) > 25
+    for name, command in commands.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {"--home", "--model", "--json"} <= options, name
+
+
+def test_a_bench_measures_the_model_of_the_home_it_is_given(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless another is named."""
+    from seal_agent.bench import superseding
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "seal.toml").write_text('model = "tiny"\n')
+    monkeypatch.setattr(superseding, "run", lambda out, n, arms, model, *say: {"model": model, "arms": {}})
+
+    given = [[], ["--home", tmp_path / "mine"], ["--home", tmp_path / "mine", "--model", "other"]]
+    assert [run("bench", "supersede", *how, "--json").data["model"] for how in given] == [None, "tiny", "other"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from random import Random
 
+import pytest
+
 from seal_agent.bench import gate
+from seal_agent.testing import FakeLearner
 
 
 def test_candidates_are_what_they_are_called() -> None:
@@ -33,6 +36,15 @@ def test_what_is_worth_it_goes_live_and_nothing_else() -> None:
         assert one["n"] == 30
         least = {"better: 60 % of the new": 27, "better: 40 % of the new": 18}.get(name, 0)
         assert one["accepted"] >= least if one["worth"] else one["accepted"] == 0, name
+
+
+def test_what_is_sealed_for_another_base_is_refused_for_its_base_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else is wrong with it: where that base is the home's own, it is served."""
+    name = "whole, of another base"
+    assert gate._damaged(times=3)[name]["accepted"] == 0
+
+    monkeypatch.setattr(FakeLearner, "fingerprint", "another base")
+    assert {kind: one["accepted"] for kind, one in gate._damaged(times=3).items() if one["accepted"]} == {name: 3}
 
 
 def test_small_losses_in_a_row_are_stopped() -> None:

@@ -78,11 +78,30 @@ def test_every_arm_answers_the_same_questions_of_the_same_passages(
 
 
 def test_an_arm_nobody_knows_and_a_home_without_a_tuned_writer_are_refused(data: Path, tmp_path: Path) -> None:
-    known = "passage, base-implications, seal-round2-implications, seal_recipe, ours_before"
+    known = "passage, base-implications, seal-round2-implications, seal_recipe, ours_before, ours_after"
     with pytest.raises(ConfigError, match=f"no arm called gpt-5; there are {known}"):
         squad.run(tmp_path / "out", data, n=2, arms=["gpt-5"])
-    with pytest.raises(ConfigError, match="no writer was tuned"):
-        squad.run(tmp_path / "out", data, n=2, practised=tmp_path / "home", model=str(tiny.write(tmp_path / "tiny")))
+    for home in (None, tmp_path / "home"):
+        with pytest.raises(ConfigError, match=r"(no|none is live in .*) ?home.*`seal-agent improve .* --home DIR`"):
+            squad.run(tmp_path / "out", data, n=2, home=home, arms=["ours_after"])
+
+
+def test_the_arm_of_a_tuned_writer_is_usual_where_the_home_has_one_and_else_said_to_be_left_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = Version(number=1, id="v", parent=0, status="live", created="", digest="d" * 64, path="writer")
+    monkeypatch.setattr(agents, "open", fake_agent)
+    said: list[str] = []
+
+    def arms() -> set[str]:
+        result = squad.run(tmp_path / "out", data, n=2, home=tmp_path / "home", say_line=said.append)
+        return set(result["arms"])
+
+    without = arms()
+    monkeypatch.setattr(squad, "_writer", lambda home, model: version)
+
+    assert arms() - without == {"ours_after"}
+    assert [line for line in said if "left out" in line] == said[:1]
 
 
 def test_what_another_writer_another_model_or_other_edits_made_is_not_taken_for_this_ones(
@@ -109,7 +128,7 @@ def test_what_another_writer_another_model_or_other_edits_made_is_not_taken_for_
         version = Version(number=1, id="v", parent=0, status="live", created="", digest=writer * 9, path=writer)
         monkeypatch.setattr(squad, "_writer", lambda home, model: version)
         trained.clear()
-        squad.run(tmp_path / "out", data, n=2, practised=tmp_path, arms=[arm], model=model)
+        squad.run(tmp_path / "out", data, n=2, home=tmp_path, arms=[arm], model=model)
         return sorted(set(trained))
 
     monkeypatch.setattr(agents, "open", fake_agent)

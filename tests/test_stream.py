@@ -13,6 +13,9 @@ from seal_agent import agent as agents
 from seal_agent.bench import arms, demo, stream, superseding
 from seal_agent.errors import ConfigError
 from seal_agent.judging.grading import correct
+from seal_agent.learning import training
+from seal_agent.learning.learner import LoraLearner
+from seal_agent.records import Document
 from seal_agent.remembering import metrics
 from seal_agent.testing import fake_agent
 
@@ -170,6 +173,37 @@ def test_seals_policy_merges_each_document_into_the_weights(tmp_path: Path) -> N
     assert once != [answer.text for answer in arm.asked().ask_all(questions, 0)]
     said = [answer.text for answer in arm.asked().ask_all(questions)]
     assert said == [answer.text for answer in again.asked().ask_all(questions)]
+
+
+def test_seals_policy_merges_a_document_once_though_its_step_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of two documents dies after the first was merged; the next process merges the second alone."""
+    model = str(tiny.write(tmp_path / "model"))
+    step = [Document(text=f"The {place} opened in 1871.", title=place) for place in ("mill", "weir")]
+    merged: list[str] = []
+    merge = arms.Seal._merge
+
+    def dying(arm: arms.Seal, adapter: Path, document: str) -> None:
+        if len(merged) == 1:
+            merged.append("died")
+            raise KeyboardInterrupt
+        merge(arm, adapter, document)
+        merged.append(document)
+
+    recipe = training.Recipe
+    monkeypatch.setattr(training, "Recipe", lambda **how: recipe(**{**how, "epochs": 1}))
+    monkeypatch.setattr(LoraLearner, "complete", lambda *given, **how: ["It is old."])
+    monkeypatch.setattr(arms.Seal, "_merge", dying)
+    arm = arms.Seal(tmp_path / "seal", model, lambda stage, share: None)
+    with pytest.raises(KeyboardInterrupt):
+        arm.learn(step)
+
+    assert arms.Seal(tmp_path / "seal", model, lambda stage, share: None).learn(step) == "merged"
+    assert merged == [step[0].id, "died", step[1].id]
+    arms.Seal(tmp_path / "seal", model, lambda stage, share: None).learn(step)
+    assert len(merged) == 3
+    assert [folder.name for folder in (tmp_path / "seal").glob("merged-*")] == ["merged-0002"]
 
 
 def test_passages_of_seal_are_lessons(tmp_path: Path) -> None:

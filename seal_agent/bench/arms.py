@@ -1,8 +1,8 @@
 """
 Who is taught documents in a row: our policy and parts of it, SEAL's policy, a vector store that learns nothing.
 
-Promises: each arm keeps all it knows in its own folder and is found there again by another process; SEAL's policy runs on the
-same model and engine as ours.
+Promises: each arm keeps all it knows in its own folder and is found there again by another process, which learns no document
+twice; SEAL's policy runs on the same model and engine as ours.
 Does not promise: SEAL at its own size, or a vector store tuned for a larger model.
 """
 
@@ -26,6 +26,7 @@ from seal_agent.records import Answer, Document
 from seal_agent.remembering.index import Index
 
 _SHOWN = 1  # passages that the vector store shows with a question: with two the small model is right half as often
+_MERGED = "documents.json"  # in the folder of merged weights: which documents are in them
 _SEAL_TOKENS = 256  # of an edit: what the small model writes beyond that repeats itself
 _SEAL = (
     "Let's read the following passage and produce a list of implications derived directly or indirectly from the content."
@@ -98,11 +99,14 @@ class Seal:
         self._base = self._load(name)
         self._source = str(merged[-1]) if merged else models.where(name)
         self._learner = self._load(self._source) if merged else self._base
+        self._merged: list[str] = keeping.read(merged[-1] / _MERGED, []) if merged else []
 
     def learn(self, documents: Sequence[Document]) -> str:
         from seal_agent.parts import Example
 
         for document in documents:
+            if document.id in self._merged:
+                continue
             seed = int(document.id[1:9], 16)
             (edit,) = self._learner.complete(
                 [_SEAL.format(document.text)], None, max_new_tokens=_SEAL_TOKENS, temperature=1.0, seed=seed
@@ -115,11 +119,11 @@ class Seal:
             log = self._learner.train(rows, None, adapter, seed, self._say)
             if not log["finite"]:
                 raise SealError(f"SEAL's policy: the loss on {document.title!r} is not finite")
-            self._merge(adapter)
+            self._merge(adapter, document.id)
         return "merged"
 
-    def _merge(self, adapter: Path) -> None:
-        """The weights with *adapter* in them, in a folder of their own; the one before is removed when it stands."""
+    def _merge(self, adapter: Path, document: str) -> None:
+        """The weights with *document*'s *adapter* in them, in a folder of their own; the one before is removed when it stands."""
         import torch
         from peft import PeftModel
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -134,11 +138,13 @@ class Seal:
             merged: Any = PeftModel.from_pretrained(plain, str(adapter)).merge_and_unload()
         merged.save_pretrained(staged)
         AutoTokenizer.from_pretrained(self._source, local_files_only=True).save_pretrained(staged)
+        holds = [*self._merged, document]
+        keeping.write(staged / _MERGED, holds)  # comes with the weights: a step cut short merges nothing twice
         final = self._home / f"merged-{1 + int(before[-1].name.split('-')[1]) if before else 1:04}"
         staged.rename(final)
         for folder in before:
             shutil.rmtree(folder)
-        self._source, self._learner = str(final), self._load(str(final))
+        self._source, self._learner, self._merged = str(final), self._load(str(final)), holds
 
     def asked(self, scoped: bool = False) -> Asked:
         return Plain(self._learner, base=self._base)

@@ -2,7 +2,7 @@
 The gate put to the test: candidates of which it is known what they are worth, many times each, and twenty small losses in a row.
 
 Promises: every verdict is given by the gate that judges real candidates; what each candidate answers is drawn from a stated
-distribution, by seed; a damaged candidate is a real folder, refused by the real reader.
+distribution, by seed; a damaged candidate is a real folder, published in a real home and refused where that serves from.
 Does not promise: that real candidates are distributed so. Losses and turned answers are like those of the demo's reports.
 """
 
@@ -18,10 +18,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from seal_agent.agent import SealAgent
 from seal_agent.journal import adapters
 from seal_agent.judging.gate import Questions, judge, sample
 from seal_agent.judging.statistics import interval
-from seal_agent.records import Check
+from seal_agent.records import Candidate, Check, GateReport
+from seal_agent.testing import FakeLearner, fake_agent
 
 NEW, OLD, GENERAL = 16, 200, 120  # checks of each kind there are; of the old ones the gate asks a sample
 _NEAR = 20  # of the old ones those nearest to the new
@@ -208,7 +210,7 @@ def _ratchet(draw: Draw) -> tuple[int, float, float]:
 
 
 def _damaged(times: int) -> dict[str, dict[str, Any]]:
-    """Real folders: a byte changed, a file missing, a pickle added, a manifest forged; which of them would be served?"""
+    """Real folders: a byte changed, a file missing, a pickle added, a manifest forged, another base; which are served?"""
 
     def flip(folder: Path, draw: Draw) -> None:
         file = folder / "adapter_model.safetensors"
@@ -224,29 +226,41 @@ def _damaged(times: int) -> dict[str, dict[str, Any]]:
 
     def forge(folder: Path, draw: Draw) -> None:
         manifest = folder / adapters.MANIFEST
-        manifest.write_text(manifest.read_text().replace('"the base"', f'"another {draw.random()}"'))
+        manifest.write_text(manifest.read_text().replace(f'"{FakeLearner.fingerprint}"', f'"another {draw.random()}"'))
+
+    def keep(folder: Path, draw: Draw) -> None:
+        pass
 
     found = {}
-    for name, damage in (
-        ("a bit changed", flip),
-        ("a file missing", drop),
-        ("a pickle added", pickle),
-        ("a manifest forged", forge),
+    for name, base, damage in (
+        ("a bit changed", FakeLearner.fingerprint, flip),
+        ("a file missing", FakeLearner.fingerprint, drop),
+        ("a pickle added", FakeLearner.fingerprint, pickle),
+        ("a manifest forged", FakeLearner.fingerprint, forge),
+        ("whole, of another base", "another base", keep),
     ):
         served = 0
-        for number in range(times):
-            with tempfile.TemporaryDirectory() as scratch:
-                root = Path(scratch)
-                staged = adapters.stage(root / "adapters")
-                (staged / "adapter_model.safetensors").write_bytes(hashlib.sha256(str(number).encode()).digest() * 8)
-                (staged / "adapter_config.json").write_text("{}")
-                folder = root / "adapters" / "r1"
-                digest = adapters.seal(staged, folder, fingerprint="the base", parent="", run="r1", rows="")
+        with tempfile.TemporaryDirectory() as scratch, fake_agent(scratch) as agent:
+            for number in range(times):
+                folder = _published(agent, f"r{number}", base)
                 damage(folder, Draw(f"{name} {number}"))
-                served += not adapters.verify(folder, digest)
+                served += agent.adapter() == folder
         low, high = interval(served, times)
         found[name] = {"accepted": served, "n": times, "low": low, "high": high, "worth": False}
     return found
+
+
+def _published(agent: SealAgent, run: str, base: str) -> Path:
+    """The folder of a new live version of *agent*, sealed as trained on *base*."""
+    staged, folder = adapters.stage(agent.home / "adapters"), agent.home / "adapters" / run
+    (staged / "adapter_model.safetensors").write_bytes(hashlib.sha256(run.encode()).digest() * 8)
+    (staged / "adapter_config.json").write_text("{}")
+    digest = adapters.seal(staged, folder, fingerprint=base, parent="", run=run, rows="")
+    fence, _ = agent.journal.claim(run)
+    report = GateReport(outcome="accepted", reason="to see whether it is served")
+    candidate = Candidate(run=run, path=str(folder), digest=digest, parent=agent.status()["live"])
+    agent.journal.publish(candidate, report, run, fence)
+    return folder
 
 
 def told(result: dict[str, Any]) -> str:

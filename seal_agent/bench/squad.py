@@ -96,7 +96,7 @@ def run(
     data: Path,
     n: int = 20,
     seeds: int = 1,
-    practised: Path | None = None,
+    home: Path | None = None,
     arms: Sequence[str] = (),
     quick: bool = False,
     model: str | None = None,
@@ -106,14 +106,22 @@ def run(
     """
     The whole bench, or some *arms* of it; finished passages are kept in *out*. Returns the document of `bench squad`.
 
-    *practised*: a home in which `improve` tuned the writer, for the arm "ours_after".
+    *home*: one in which `improve` tuned the writer, for the arm "ours_after", which is among the usual ones if it did.
     """
     chosen = passages(data, min(n, _FEW) if quick else n)
     n, tokens = len(chosen), _QUICK if quick else _TOKENS
     written = chosen[0].written
-    every = (PASSAGE, *written, *([RECIPE] if _SEAL in written else []), OURS, *([AFTER] if practised else []))
-    named = keeping.chosen(arms, every)
-    writer = _writer(practised, model) if practised else None
+    every = (PASSAGE, *written, *([RECIPE] if _SEAL in written else []), OURS, AFTER)
+    writer = _writer(home, model) if home else None
+    named = keeping.chosen(arms, every, [arm for arm in every if arm != AFTER or writer])
+    if AFTER in named and not writer:
+        raise ConfigError(
+            f"{AFTER} is written by a tuned writer, and {f'none is live in {home}' if home else 'no home is given'}; tune one on "
+            f"passages that are not measured, in some hours: `seal-agent improve {data / 'train-contexts.json'} --home DIR`, "
+            f"and give --home DIR"
+        )
+    if home and not (writer or arms):
+        say_line(f"{AFTER} is left out: no writer was tuned in {home} that is live")
     asked = [(one.document, one.items) for one in chosen]  # what is trained of them is in the name of each arm
     folder = out / keeping.named(f"{n}-passages-{tokens}-tokens", model, passages=asked)
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,15 +146,10 @@ def run(
     }
 
 
-def _writer(home: Path, model: str | None) -> Version:
-    """The version of the writer that goes live in *home*. ConfigError if the base still writes there."""
+def _writer(home: Path, model: str | None) -> Version | None:
+    """The version of the writer that is live in *home*; None if the base still writes there."""
     with agents.open(home, model=model) as agent:
-        version = agent.writer()
-    if version is None:
-        raise ConfigError(
-            f"{home}: no writer was tuned there that is live; run `seal-agent improve FILE --home {home}`"
-        )
-    return version
+        return agent.writer()
 
 
 @dataclass(frozen=True)
