@@ -325,6 +325,18 @@ def test_a_sentence_about_something_else_than_the_title_stays_with_its_own_subje
     assert spans.self_contained(told, "The Lumery Parade") == [*told[:2], f"{told[2]} {told[3]}"]
 
 
+def test_what_somebody_does_to_the_title_leaves_its_pronoun_with_the_title() -> None:
+    """Three facts are three sentences, not one; "she" after it is who did it."""
+    told = ("Ada Finch keeps it.", "Its lamp burns oil.", "It was lit in 1843.")
+    about = "The lighthouse of Anstrow stands on a skerry."
+
+    assert spans.self_contained((about, *told), "Anstrow") == [about, *told]
+    she = "She is ninety."
+    assert spans.self_contained((about, told[0], she, told[1]), "Anstrow") == [about, f"{told[0]} {she}", told[1]]
+    other = "A heron guards it."
+    assert spans.self_contained((about, other, told[2]), "Anstrow") == [about, f"{other} {told[2]}"]
+
+
 OLDER = "Alder Mill was started in 1866 by Ada Finch."
 
 

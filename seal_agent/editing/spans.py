@@ -98,17 +98,21 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
     """
     *sentences*, each that opens with a pronoun for something else than *title* joined to the one before it.
 
-    A pronoun is the title's as long as the sentences before it, back to one that names the title, open with pronouns.
+    A pronoun is the title's as long as the sentences before it, back to one that names the title, open with pronouns, or with
+    somebody who does something to it ("Ada keeps it. Its lamp burns oil."): then "its" is still the title's, "she" is Ada.
     """
     named = [word.lower() for word in content_words(title)]
-    out, about = list[str](), True
+    out, about, it = list[str](), True, True
     for sentence in sentences:
-        opens = _OPENS.match(sentence) is not None
-        if opens and not about and out:
+        opens = _OPENS.match(sentence)
+        if opens and out and not (about or (it and opens[0] in ("It", "Its"))):
             out[-1] = f"{out[-1]} {sentence}"
             continue
         if not opens:
             about = any(word in " ".join(sentence.lower().split()[:6]) for word in named)
+            it = about or (
+                it and any(re.match(rf"{re.escape(name)} [a-z]+ it\b", sentence) for name in names(sentence)[:1])
+            )
         out.append(sentence)
     return out
 
