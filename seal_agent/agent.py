@@ -522,8 +522,10 @@ class SealAgent:
         return problems
 
     def _unclean(self) -> bool:
-        if renewal.unclean(self.journal) or not self.writers.is_dir():
-            return renewal.unclean(self.journal)
+        if renewal.unclean(self.journal):
+            return True
+        if not self.writers.is_dir():
+            return False
         with Journal(self.writers) as line:
             return renewal.unclean(line)
 

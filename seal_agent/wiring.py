@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from seal_agent import parts, settings
 from seal_agent.errors import ConfigError, PartError, SealError
@@ -330,10 +330,10 @@ class Rooms:
         """What is remembered now; where nothing came or went since it was looked at, as it was."""
         with self._kept.lock:
             ids, vectors = journal.memory_vectors(self.embedder.fingerprint)
-            before = self._kept.remembered
-            if before is None or before.ids != tuple(ids):
-                self._kept.remembered = _remembered(ids, vectors, journal.memories("learned"), before)
-            return cast(_Remembered, self._kept.remembered)
+            known = self._kept.remembered
+            if known is None or known.ids != tuple(ids):
+                known = self._kept.remembered = _indexed(ids, vectors, journal.memories("learned"), known)
+            return known
 
     def nearest(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
         """For each question the remembered sentences nearest to it, one a document and at most *k*, and their cosines."""
@@ -446,7 +446,7 @@ def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:
     return {name: everything[name] for name in names}
 
 
-def _remembered(
+def _indexed(
     ids: Sequence[str], vectors: Sequence[bytes], learned: Sequence[Memory], before: _Remembered | None
 ) -> _Remembered:
     import numpy as np

@@ -176,7 +176,7 @@ def test_a_strategy_makes_the_rows_it_names() -> None:
 
 @pytest.mark.parametrize("chosen", [Strategy(paraphrase=True), Strategy(reorder=True, shorten=True, substitute=True)])
 def test_no_strategy_makes_more_rows_than_it_is_counted_with(chosen: Strategy) -> None:
-    assert len(rows(TICKETS, chosen, 0, FakeLearner())) <= len(strategy.rows_at_most(chosen, TICKETS, len))
+    assert len(rows(TICKETS, chosen, 0, FakeLearner())) <= len(strategy.tokens_at_most(chosen, TICKETS, len))
 
 
 @pytest.mark.parametrize("family", [*grids.FAMILIES, "reorder"])

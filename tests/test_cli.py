@@ -28,9 +28,10 @@ from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 WHEN = "In which year did Alder Mill open?"
 # The command line as it is, but for the model: for tests that need a process of their own.
 PROCESS = """
-import sys
+import signal, sys
 from seal_agent import agent, cli
 from seal_agent.testing import fake_agent
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 agent.open = lambda home, model=None, **how: fake_agent(home, **how)
 sys.exit(cli.main())
 """

@@ -51,7 +51,7 @@ class Strategy(BaseModel):
 
     def refused(self, task: Task, count: Callable[[str], int]) -> str:
         """Why *task* is not trained so, or ""; *count* gives the tokens of a text."""
-        cost = self.epochs * sum(rows_at_most(self, task, count))
+        cost = self.epochs * sum(tokens_at_most(self, task, count))
         return f"{cost} tokens over {self.epochs} epochs, at most {_CAP}" if cost > _CAP else ""
 
     def within(self, task: Task, count: Callable[[str], int]) -> Strategy | None:
@@ -61,7 +61,7 @@ class Strategy(BaseModel):
         return next((strategy for strategy in tried if not strategy.refused(task, count)), None)
 
 
-def rows_at_most(strategy: Strategy, task: Task, count: Callable[[str], int]) -> list[int]:
+def tokens_at_most(strategy: Strategy, task: Task, count: Callable[[str], int]) -> list[int]:
     """
     Tokens of each row that *strategy* makes of *task*, if no pair of texts refuses an augmentation. A text that was changed is
     counted as it was.

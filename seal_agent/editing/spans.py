@@ -110,11 +110,14 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
             continue
         if not opens:
             about = any(word in " ".join(sentence.lower().split()[:6]) for word in named)
-            it = about or (
-                it and any(re.match(rf"{re.escape(name)} [a-z]+ it\b", sentence) for name in names(sentence)[:1])
-            )
+            it = about or (it and _done_to_it(sentence))
         out.append(sentence)
     return out
+
+
+def _done_to_it(sentence: str) -> bool:
+    """Does it open with a name that does something to "it"?"""
+    return any(re.match(rf"{re.escape(name)} [a-z]+ it\b", sentence) for name in names(sentence)[:1])
 
 
 def subject(text: str) -> str:

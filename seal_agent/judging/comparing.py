@@ -95,6 +95,7 @@ def why(agent: SealAgent, question: str) -> dict[str, Any]:
     Without documents if the base answers. Raises SealError on an empty question.
     """
     now = _asked(agent, question)
+    nearest = agent.nearest(now.text) if now.version else []
     by = {document: one.number for one in agent.journal.line() for document in agent.journal.learned_by(one.number)}
     rows = [
         {
@@ -104,8 +105,7 @@ def why(agent: SealAgent, question: str) -> dict[str, Any]:
             "likeness": likeness,
             "version": by.get(memory.document),
         }
-        for memory, likeness in agent.nearest(now.text)
-        if now.version
+        for memory, likeness in nearest
     ]
     return {"question": question, "answer": now.text, "version": now.version, "documents": rows}
 
