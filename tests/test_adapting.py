@@ -154,6 +154,17 @@ def test_a_word_that_the_output_says_is_never_left_out() -> None:
         assert {"Ann", "red"} <= set(short.pair.input.split())
 
 
+@pytest.mark.parametrize("said", ["I do not like this phone", "It doesn't work at all", "Never again, said she"])
+def test_no_negation_is_lost(said: str) -> None:
+    """ "I do not like this phone" without its "not" has another label, and so has a paraphrase that turns it round."""
+    pair = Pair(said, "negative")
+    turned = next(word for word in said.split() if word.lower() in {"not", "doesn't", "never"})
+
+    assert all(turned in texts.shortened([pair], Random(seed))[0].pair.input.split() for seed in range(30))
+    assert texts.paraphrased([pair], lambda inputs: ["I like this phone very much"]) == []
+    assert texts.paraphrased([pair], lambda inputs: ["I cannot like this phone"])
+
+
 def test_a_paraphrase_that_lost_what_both_sides_say_is_dropped() -> None:
     said = iter(["a note that Ann wrote", "a note somebody wrote", "ticket three from Cas"])
     kept = texts.paraphrased(TICKETS.demonstrations, lambda inputs: [next(said) for _ in inputs])

@@ -1,7 +1,7 @@
 """
 Pairs of text changed so that the rule may hold for them still.
 
-Promises: what is said twice, in input and output, is changed in both; nothing else of an output changes.
+Promises: what is said twice, in input and output, is changed in both; nothing else of an output changes; no "not" is lost.
 Does not promise: that the rule survives. To leave out a word does no harm where a label is asked for, and much where words are
 counted; that is why the edit chooses.
 """
@@ -17,6 +17,7 @@ from seal_agent.adapting.tasks import Changed, Pair
 Reword = Callable[[Sequence[str]], list[str]]
 """Each text in other words."""
 _WORD = re.compile(r"\w+")
+_TURNS = re.compile(r"\b(?:not|never|no|none|nor|neither|nobody|nothing|cannot|without|\w+n['\u2019]t)\b", re.IGNORECASE)
 
 
 def substituted(pairs: Sequence[Pair], order: Random) -> list[Changed]:
@@ -40,12 +41,12 @@ def substituted(pairs: Sequence[Pair], order: Random) -> list[Changed]:
 
 
 def shortened(pairs: Sequence[Pair], order: Random) -> list[Changed]:
-    """Each input of four words and more without one that its output does not say."""
+    """Each input of four words and more without one that its output does not say and that turns no sense round."""
     out = []
     for pair in pairs:
         words = pair.input.split()
         said = set(_WORD.findall(pair.output))
-        spare = [at for at, word in enumerate(words) if not said & set(_WORD.findall(word))]
+        spare = [at for at, word in enumerate(words) if not said & set(_WORD.findall(word)) and not _TURNS.search(word)]
         if len(words) >= 4 and spare:
             gone = order.choice(spare)
             out.append(Changed(Pair(" ".join(words[:gone] + words[gone + 1 :]), pair.output), pair))
@@ -59,6 +60,7 @@ def paraphrased(pairs: Sequence[Pair], reword: Reword) -> list[Changed]:
         Changed(Pair(text, pair.output), pair)
         for pair, text in zip(pairs, said, strict=True)
         if text and text != pair.input and set(_shared(pair)) <= set(_WORD.findall(text))
+        if len(_TURNS.findall(text)) % 2 == len(_TURNS.findall(pair.input)) % 2
     ]
 
 
