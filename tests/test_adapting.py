@@ -165,6 +165,13 @@ def test_no_negation_is_lost(said: str) -> None:
     assert texts.paraphrased([pair], lambda inputs: ["I cannot like this phone"])
 
 
+def test_no_negation_is_exchanged_for_another_word() -> None:
+    """Both sides say "not"; another pair's shared word in its place would say the opposite on both."""
+    pairs = [Pair("this is not here", "not"), Pair("that is gone there", "gone")]
+
+    assert [texts.substituted(pairs, Random(seed)) for seed in range(10)] == [[]] * 10
+
+
 def test_a_paraphrase_that_lost_what_both_sides_say_is_dropped() -> None:
     said = iter(["a note that Ann wrote", "a note somebody wrote", "ticket three from Cas"])
     kept = texts.paraphrased(TICKETS.demonstrations, lambda inputs: [next(said) for _ in inputs])

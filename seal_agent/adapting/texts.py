@@ -1,7 +1,8 @@
 """
 Pairs of text changed so that the rule may hold for them still.
 
-Promises: what is said twice, in input and output, is changed in both; nothing else of an output changes; no "not" is lost.
+Promises: what is said twice, in input and output, is changed in both; nothing else of an output changes; no change turns a
+sentence into its opposite by a negation more or less.
 Does not promise: that the rule survives. To leave out a word does no harm where a label is asked for, and much where words are
 counted; that is why the edit chooses.
 """
@@ -17,12 +18,14 @@ from seal_agent.adapting.tasks import Changed, Pair
 Reword = Callable[[Sequence[str]], list[str]]
 """Each text in other words."""
 _WORD = re.compile(r"\w+")
-_TURNS = re.compile(r"\b(?:not|never|no|none|nor|neither|nobody|nothing|cannot|without|\w+n['\u2019]t)\b", re.IGNORECASE)
+_TURNS = re.compile(
+    r"\b(?:not|never|no|none|nor|neither|nobody|nothing|cannot|without|\w+n['\u2019]t)\b", re.IGNORECASE
+)
 
 
 def substituted(pairs: Sequence[Pair], order: Random) -> list[Changed]:
     """In each pair one word that both sides share gives way, on both, to a word that another pair shares."""
-    shared = [_shared(pair) for pair in pairs]
+    shared = [[word for word in _shared(pair) if not _TURNS.search(word)] for pair in pairs]
     out = []
     for number, pair in enumerate(pairs):
         inside = set(_WORD.findall(f"{pair.input} {pair.output}"))
