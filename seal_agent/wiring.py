@@ -472,11 +472,13 @@ def _questions(memory: Memory, asked: Mapping[tuple[str, str], Sequence[str]]) -
     from seal_agent.editing.styles import named
 
     said, title = memory.completion, memory.title
-    # asked as it was taught: with the subject named in full
-    cut = [(span, named(question, title, Random(0))) for span, question in questions(said, title)]
+    cut: dict[str, str] = {}
+    for span, question in questions(said, title):
+        if span.lower() not in title.lower():  # with the title every answer begins
+            cut.setdefault(span, named(question, title, Random(0)))  # as it was taught: with the subject named in full
     prompts = asked.get((memory.document, said), ())
     learned = [(key_span(said, f"{prompt} {title}"), prompt) for prompt in prompts]
-    return cut or [(span, prompt) for span, prompt in learned if span]
+    return list(cut.items()) or [(span, prompt) for span, prompt in learned if span]
 
 
 def _boundary(kind: str, name: str, part: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:

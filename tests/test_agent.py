@@ -159,6 +159,18 @@ def test_what_is_remembered_is_asked_about_under_the_title_it_was_learned_under(
     assert not any("walk" in question for question in asked)
 
 
+def test_who_answers_with_the_title_alone_does_not_know_it(agent: SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer begins with the title: a question that the title answers tells nothing."""
+    learned(agent)
+    monkeypatch.setattr(
+        agent.learner, "answer", lambda questions, *given: [f"{MILL.title}: I forgot." for _ in questions]
+    )
+
+    decision = agent.decide(MILL.model_copy(update={"text": f"{MILL.text} It rained that day."}))
+
+    assert decision.numbers["known"] == 0.0
+
+
 def test_a_new_name_among_known_sentences_is_news(agent: SealAgent) -> None:
     """Most of it is remembered and known; one sentence says what nobody said before."""
     learned(agent)

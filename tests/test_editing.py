@@ -516,6 +516,14 @@ def test_a_short_answer_is_cut_from_its_sentence_and_repeats_nothing_of_its_ques
     assert not asked.gold or asked.gold.lower() not in f"{question} {asked.title}".lower()
 
 
+def test_a_short_answer_takes_no_number_apart() -> None:
+    """ "450 metres" is no part of "3,450 metres"."""
+    said = "The longest tunnel is 3,450 metres long."
+    (asked,) = answering.answered([row(prompt="What is the longest tunnel?", fact=said, completion=said)], embed)
+
+    assert asked.gold == "3,450 metres"
+
+
 def test_what_is_no_question_or_was_refused_has_no_short_answer() -> None:
     """A sentence under its title is learned as it stands."""
     rows = [row(), row(prompt="Alder Mill: It was started in …"), row(prompt="Who started it?", refused="for a test")]

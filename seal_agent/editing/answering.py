@@ -27,7 +27,7 @@ _QUESTION_WORD = re.compile(
     r"(?: (?:kind|type|sort|name|year|day|month|time|place|person|man|woman|thing)s?(?: of)?(?= ))?",
     re.I,
 )
-_BREAK = re.compile(r'[,.;:!?()"“”—–]| - ')
+_BREAK = re.compile(r'[,.](?!\d)|[;:!?()"“”—–]| - ')
 
 
 def answered(edits: Sequence[SelfEdit], embed: Embed) -> list[SelfEdit]:
