@@ -430,17 +430,32 @@ class SealAgent:
         with HomeLock(self.writers) as lock, Journal(self.writers) as line:
             line.sweep(lock)
             adapters.tidy(self.writers / "adapters", [version.path for version in line.versions()], lock)
-            lessons = [
-                practice
-                for document, given in documents.items()
-                for passage in self.rooms.passages(document)
-                # a passage without a question that can be answered in its view teaches nobody how to write
-                if (practice := self.rooms.practice(passage, self.learner, given)).questions
-            ]
+            lessons = list(self._lessons(line, documents))
             labelled = any(documents.values())
             reward = rewards.accuracy(correct) if labelled else self.rooms.reward(self.learner, self.journal)
             basis = " ".join(("accuracy" if labelled else "likelihood", *self.rooms.styles))
             yield line, lessons, lambda *given: self.rooms.compose(given[0], self.learner, *given[1:]), reward, basis
+
+    def _lessons(self, line: Journal, documents: Mapping[Document, Sequence[Check]]) -> Iterator[Practice]:
+        """The passages of *documents* with questions; those the model asks itself, which take minutes, are kept in *line*."""
+        from seal_agent.editing.improving import Practice
+
+        passages = [
+            (passage, given) for document, given in documents.items() for passage in self.rooms.passages(document)
+        ]
+        for number, (passage, given) in enumerate(passages):
+            self.say("asking itself", number / len(passages))
+            asked = list(given)
+            if not asked:
+                rests_on = (repr(passage), self.learner.fingerprint, *self.rooms.styles, str(self.settings.seed))
+                key = content_id("q", *rests_on)
+                if (kept := line.tries.kept(key)) is None:
+                    found = self.rooms.asked(passage, self.learner)
+                    line.tries.keep(key, passage.document, kept := [check.model_dump(mode="json") for check in found])
+                asked = [Check.model_validate(one) for one in kept]
+            if asked:  # a passage without a question that can be answered in its view teaches nobody how to write
+                yield Practice(passage, tuple(asked))
+        self.say("asking itself", 1.0)
 
     def writer(self) -> Version | None:
         """

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from seal_agent.editing import rewards
-    from seal_agent.editing.improving import Practice
     from seal_agent.judging import gate
     from seal_agent.learning.embedder import Embedder
     from seal_agent.remembering.index import Index
@@ -219,7 +218,7 @@ class Rooms:
         tried = [self._edit(document, learner, adapter, journal, number) for number in range(self.settings.best_of)]
         if len(tried) == 1:
             return tried[0]
-        asked = [check for passage in self.passages(document) for check in self.practice(passage, learner).questions]
+        asked = [check for passage in self.passages(document) for check in self.asked(passage, learner)]
         lessons = [edits for edits, _ in tried]
         reward = rewards.less_forgetting(rewards.likelihood, journal.checks("general")[:_ELSEWHERE])
         (scores,) = improving.rewarded(learner, lessons, [(reward, asked)], self.settings.seed, adapter)
@@ -268,17 +267,13 @@ class Rooms:
         rows = [row for style in self._styles().values() for row in style(passage, writer, seed)]
         return answered(prove(rows, passage, self.embedder.embed), self.embedder.embed), writer.wrote
 
-    def practice(self, passage: parts.Passage, learner: Learner, given: Sequence[Check] = ()) -> Practice:
-        """
-        *passage* with the questions *given*; without any, with those the base asks itself, and finds the sentence of.
-        """
-        from seal_agent.editing import improving, rewards, room
+    def asked(self, passage: parts.Passage, learner: Learner) -> list[Check]:
+        """Questions about *passage* that the base asks itself, and finds the sentence of."""
+        from seal_agent.editing import rewards, room
 
-        if not given:
-            edits, _ = self.compose(passage, learner, None, ~self.settings.seed & 0xFFFF)
-            asked = Random(passage.document).sample(found := room.questions(edits), min(_PRACTISED, len(found)))
-            given = rewards.consistent(learner, asked, passage)
-        return improving.Practice(passage, tuple(given))
+        edits, _ = self.compose(passage, learner, None, ~self.settings.seed & 0xFFFF)
+        found = room.questions(edits)
+        return rewards.consistent(learner, Random(passage.document).sample(found, min(_PRACTISED, len(found))), passage)
 
     def _styles(self) -> dict[str, parts.Style]:
         return {name: _boundary("style", name, style) for name, style in self.styles.items()}

@@ -426,6 +426,18 @@ def test_an_agent_practises_without_touching_what_it_knows(agent: SealAgent) -> 
     assert agent.writer() is None
 
 
+def test_what_the_model_asks_itself_is_found_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A practice that was killed asks the same questions again, without writing them again."""
+    asked: list[tuple[Practice, ...]] = []
+    for _ in range(2):
+        with make()._practising({LIGHT: []}) as (_, lessons, *_):
+            asked.append(tuple(lessons))
+        monkeypatch.setattr(rewards, "consistent", lambda *given: [])
+
+    assert asked[0] == asked[1]
+    assert asked[0][0].questions
+
+
 def test_a_writer_that_cannot_be_tuned_is_not_practised_with(make: Make) -> None:
     with pytest.raises(ConfigError, match="writer = 'live'"):
         make(writer="live").improve({LIGHT: []})

@@ -83,7 +83,7 @@ def _measured(agent: agents.SealAgent, one: Passage, samples: int, seeds: int) -
     """Rewards and right answers of several edits of a passage, by seed, edit and question."""
     learner, rooms = agent.learner, agent.rooms
     (passage, *_) = rooms.passages(one.document)
-    practice = rooms.practice(passage, learner)
+    own = rooms.asked(passage, learner)
     asked = [
         Check(
             id=content_id("c", item["question"]),
@@ -95,12 +95,12 @@ def _measured(agent: agents.SealAgent, one: Passage, samples: int, seeds: int) -
     ]
     edits = [rooms.compose(passage, learner, None, seed)[0] for seed in range(samples)]
     measured = {
-        "likelihood": (rewards.likelihood, practice.questions),
-        "accuracy": (rewards.accuracy(correct), practice.questions),
+        "likelihood": (rewards.likelihood, own),
+        "accuracy": (rewards.accuracy(correct), own),
         "true": (rewards.accuracy(correct), asked),
     }
     found: dict[str, list[Any]] = {name: [] for name in measured}
-    for seed in range(seeds if practice.questions else 0):
+    for seed in range(seeds if own else 0):
         for name, scores in zip(measured, rewarded(learner, edits, [*measured.values()], seed), strict=True):
             found[name].append(scores)
     length = [sum(learner.count(f"{e.prompt} {e.completion}") for e in rows if not e.refused) for rows in edits]

@@ -181,9 +181,11 @@ class Loop:
         return out
 
     def _tried(self, one: Practice, writer: Path | None) -> dict[str, Any]:
-        """Several edits of a passage, trained side by side and asked the same questions."""
+        """Several edits of a passage, trained side by side for as many steps each and asked the same questions."""
         edits = [self.write(one.passage, writer, self.seed + number) for number in range(self.samples)]
-        (scores,) = rewarded(self.learner, [rows for rows, _ in edits], [(self.reward, one.questions)], self.seed)
+        lessons = [rows for rows, _ in edits]
+        # were more rows trained longer, the reward would measure length
+        (scores,) = rewarded(self.learner, lessons, [(self.reward, one.questions)], self.seed, level=True)
         base = self.reward(self.learner, None, one.questions)
         return {"base": base, "scores": scores, "wrote": [_useful(rows, wrote) for rows, wrote in edits]}
 
