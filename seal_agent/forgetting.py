@@ -143,11 +143,17 @@ class _Replay:
         assert document, "a call names a document that is there"
         self.again.writer_number = call.target or 0  # who wrote then writes again
         if call.kind == "release":
-            if document.id in {receipt.id for receipt in self.again.quarantine()}:
-                self.again.release(document.id)
+            if document.id not in {receipt.id for receipt in self.again.quarantine()}:
+                return False  # it was held for what the forgotten one says, and is not now
+            self.again.release(document.id)
         else:
             told = {"source": call.source, "external_id": call.external_id}
-            self.again.observe(document.model_copy(update=told))
+            given = self.again.observe(document.model_copy(update=told))
+            if not given.id:  # nothing that is there may be lost on the way
+                raise SealError(
+                    f"{document.id} cannot be read again without {self.forgotten}: {given.decision.reason};"
+                    " raise max_document_bytes in seal.toml"
+                )
         (*_, asked) = self.again.journal.calls.since(self._asked)
         self._asked = asked.number
         return bool(asked.state) and (document.id, asked.state, call.kind == "release") not in self.again.past.studies

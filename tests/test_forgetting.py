@@ -58,6 +58,10 @@ def release(agent: SealAgent) -> object:
     return agent.release(ORDERS.id)
 
 
+def release_otherwise(agent: SealAgent) -> object:
+    return OTHERWISE.id in {receipt.id for receipt in agent.quarantine()} and agent.release(OTHERWISE.id)
+
+
 def lived(home: Path, acts: list[Act]) -> SealAgent:
     agent = fake_agent(home)
     for act in acts:
@@ -85,6 +89,7 @@ LIVES: dict[str, list[Act]] = {
     "the last lesson": [read(LIGHT), learn, read(BARN), learn, read(MILL), learn],
     "waiting still": [read(LIGHT), learn, read(MILL), read(BARN)],
     "contradicted while it waited": [read(LIGHT), learn, read(MILL), read(OTHERWISE), learn],
+    "contradicted by what was released": [read(MILL), read(OTHERWISE), release_otherwise, read(BARN), learn],
     "heard of while it waited": [read(LIGHT), learn, read(MILL), read(VISIT), learn],
     "told twice": [read(MILL), read(LIGHT), learn, read(MILL), read(BARN), learn],
     "rolled back": [read(LIGHT), learn, read(MILL), learn, back, read(BARN), learn],
@@ -109,6 +114,19 @@ def test_a_home_that_forgot_is_a_home_that_was_never_told(name: str, tmp_path: P
     assert forgot.status()["live"] == receipt.live
     assert (receipt.left, forgot.verify()) == ([], [])
     assert "1871" not in forgot.ask("In which year did Alder Mill open?").text
+
+
+def test_forgetting_loses_nothing_that_is_too_long_by_now(make: Make) -> None:
+    """The limit was lowered since: it says so, and the home stays as it was."""
+    agent = make()
+    agent.observe(MILL)
+    agent.observe(BARN)
+    strict = make(max_document_bytes=100)
+
+    with pytest.raises(SealError, match=rf"{BARN.id} cannot be read again .* max_document_bytes"):
+        strict.forget(MILL.id)
+
+    assert [document.id for document in agent.journal.everything()] == [MILL.id, BARN.id]
 
 
 @pytest.fixture
