@@ -293,12 +293,7 @@ class SealAgent:
 
     def _seed(self) -> None:
         """General memories and checks, once in the life of a home; and the base's fingerprint."""
-        known = self.journal.meta("base")
-        if known and known != self.learner.fingerprint:
-            raise errors.ConfigError(
-                f"this home was made with base {known}, the model {self.settings.model!r} is {self.learner.fingerprint}; "
-                f"open it with the model it was made with, or start a new home"
-            )
+        self._same_base()
         self.journal.add_checks(self.rooms.user_checks())
         if self.journal.memories("general"):
             return
@@ -309,6 +304,15 @@ class SealAgent:
             self.journal.add_memories([(memory, None) for memory in memories])
             self.journal.add_checks(checks)
         self.say("remembering what it knows", 1.0)
+
+    def _same_base(self) -> None:
+        """ConfigError if this home was made with another base. Nothing is marked by it: the right one may open it again."""
+        known = self.journal.meta("base")
+        if known and known != self.learner.fingerprint:
+            raise errors.ConfigError(
+                f"this home was made with base {known}, the model {self.settings.model!r} is {self.learner.fingerprint}; "
+                f"open it with the model it was made with, or start a new home"
+            )
 
     def _run_id(self) -> str:
         """From content, not from a clock: the same rows after the same versions make the same run."""
@@ -573,6 +577,7 @@ class SealAgent:
     def _problems(self, version: Version) -> list[str]:
         if version.digest in self._verified:
             return []
+        self._same_base()
         folder = Path(version.path)
         problems = adapters.verify(folder, version.digest)
         if not problems and adapters.manifest(folder).fingerprint != self.learner.fingerprint:

@@ -423,8 +423,23 @@ def test_a_home_made_with_another_base_says_so(make: Make) -> None:
     agent.observe("Holm bakery was founded by Ada Finch in 1902. It bakes forty rye loaves each day.")
     other = FakeLearner()
     other.fingerprint = "0" * 16
+    stranger = make(other)
+    for act in (stranger.consolidate, stranger.adapter, lambda: stranger.ask("Who built Alder Mill?", version=1)):
+        with pytest.raises(ConfigError, match="made with base"):
+            act()
+
+
+def test_a_home_opened_once_with_another_base_keeps_its_versions(make: Make) -> None:
+    before = learned(make()).versions()
+    other = FakeLearner()
+    other.fingerprint = "0" * 16
     with pytest.raises(ConfigError, match="made with base"):
-        make(other).consolidate()
+        make(other).ask("Who built Alder Mill?")
+
+    again = make()
+
+    assert again.versions() == before
+    assert "Josef Brandt" in again.ask("Who built Alder Mill?").text
 
 
 def test_the_same_inputs_make_the_same_version(make: Make, tmp_path: Path) -> None:

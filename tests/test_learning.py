@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,32 @@ def test_an_adapter_with_a_number_that_is_not_finite_is_refused(
 
     with pytest.raises(SealError, match="not finite"):
         learner.answer(["Who?"], tmp_path)
+
+
+def test_an_adapter_of_another_rank_is_named_each_time(learner: LoraLearner, trained: Path, tmp_path: Path) -> None:
+    """Whether it answers or is to be trained on, and however often it is asked."""
+    other = LoraLearner(learner.base.name, rank=4)
+    for _ in range(2):
+        with pytest.raises(SealError, match="rank 4"):
+            other.answer(["Who keeps the lighthouse?"], trained)
+    with pytest.raises(SealError, match="rank 4"):
+        other.train(LESSON, trained, tmp_path, seed=1)
+
+
+def test_a_model_is_the_same_on_another_machine_and_under_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another number format, and saved by an older transformers; with another template it is another one."""
+    folder = tiny.write(tmp_path / "model")
+    named = []
+    for form in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr(models, "base_dtype", lambda form=form: form)
+        named.append(models.load(str(folder)).fingerprint)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "transformers_version": "5.0.0"}))
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+
+    assert named[0] == named[1] != models.load(str(folder)).fingerprint
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class Adapters:
                     torch.manual_seed(seed)
                     self._model.add_adapter(name, self._config)
                 if begun is not None:
-                    set_peft_model_state_dict(self._model, begun, adapter_name=name)
+                    self._fill(name, begun, parent)
             self._train(names)
             made.update((name, Trainable(self.model, name)) for name in names)
             yield made
@@ -138,18 +138,25 @@ class Adapters:
             fused.unmerge(self.model, self._held[0])
             self._model.delete_adapter(self._held.pop(0))
         self._model.add_adapter(name, self._config)
-        expected = set(self.weights(name))
-        if set(weights) != expected:
+        try:
+            self._fill(name, weights, adapter)
+        except SealError:
             self._model.delete_adapter(name)
-            odd = sorted(expected ^ set(weights))
-            raise SealError(
-                f"the adapter in {adapter} does not fit this base: {len(odd)} tensors differ, first {odd[0]}"
-            )
-        set_peft_model_state_dict(self._model, weights, adapter_name=name)
+            raise
         self._held.append(name)
         if self.merges:
             fused.merge(self.model, name)
         return name
+
+    def _fill(self, name: str, weights: dict[str, torch.Tensor], folder: Path | None) -> None:
+        """Put *weights*, which come from *folder*, into adapter *name*. SealError if they are not of its form."""
+        wanted, given = ({key: value.shape for key, value in of.items()} for of in (self.weights(name), weights))
+        if odd := sorted(key for key in {*wanted, *given} if wanted.get(key) != given.get(key)):
+            raise SealError(
+                f"the adapter in {folder} does not fit this base at rank {self._config.r}: {len(odd)} tensors differ, first"
+                f" {odd[0]}; a home keeps the rank it began with (`rank` in seal.toml)"
+            )
+        set_peft_model_state_dict(self._model, weights, adapter_name=name)
 
 
 def read(adapter: Path) -> dict[str, torch.Tensor]:

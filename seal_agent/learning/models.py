@@ -9,6 +9,7 @@ Does not promise: a hash over every weight of a large model (head and tail of ea
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ transformers_logging.disable_progress_bar()
 # peft 0.21 still asks transformers 5.23 by the old name; nobody here can act on that
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
+_NOT_OF_THE_MODEL = {"transformers_version", "dtype", "torch_dtype", "_commit_hash"}  # in a configuration
 _EDGE = 1 << 20  # bytes of each weight file's head and tail that enter the fingerprint
 
 
@@ -137,8 +139,11 @@ def load(name: str) -> Base:
 
 
 def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
+    """The same for one model on any machine and under any version of transformers; another for another model or tokenizer."""
     digest = hashlib.sha256()
-    digest.update(model.config.to_json_string(use_diff=True).encode())
+    # as it stands on disk: what is loaded says on which machine and by which version
+    config, _ = model.config.get_config_dict(model.config._name_or_path, local_files_only=True)
+    digest.update(json.dumps({key: config[key] for key in sorted({*config} - _NOT_OF_THE_MODEL)}).encode())
     digest.update(repr(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode())
     digest.update(repr(tokenizer.chat_template).encode())
     folder = Path(model.config._name_or_path)
@@ -151,7 +156,8 @@ def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
         digest.update(str(file.stat().st_size).encode())
     if not files:  # a hub id: the files lie in a cache whose layout is not ours, so sample the weights themselves
         for parameter in model.parameters():
-            digest.update(parameter.detach().flatten()[:64].float().cpu().numpy().tobytes())
+            sample = parameter.detach().flatten()[:64].to(torch.bfloat16)  # the coarsest format it may be loaded in
+            digest.update(sample.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
