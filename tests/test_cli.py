@@ -22,6 +22,7 @@ from conftest import LIGHT, MILL, ORDERS
 
 from seal_agent import agent as agents
 from seal_agent import cli, watching
+from seal_agent.cli_show import drawable
 from seal_agent.journal.store import FAILURES
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 
@@ -540,6 +541,9 @@ def test_doctor_names_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch,
     well = run("doctor", "--json")
     assert (well.code, well.data["problems"]) == (0, [])
     assert {"torch", "transformers", "peft", "chromadb", "device", "dtype", "cache"} <= well.data.keys()
+    odd = run("doctor", "--model", tmp_path / "nowhere", "--json")
+    assert (odd.code, odd.data["models present"]) == (1, False)
+    assert "nowhere" in odd.data["error"]
 
 
 # -- beginning
@@ -557,6 +561,24 @@ def test_fetch_says_where_the_models_are(run: Run, monkeypatch: pytest.MonkeyPat
     assert ran.data == {"folders": [str(tmp_path / "model")]}
     assert "downloading" in ran.err
     assert run("fetch", "--model", "gpt2").code == 1
+
+
+@pytest.mark.parametrize("picture", ["file/figures.png", "figures.txt"])
+def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_measured(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, picture: str
+) -> None:
+    from seal_agent.bench import demo
+
+    monkeypatch.setattr(demo, "run", lambda *given, **arm: pytest.fail("it was measured"))
+    (tmp_path / "file").write_text("in the way")
+
+    assert run("demo", "--json", "--picture", tmp_path / picture).code == 2
+
+
+def test_a_picture_may_lie_in_a_new_folder(tmp_path: Path) -> None:
+    drawable(tmp_path / "new" / "figures.png")
+
+    assert (tmp_path / "new").is_dir()
 
 
 def test_demo_prints_what_it_measured(run: Run, tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Make
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.structured_output import ToolStrategy
@@ -39,6 +42,7 @@ LOGBOOK = (
     "The boat of Anstrow carries Jory Penn on Tuesdays. The archive of Anstrow holds 900 letters."
 )
 QUESTION = "Who keeps the lighthouse of Anstrow?"
+WROTE = LOGBOOK.replace(". ", ".\n")
 KEEPER = "Anstrow: Mirelle Oake keeps the lighthouse of Anstrow."
 
 
@@ -275,6 +279,15 @@ def test_langchains_cache_knows_whether_the_base_may_answer(learned: seal_agent.
         set_llm_cache(None)
 
 
+def test_langchains_cache_knows_where_an_answer_stops(learned: seal_agent.SealAgent) -> None:
+    set_llm_cache(InMemoryCache())
+    try:
+        short, whole = ChatSeal(agent=learned, stop=["keeps"]), ChatSeal(agent=learned)
+        assert short.invoke(QUESTION).text != whole.invoke(QUESTION).text == KEEPER
+    finally:
+        set_llm_cache(None)
+
+
 def test_one_home_has_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
 
@@ -357,6 +370,9 @@ def test_learn_from_chooses(agent: seal_agent.SealAgent) -> None:
         called(LOGBOOK, additional_kwargs={RECALLED: True}),
         called(LOGBOOK, status="error"),
         called(f"Updated the list to {[{'content': LOGBOOK}]}", {"todos": [{"content": LOGBOOK}]}),
+        called(json.dumps({"path": "a.md", "content": WROTE}), {"content": WROTE}),
+        called("\n".join(f"{n:6}\t{line}" for n, line in enumerate(WROTE.splitlines(), 1)), {"content": WROTE}),
+        called("\n".join(WROTE.splitlines()[:3]), {"content": WROTE}),
         called(f"Returning structured response: {LOGBOOK}"),
         called(LOGBOOK, artifact=[Page(LOGBOOK, metadata={RECALLED: True})]),
         called("   "),
@@ -371,6 +387,9 @@ def test_learn_from_chooses(agent: seal_agent.SealAgent) -> None:
         "marked-tool",
         "error",
         "echo",
+        "echo-json",
+        "echo-numbered",
+        "echo-head",
         "structured",
         "pages",
         "empty",
@@ -396,15 +415,29 @@ def test_a_structured_answer_is_not_learned(agent: seal_agent.SealAgent) -> None
     assert LOGBOOK not in " ".join(texts(agent))
 
 
+def test_what_is_too_long_for_the_home_is_refused_once_and_counted(make: Make) -> None:
+    """The home's limit, not another one; and not in silence."""
+    middleware = SealMiddleware(make(max_document_bytes=60))
+    short = "Tarn has a mill."
+    for _ in range(2):
+        middleware.after_agent({"messages": [*called(LOGBOOK), *called(short)]}, None)  # type: ignore[arg-type]
+
+    assert middleware.flush(10)
+    assert middleware.counts["failed"] == 1
+    assert texts(middleware.agent) == {short}
+
+
 def test_pages_of_a_retriever_tool_are_observed_one_by_one(agent: seal_agent.SealAgent) -> None:
     pages = [Page("Tarn has a mill.", metadata={"title": "Tarn"}), Page(LOGBOOK, metadata={RECALLED: True})]
 
     assert observed(agent, called("both joined", artifact=pages)) == {"Tarn has a mill."}
 
 
-def test_what_memory_gave_back_is_known_again_without_any_mark(learned: seal_agent.SealAgent) -> None:
+@pytest.mark.parametrize("marks", [[""], ["- "], ["[1] ", "2. ", "  3\t"]])
+def test_what_memory_gave_back_is_known_again_without_any_mark(learned: seal_agent.SealAgent, marks: list[str]) -> None:
     before = learned.journal.counts()["documents"]["total"]
-    recalled = "\n\n".join(page.page_content for page in SealRetriever(agent=learned).invoke(QUESTION))
+    pages = SealRetriever(agent=learned).invoke(QUESTION)
+    recalled = "\n\n".join(mark + page.page_content for page, mark in zip(pages, cycle(marks), strict=False))
     middleware = SealMiddleware(learned)
     middleware.after_agent({"messages": called(recalled)}, None)  # type: ignore[arg-type]
 

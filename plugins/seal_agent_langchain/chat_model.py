@@ -215,7 +215,7 @@ class ChatSeal(BaseChatModel):
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "seed": self.seed,
-            "stop": self.stop,
+            "stops": self.stop,  # LangChain puts the call's own in the place of "stop"
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

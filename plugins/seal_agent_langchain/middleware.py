@@ -30,6 +30,7 @@ from langgraph.runtime import Runtime
 
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, SealError
+from seal_agent.reading.sources import Refusal
 from seal_agent.records import Document, normalised
 from seal_agent_langchain import outside
 from seal_agent_langchain.chat_model import ChatSeal
@@ -144,8 +145,9 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
     def after_agent(self, state: SealState, runtime: Runtime[Any]) -> None:
         """Put what the run read into the queue."""
         try:
-            for document in outside.documents(state["messages"], self.learn_from):
-                self._offer(document)
+            limit = self.agent.settings.max_document_bytes
+            for found in outside.documents(state["messages"], self.learn_from, limit):
+                self._refused(found) if isinstance(found, Refusal) else self._offer(found)
         except Exception as error:
             self._failed("messages could not be read", error)
 
@@ -170,6 +172,14 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             if self._thread is None:
                 self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
                 self._thread.start()
+
+    def _refused(self, refusal: Refusal) -> None:
+        key = f"{refusal.name} {refusal.reason}"
+        with self._guard:
+            known = key in self._seen
+            self._seen[key] = None
+        if not known:
+            self._failed(f"a text of {refusal.name}", ValueError(refusal.reason))
 
     def _drain(self) -> None:
         while True:

@@ -10,6 +10,7 @@ Does not promise: to see through a tool that asks another model. Mark its result
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from seal_agent.reading import sources
 from seal_agent.reading.sentences import sentences
+from seal_agent.reading.sources import Found
 from seal_agent.records import Document, normalised
 from seal_agent_langchain.rendering import plain
 from seal_agent_langchain.retriever import RECALLED
@@ -28,34 +30,42 @@ _STRUCTURED = (
     "Error: Model incorrectly returned",
 )
 _OWN_WORDS = 5  # shorter strings (a name, a query) may stand in any text
+_NUMBER = re.compile(r"[\W\d_]+")  # before a line: "[1] ", "12\t"
 _ECHO = 0.5  # share of a text in the model's own words from which the text counts as the model's
 
 
-def documents(messages: Sequence[BaseMessage], kinds: Collection[str]) -> Iterator[Document]:
-    """The documents in *messages*: those of *kinds* ("tool", "human") that come from outside."""
+def documents(messages: Sequence[BaseMessage], kinds: Collection[str], limit_bytes: int = 1_000_000) -> Found:
+    """What is in *messages* of *kinds* ("tool", "human") and comes from outside; what cannot be read is a Refusal."""
     own: list[str] = []
     for message in messages:
         if isinstance(message, AIMessage):
-            own += [text for text in _strings([plain(message), *message.tool_calls]) if len(text.split()) >= _OWN_WORDS]
+            wrote = _strings([plain(message), *message.tool_calls])
+            # its sentences, too: a tool may give them back in part, numbered or as JSON
+            own += [said for text in wrote for said in (text, *sentences(text)) if len(said.split()) >= _OWN_WORDS]
         elif message.type.removesuffix("MessageChunk").lower() in kinds and not _ours(message):
-            yield from (found for found in _read(message) if not _echoes(found.text, own))
+            for found in _read(message, limit_bytes):
+                if not (isinstance(found, Document) and _echoes(found.text, own)):
+                    yield found
 
 
 def remembered(document: Document, told: Collection[str]) -> bool:
-    """Whether *document* holds nothing but sentences in *told*: it comes from memory, whoever carried it."""
+    """Whether *document* holds nothing but sentences in *told*, numbered or not: it comes from memory, whoever carried it."""
     said = [normalised(line) for line in document.text.splitlines() if line.strip()]
-    return bool(said) and all(line in told or all(s in told for s in sentences(line)) for line in said)
+    return bool(said) and all(
+        any(form in told or all(s in told for s in sentences(form)) for form in (line, _NUMBER.sub("", line, 1)))
+        for line in said
+    )
 
 
-def _read(message: BaseMessage) -> Iterator[Document]:
+def _read(message: BaseMessage, limit: int) -> Found:
     where = ":".join(filter(None, ("langchain", message.type, message.name)))
     artifact = getattr(message, "artifact", None)
     # A retriever tool brings its documents along, with titles and marks; its text is only their sum.
     if isinstance(artifact, (list, tuple)) and artifact and all(hasattr(item, "page_content") for item in artifact):
-        found = list(sources.documents(*(item for item in artifact if not item.metadata.get(RECALLED))))
-    else:
-        found = list(sources.documents(Document(text=plain(message), source=where)))
-    yield from (item for item in found if isinstance(item, Document))
+        given = [item for item in artifact if not item.metadata.get(RECALLED) and item.page_content.strip()]
+        yield from sources.documents(*given, limit_bytes=limit)
+    elif text := plain(message).strip():
+        yield from sources.documents(Document(text=text, source=where), limit_bytes=limit)
 
 
 def _ours(message: BaseMessage) -> bool:
@@ -67,7 +77,10 @@ def _ours(message: BaseMessage) -> bool:
 
 
 def _echoes(text: str, own: Sequence[str]) -> bool:
-    return sum(len(said) for said in set(own) if said in text) >= _ECHO * len(text)
+    left = text
+    for said in sorted(set(own), key=len, reverse=True):
+        left = left.replace(said, "")
+    return len(text) - len(left) >= _ECHO * len(text)
 
 
 def _strings(value: Any) -> Iterator[str]:
