@@ -240,13 +240,20 @@ class Rooms:
         """What styles work on: the paragraphs of *document*, their sentences made to stand by themselves."""
         from seal_agent.editing import spans
         from seal_agent.reading.deciding import worth_learning
-        from seal_agent.reading.sentences import heading, paragraphs, sentences
+        from seal_agent.reading.sentences import heading, items, paragraphs, sentences
 
         title = document.title or spans.subject(document.text)
+        listed = items(document.text)
         return [
             parts.Passage(document.id, title, tuple(dict.fromkeys(spans.self_contained(said, title))))
             for paragraph in paragraphs(document.text)
-            if (said := [s for s in sentences(paragraph) if worth_learning(s) and not (heading(s) or s == title)])
+            if (
+                said := [
+                    s
+                    for s in sentences(paragraph)
+                    if worth_learning(s) and (s in listed or not heading(s)) and s != title
+                ]
+            )
         ]
 
     def reward(self, learner: Learner, journal: Journal) -> rewards.Reward:

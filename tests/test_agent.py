@@ -13,6 +13,7 @@ from seal_agent.errors import ConfigError, HomeBusy, SealError
 from seal_agent.journal import HomeLock, Journal, adapters
 from seal_agent.judging.quiz import quiz
 from seal_agent.reading.sentences import sentences
+from seal_agent.records import Document
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 from seal_agent.wiring import Rooms
 
@@ -181,6 +182,29 @@ def test_a_new_name_among_known_sentences_is_news(agent: SealAgent) -> None:
     assert decision.action == "edit"
     assert decision.numbers["news"] == 1
     assert decision.numbers["covered"] > 0.5
+
+
+def test_what_is_new_in_a_long_text_is_found_wherever_it_stands(agent: SealAgent) -> None:
+    """Eight of its sentences are shown to the model; all of them are compared with what is known."""
+    stored = enumerate(("rye", "barley", "oats", "peas", "beans", "hops"), 21)
+    said = [*sentences(MILL.text), *(f"The attic of Alder Mill holds {n} sacks of {what}." for n, what in stored)]
+    agent.observe(MILL.model_copy(update={"text": " ".join(said)}))
+    agent.consolidate()
+
+    for place, sentence in enumerate(said):
+        longer = [*said[:place], "Oskar Lind painted it in 1957.", *said[place:]]
+        assert agent.decide(MILL.model_copy(update={"text": " ".join(longer)})).numbers["news"] == 1
+        if "sacks" in sentence:
+            other = [*said[:place], sentence.replace("sacks", "00 sacks").replace(" 00", "00"), *said[place + 1 :]]
+            assert agent.decide(MILL.model_copy(update={"text": " ".join(other)})).action == "hold"
+
+
+def test_a_list_of_short_items_is_learned(agent: SealAgent) -> None:
+    listed = "- Ada Finch keeps the lamp\n- Josef Brandt built the clock\n- Mirelle Oake owns the boat"
+
+    receipt = agent.observe(Document(title="Keepers", text=listed))
+
+    assert (receipt.decision.action, receipt.edits > 0) == ("edit", True)
 
 
 def test_two_that_contradict_each_other_are_not_learned_in_one_lesson(agent: SealAgent) -> None:

@@ -524,6 +524,28 @@ def test_a_short_answer_takes_no_number_apart() -> None:
     assert asked.gold == "3,450 metres"
 
 
+@pytest.mark.parametrize(
+    ("span", "text", "there"),
+    [
+        ("12", "Its stairs have 212 steps.", False),
+        ("12 steps", "Its stairs have 212 steps.", False),
+        ("12", "It holds 12,500 letters.", False),
+        ("nine", "It sounds every ninety seconds.", False),
+        ("12", "Its stairs have 12, not more.", True),
+        ("Ada", "Keepers are Adams and Oake.", True),
+    ],
+)
+def test_a_number_stands_only_where_it_is_whole(span: str, text: str, there: bool) -> None:
+    assert spans.stands(span, text) is there
+
+
+def test_a_value_that_is_part_of_the_one_before_is_checked() -> None:
+    said, was = "Its stairs have 12 steps.", {"Its stairs have 12 steps.": ("Its stairs have 212 steps.",)}
+    asked = row(prompt="How many stairs are there?", fact=said, completion=said, gold="12 steps")
+
+    assert room._gold(asked, was) == "12 steps"
+
+
 def test_what_is_no_question_or_was_refused_has_no_short_answer() -> None:
     """A sentence under its title is learned as it stands."""
     rows = [row(), row(prompt="Alder Mill: It was started in …"), row(prompt="Who started it?", refused="for a test")]

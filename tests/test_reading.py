@@ -20,7 +20,7 @@ from seal_agent.parts import Signals
 from seal_agent.reading.contradicting import contradiction
 from seal_agent.reading.deciding import boilerplate, fact_bearing, novelty, worth_learning
 from seal_agent.reading.screening import instructions, personal_data
-from seal_agent.reading.sentences import heading, paragraphs, sentences
+from seal_agent.reading.sentences import heading, items, paragraphs, sentences
 from seal_agent.reading.sources import Refusal, clean, documents, stdin_documents
 from seal_agent.records import Document
 
@@ -59,6 +59,11 @@ class TestSources:
             ("a.txt", "Alder Mill\n\nIt opened in 1871.", "Alder Mill"),
             ("alder_mill.txt", "It opened.\n\nIt closed.", "Alder mill"),
             ("alder--mill.md", "Just one line", "Alder mill"),
+            ("a.md", "Alder Mill\n==========\n\nIt grinds.\n\n## History\n\nText.", "Alder Mill"),
+            ("alder.md", "Run it so:\n\n```sh\n# install it\nmake\n```\n", "Alder"),
+            ("a.md", "# C#\n\nText.", "C#"),
+            ("a.md", "Alder Mill\n\nIt grinds.\n\n## History\n\nText.", "Alder Mill"),
+            ("a.md", "It grinds.\n\n### Wheel\n\nText.\n\n## Mill\n\nText.", "Mill"),
         ],
     )
     def test_a_title_is_the_heading_or_the_line_that_stands_alone_or_the_name(self, tmp_path, name, text, title):
@@ -274,6 +279,7 @@ class TestClean:
             ("mi\u200bll", "mill"),
             ("mi\u202ell", "mill"),
             ("a\r\nb\rc", "a\nb\nc"),
+            ("the mill\x0cIts wheel\x0bturns", "the mill\nIts wheel\nturns"),
             ("a\tb", "a\tb"),
             ("mi\u200dll", "mill"),
             ("می\u200cخواهم", "می\u200cخواهم"),
@@ -424,6 +430,21 @@ ORDINARY = [
 ]
 
 
+@pytest.mark.parametrize("stop", [".", ""])
+def test_of_a_long_list_each_item_stays_a_sentence(stop):
+    """Whether or not it has a blank line between, or a full stop."""
+    listed = "\n".join(f"- Station {n} opened in {1900 + n} under the keeper Tomas Vell{stop}" for n in range(30))
+
+    assert [said for part in paragraphs(listed) for said in sentences(part)] == sentences(listed)
+    assert len(sentences(listed)) == 30
+
+
+def test_a_short_item_of_a_list_is_no_heading():
+    listed = "# Keepers\n\n- Ada Finch keeps the lamp\n* Josef Brandt built it\n\n1. Introduction\n"
+
+    assert items(listed) == {"Ada Finch keeps the lamp", "Josef Brandt built it"}
+
+
 class TestScreens:
     @pytest.mark.parametrize("text", ORDERS)
     def test_orders_to_the_model_are_held(self, text):
@@ -517,6 +538,17 @@ class TestContradiction:
                 False,
             ),
             ("The walls of Vinterly are 74 metres long.", "The walls of Vinterly are 243 feet long.", False),
+            ("The archive of Vorrow holds two hundred letters.", "The archive of Vorrow holds 200 letters.", False),
+            ("The archive of Vorrow holds two hundred letters.", "The archive of Vorrow holds 300 letters.", True),
+            (
+                "Alder Mill supplies 5% of the flour in Vorrow.",
+                "Alder Mill supplies 5 % of the flour in Vorrow.",
+                False,
+            ),
+            ("Alder Mill was sold for 1.2 million crowns.", "Alder Mill was sold for 1,200,000 crowns.", False),
+            ("Alder Mill employs one hundred and twenty people.", "Alder Mill employs 120 people.", False),
+            ("Alder Mill opens at 9:30 every Sunday.", "Alder Mill opens at 9.30 every Sunday.", False),
+            ("Alder Mill opens at 9:30 every Sunday.", "Alder Mill opens at 9:45 every Sunday.", True),
         ],
     )
     def test_only_another_value_of_the_same_statement_counts(self, text, remembered, contrary):

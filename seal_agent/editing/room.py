@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from seal_agent.editing.answering import answered
 from seal_agent.editing.contrast import Was, changed, contrast
 from seal_agent.editing.proving import Embed, prove
-from seal_agent.editing.spans import key_span
+from seal_agent.editing.spans import key_span, stands
 from seal_agent.parts import Example, Passage, Style, Writer
 from seal_agent.records import Check, Memory, SelfEdit, content_id
 
@@ -172,7 +172,7 @@ def reserve(
 def _gold(edit: SelfEdit, was: Was) -> str:
     """What an answer to *edit*'s question must hold: its short answer, unless an older text said that too."""
     old = " ".join(was.get(edit.fact, ()))
-    said_before = not edit.gold or edit.gold.lower() in old.lower()
+    said_before = not edit.gold or stands(edit.gold, old)
     return key_span(edit.fact, f"{edit.prompt} {edit.title} {old}") if said_before else edit.gold
 
 

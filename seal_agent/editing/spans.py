@@ -87,11 +87,18 @@ def key_span(sentence: str, hidden_from: str) -> str:
     It does not occur in *hidden_from* (the question and the title), so that repeating the question earns nothing.
     """
     seen = hidden_from.lower()
-    options = [s for s in (*numbers(sentence), *reversed(names(sentence))) if s.lower() not in seen]
+    options = [s for s in (*numbers(sentence), *reversed(names(sentence))) if not stands(s, hidden_from)]
     if options:
         return options[0]
     words = [word for word in content_words(sentence) if word.lower() not in seen]
     return max(words, key=len, default="")
+
+
+def stands(span: str, text: str) -> bool:
+    """Whether *span* stands in *text*; one with a number as a whole one, since "12" is no part of "212" or "12,500"."""
+    if not numbers(span):
+        return span.lower() in text.lower()
+    return re.search(rf"(?<![\w-])(?<!\d[.,]){re.escape(span)}(?![\w-]|[.,]\d)", text, re.I) is not None
 
 
 def self_contained(sentences: Sequence[str], title: str) -> list[str]:

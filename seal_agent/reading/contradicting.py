@@ -18,7 +18,7 @@ from difflib import SequenceMatcher
 from functools import cached_property, lru_cache
 
 from seal_agent.reading.sentences import sentences
-from seal_agent.reading.words import COMMON, is_number, plain, tokens
+from seal_agent.reading.words import COMMON, is_number, plain, tokens, values
 
 SLOTS = 2  # places where near-copies may differ
 OVERLAP = 0.6  # share of the longer sentence's content words that both have, in the same order
@@ -219,7 +219,7 @@ def _is_subject(ours: Said, its: Said, slot: Slot) -> bool:
 
 def _numbers_differ(mine: list[str], other: list[str]) -> bool:
     """Both have numbers, not the same ones, in units that can be compared."""
-    numbers, others = ({key for key in keys if is_number(key)} for keys in (mine, other))
+    numbers, others = values(mine), values(other)
     same_unit = MEASURES.intersection(mine) == MEASURES.intersection(other)
     return bool(numbers and others) and numbers != others and same_unit
 

@@ -34,14 +34,15 @@ Ask = Callable[[Memory], Sequence[tuple[str, str]]]
 #   near       highest cosine of one of the sample to a remembered sentence, 0 if there is none
 #   covered    share of the sample that is no news and whose nearest remembered sentence has a cosine of REMEMBERED or more;
 #              what only waits covers nothing: the weights do not hold it, and it may yet be refused
-#   news       how many of the sample have a name or a number, not as their first word, that stands in no remembered and in no
-#              waiting sentence
+#   news       how many of the document's that state something have a name or a number, not as their first word, that stands
+#              in no remembered and in no waiting sentence
 #   known      share of the questions about remembered sentences so near that are answered rightly closed-book; -1 if there
 #              are none, if nothing is covered, or if the base is live
 REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
 _ASKED = 2  # questions about one remembered sentence
-_SENTENCES = 8  # of a long document, spread evenly, so that the cost of deciding is bounded
+_SENTENCES = 8  # of a long document, spread evenly, are shown to the model, so that the cost of deciding is bounded
+_READ = 1000  # are compared word by word with what is known, which is cheap
 
 
 def measure(
@@ -65,7 +66,7 @@ def measure(
     """
     said = sentences(document.text)
     telling = [s for s in said if fact_bearing(s) and not boilerplate(s)]
-    sample = _spread(telling, _SENTENCES)
+    sample, read = _spread(telling, _SENTENCES), _spread(telling, _READ)
     vectors = embed([f"{document.title}. {s}" if document.title else s for s in sample])
     found = near(vectors, 3)
     best = [hits[0][1] if hits else 0.0 for hits in found]
@@ -74,9 +75,9 @@ def measure(
         # all that the near documents say: a sentence that differs counts by what stands beside it
         near_by = {remembered[name].document for hits in found for name, likeness in hits if likeness >= _NEAR_BY}
         others = [(told.document, told.completion) for told in remembered.values() if told.document in near_by]
-        clash, why = contradiction(" ".join(sample), [*others, *waiting])
+        clash, why = contradiction("\n\n".join(read), [*others, *waiting])
     said_before = " ".join([*(told.completion for told in remembered.values()), *(said for _, said in waiting)]).lower()
-    news = [s for s in sample if any(name not in said_before for name in _specifics(s))]
+    news = [s for s in read if any(name not in said_before for name in _specifics(s))]
     covered = [s for s, likeness in zip(sample, best, strict=True) if likeness >= REMEMBERED and s not in news]
     nearest = max((hits[0] for hits in found if hits), key=lambda hit: hit[1], default=("", 0.0))
     numbers = {

@@ -37,6 +37,7 @@ STOP = re.compile(r"([.!?…]+)((?:[\"'”’»)\]]|\[\d{1,3}\])*)(\s+)(?=\S)|([
 LAST_WORD = re.compile(r"(?:^|[\s(\[\"'“‘«—–-])((?:\w|\.(?=\w)){1,24})$")
 NEXT_WORD = re.compile(r"[\"'“‘«(\[¿¡*_`]*(\w+)?(\.?)")
 BULLET = re.compile(r"^\s{0,12}(?:[-*+•‣◦–]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s+(?=\S)")
+ITEM = re.compile(r"^\s{0,12}[-*+•‣◦–]\s+(?=\S)")
 MARK = re.compile(r"^\s*(?:[-*+•‣◦–]\s+|#{1,6}\s+|(?:>\s*)+)")
 STRONG = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]{1,400}?)(?<=[^\s*])\1(?![\w*])")
 SECTION = re.compile(r"(?:\d+[.):]\s|(?:section|chapter|part|step|appendix|article|item)\b)", re.IGNORECASE)
@@ -47,7 +48,7 @@ def paragraphs(text: str, words: int = 220) -> list[str]:
     """Pieces of at most *words* words: short paragraphs joined, long ones cut at sentence ends."""
     pieces: list[str] = []
     for block in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
-        parts = [block.strip()] if len(block.split()) <= words else _packed(sentences(block), words, " ")
+        parts = [block.strip()] if len(block.split()) <= words else _packed(sentences(block), words, "\n\n")
         pieces += [part for part in parts if part]
     return _packed(pieces, words, "\n\n")
 
@@ -56,6 +57,11 @@ def sentences(text: str) -> list[str]:
     """The sentences of *text*; headings, list items and table rows are sentences of their own."""
     found = [sentence for block in _blocks(text) for sentence in _split(block)]
     return [sentence for sentence in found if WORD.search(sentence)]
+
+
+def items(text: str) -> frozenset[str]:
+    """Sentences of *text* that stand in items of a list without numbers: however short, they announce nothing."""
+    return frozenset(said for line in text.splitlines() if ITEM.match(line) for said in _split(_bare(line)))
 
 
 def heading(sentence: str) -> bool:

@@ -27,7 +27,10 @@ UNWANTED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 JOINERS = "\u200c\u200d"  # spelling in Persian and Hindi, glue in emoji; a hiding place between Latin letters
-HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
+UNDERLINED = re.compile(r"\s*(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*(?:\n|$)")
+FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
+PAGE_ENDS = re.compile("[\x0b\x0c]")  # as text taken from a PDF has them: its words must not run together
 
 
 class Refusal(Record):
@@ -69,7 +72,7 @@ def clean(text: str) -> tuple[str, str]:
     for place, char in enumerate(text):
         if "\ud800" <= char <= "\udfff":
             return "", f"character {place} is half of a surrogate pair (U+{ord(char):04X}): wrongly decoded"
-    text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    text = PAGE_ENDS.sub("\n", text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff"))
     allowed = max(FEW[0], FEW[1] * len(text))
     kept = UNWANTED.sub(lambda match: _joiner(text, match), text)
     if len(text) - len(kept) > allowed:
@@ -254,15 +257,23 @@ def _file(path: Path, limit: int) -> Found:
 
 
 def _title(text: str, path: Path) -> str:
-    """The first heading, or a short first line that stands alone, or the file's name made readable."""
-    if heading := HEADING.search(text):
-        return heading[1].replace("*", "").replace("`", "")
+    """What the first line says it is, the first heading (of the highest level, if one is), or the file's name made readable."""
+    prose = FENCED.sub("", text)  # a comment of a script is no heading
+    headings = [(len(found[1]), found[2]) for found in HEADING.finditer(prose)]
     first, newline, rest = text.strip().partition("\n")
     alone = newline and not rest.partition("\n")[0].strip() and rest.strip()
-    if alone and len(first) <= 80 and first.strip()[-1] not in ".!?:;,":
-        return first
-    words = re.sub(r"[-_\s]+", " ", path.stem).strip()
-    return words[:1].upper() + words[1:]
+    if underlined := UNDERLINED.match(text):
+        title = underlined[1]
+    elif headings and (headings[0][0] == 1 or HEADING.match(first)):
+        title = headings[0][1]
+    elif alone and len(first) <= 80 and first.strip()[-1] not in ".!?:;,":
+        title = first
+    elif headings:
+        title = min(headings, key=lambda heading: heading[0])[1]
+    else:
+        words = re.sub(r"[-_\s]+", " ", path.stem).strip()
+        return words[:1].upper() + words[1:]
+    return title.replace("*", "").replace("`", "")
 
 
 def _squad(name: str, text: str, limit: int) -> Found:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*(?:st|nd|rd|th)?%?|[^\W\d_]+(?:['’.&-](?=[^\W_])[^\W_]+)*|[^\W_]+")
 UNITS = (
@@ -30,6 +31,7 @@ VALUES = {
     **{word: str(value) for value, word in enumerate(ORDINALS, 1)},
     "thirtieth": "30", "dozen": "12", "hundred": "100", "thousand": "1000", "million": "1000000",
 }  # fmt: skip
+SCALES = (100.0, 1e3, 1e6)
 COMMON = frozenset(
     "a about above after again against ago all almost along already also although always am among an and "
     "another any "
@@ -61,13 +63,35 @@ def is_number(word: str) -> bool:
     return plain(word)[:1].isdigit()
 
 
+def values(words: Sequence[str]) -> set[float | str]:
+    """What the numbers among *words*, as comparisons see them, come to: "2 100 5" is 205, "1.2 1000000" is 1200000."""
+    found: list[float] = []
+    others = set[str]()
+    before = 0.0  # the word before, if it was a number
+    for word in words:
+        try:
+            value = float(word.replace(":", "."))
+        except ValueError:
+            before = 0.0
+            others |= {word} if word[:1].isdigit() else set()
+            continue
+        if before and value in SCALES:
+            found[-1] *= value
+        elif before in SCALES and value < before:
+            found[-1] += value
+        else:
+            found.append(value)
+        before = value
+    return {*found, *others}
+
+
 def plain(word: str) -> str:
     """A word as comparisons see it: lower case, no accents, no possessive, numbers as digits."""
     apart = unicodedata.normalize("NFKD", word.casefold())
     folded = "".join(char for char in apart if not unicodedata.combining(char))
     folded = folded.replace("’", "'").removesuffix("'s")
     if folded[:1].isdigit():
-        folded = re.sub(r"(?<=\d)(?:st|nd|rd|th)$", "", folded)
+        folded = re.sub(r"(?<=\d)(?:st|nd|rd|th)$|%$", "", folded)
         return re.sub(r",(?=\d{3}(?:\D|$))", "", folded)
     tens, _, unit = folded.partition("-")
     if unit and tens in TENS and unit in VALUES:
