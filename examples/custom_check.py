@@ -6,7 +6,7 @@ A check maker is a function without arguments. Installed under the entry-point g
     [project.entry-points."seal_agent.checks"]
     house = "my_package:house_rules"
 
-it is asked once, when a home first consolidates. Here it is given to one agent by hand.
+it is asked at every consolidation, and each question is kept once. Here it is given to one agent by hand.
 Run it: python examples/custom_check.py [HOME]. Takes a few minutes on two CPU cores.
 """
 

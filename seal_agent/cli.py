@@ -40,7 +40,17 @@ app.add_typer(bench, name="bench")
 
 Home = Annotated[Path, typer.Option("--home", envvar="SEAL_HOME", help="The home's folder; made if need be.")]
 Which = Annotated[str | None, typer.Option("--version", help="'base' or a number; by default the live one.")]
-Paths = Annotated[list[str], typer.Argument(metavar="PATH…", help="Files and folders; - is standard input.")]
+
+
+def _named(paths: list[str]) -> list[str]:
+    if not all(paths):
+        raise typer.BadParameter('"" is no path; the folder you are in is "."')
+    return paths
+
+
+Paths = Annotated[
+    list[str], typer.Argument(metavar="PATH…", help="Files and folders; - is standard input.", callback=_named)
+]
 HOME = Path("seal-home")
 _TOLD = ("seal-agent", "torch", "transformers", "peft", "chromadb", "langchain-core")  # by doctor
 
@@ -94,7 +104,7 @@ def _number(version: str | None) -> int | None:
         return None
     if version == "base":
         return 0
-    if not version.isdecimal():
+    if not version.isdecimal() or len(version) > 18:  # no longer one fits the table
         raise typer.BadParameter(f"a version is 'base' or a number, not {version!r}")
     return int(version)
 

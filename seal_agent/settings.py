@@ -41,9 +41,9 @@ def read(home: Path, **given: object) -> Settings:
     """seal.toml of *home*, with *given* values before it. ConfigError lists every problem."""
     file = home / "seal.toml"
     try:
-        stored = tomllib.loads(file.read_text()) if file.exists() else {}
+        stored = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
         return Settings(**{**stored, **{key: value for key, value in given.items() if value is not None}})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors())

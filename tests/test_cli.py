@@ -641,6 +641,12 @@ def test_settings_that_cannot_work_are_an_error(run: Run, tmp_path: Path) -> Non
     ran = run("status", "--json")
     assert ran.code == 1
     assert "rank" in ran.data["error"]
+    (tmp_path / "home" / "seal.toml").write_bytes('model = "é"'.encode("latin-1"))
+    assert "is not TOML" in run("status", "--json").data["error"]
+
+
+def test_a_path_and_a_version_that_cannot_be_are_refused(run: Run) -> None:
+    assert run("observe", "").code == run("show", "9" * 20).code == 2
 
 
 def test_what_a_library_prints_does_not_spoil_the_document(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
