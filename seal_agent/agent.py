@@ -88,6 +88,7 @@ class SealAgent:
         self._verified: set[str] = set()
         self._refused_writers: set[str] = set()
         self._learner: Learner | None = None
+        self._too_few: tuple[int | str, ...] = ()  # under which version which documents wait for more to learn
 
     def __enter__(self) -> SealAgent:
         return self
@@ -177,7 +178,7 @@ class SealAgent:
 
     def due(self) -> str:
         """Why a consolidation is due, or ""."""
-        if self._unjudgeable():
+        if self._unjudgeable() or self._too_few == (self._live_number(), *self._waits()):
             return ""
         waiting = self.journal.waiting_count()
         age = self.journal.oldest_waiting_age() or 0.0
@@ -196,6 +197,9 @@ class SealAgent:
             run = self._run_id()
             state = content_id("s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks()))
             given = self.past.consolidations.get(state)
+            if not given and (reason := self._known()):
+                self.journal.calls.note("consolidate")
+                return Consolidation(outcome="nothing", reason=reason, version=self._live_number())
             fence, edits = self.journal.claim(run)
             try:
                 number, candidate, report = given or self._made(run, edits)
@@ -210,16 +214,31 @@ class SealAgent:
         live = self._live_number()
         return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
 
+    def _waits(self) -> tuple[str, ...]:
+        return tuple(sorted({edit.document for edit in self.journal.waiting()}))
+
     def _unjudgeable(self) -> str:
         """Why no consolidation of what waits could be judged, or "": nothing is trained for a verdict that cannot be given."""
-        documents = {edit.document for edit in self.journal.waiting()}
+        documents = self._waits()
         if not documents:
             return "no edit waits"
-        found = len(self.journal.checks_for(sorted(documents)))
+        found = len(self.journal.checks_for(documents))
         few = (
             f"a verdict needs {ENOUGH} reserved questions, of what waits there are {found}; it waits for more to learn"
         )
         return few if found < ENOUGH else ""
+
+    def _known(self) -> str:
+        """Why no verdict could be given on what waits, the answers of the live version seen, or "". It costs these answers."""
+        documents = self._waits()
+        left = self.rooms.unanswered(self.learner, self.journal, documents, self.adapter())
+        if left >= ENOUGH:
+            return ""
+        self._too_few = (self._live_number(), *documents)
+        return (
+            f"a verdict needs {ENOUGH} reserved questions that are not answered yet, of what waits there are {left};"
+            " it waits for more to learn"
+        )
 
     def forget(self, document_id: str) -> Forgotten:
         """

@@ -373,8 +373,7 @@ class Rooms:
         """The gate's report on *candidate*, which learned *documents*."""
         from seal_agent.judging import gate
 
-        shown = journal.prompts()  # what was trained on, in whatever document, checks nothing
-        unseen = [check for check in journal.checks_for(documents) if check.question.lower() not in shown]
+        shown, unseen = journal.prompts(), self._unseen(journal, documents)
         fresh = {check.id for check in unseen}
         kept = [c for c in journal.checks("fact") if c.id not in fresh and c.question.lower() not in shown]
         attempt = len(journal.versions()) + 1
@@ -383,10 +382,26 @@ class Rooms:
         old = gate.sample([*kept, *journal.checks("user")], attempt)
         learned = journal.when_learned([check.id for check in old])
         questions = gate.Questions(unseen, old, journal.checks("general"), near, learned)
-        serving = {str(live or ""), ""}  # of other versions nothing will be wanted again
-        asked = {key: said for key, said in self._kept.answered.items() if key[0] in serving}
-        self._kept.answered = asked
-        return gate.judge(self.recall(learner, journal, judged=True), questions, live, candidate, say, asked, attempt)
+        served, asked = self.recall(learner, journal, judged=True), self._asked(live)
+        return gate.judge(served, questions, live, candidate, say, asked, attempt)
+
+    def unanswered(self, learner: Learner, journal: Journal, documents: Sequence[str], live: Path | None) -> int:
+        """How many of the wordings that *documents* reserved *live* answers wrongly: by these a lesson is judged."""
+        from seal_agent.judging import gate
+
+        served, unseen = self.recall(learner, journal, judged=True), self._unseen(journal, documents)
+        return sum(not right for right, _ in gate.ask(served, unseen, live, self._asked(live)).values())
+
+    def _unseen(self, journal: Journal, documents: Sequence[str]) -> list[Check]:
+        """The checks of *documents*, but for what was trained on, in whatever document: that checks nothing."""
+        shown = journal.prompts()
+        return [check for check in journal.checks_for(documents) if check.question.lower() not in shown]
+
+    def _asked(self, live: Path | None) -> gate.Asked:
+        """What the base and the version that is *live* answered before; of other versions nothing will be wanted again."""
+        serving = {str(live or ""), ""}
+        self._kept.answered = {key: said for key, said in self._kept.answered.items() if key[0] in serving}
+        return self._kept.answered
 
     def _beside(self, documents: Sequence[str], journal: Journal) -> dict[str, float]:
         """The documents remembered that have a sentence near one of *documents*, and how near (cosine)."""

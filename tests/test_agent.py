@@ -475,6 +475,23 @@ def test_the_same_inputs_make_the_same_version(make: Make, tmp_path: Path) -> No
         assert [v.digest for v in one.versions()] == [v.digest for v in two.versions()]
 
 
+def test_what_is_known_but_for_a_word_waits_for_more_to_learn(make: Make) -> None:
+    """One new thing cannot be judged: it is neither trained in vain nor set aside, and is learned with the next."""
+    agent = learned(make(consolidate_after=1))
+    agent.observe(MILL.model_copy(update={"text": f"{MILL.text} Oskar Lind painted it in 1957."}))
+    waiting = agent.status()["waiting"]
+    assert agent.due()
+
+    told = agent.consolidate()
+
+    assert (told.outcome, "not answered yet" in told.reason, agent.due()) == ("nothing", True, "")
+    assert (len(agent.versions()), agent.status()["waiting"], agent.status()["aside"]) == (2, waiting, 0)
+    agent.observe("Holm bakery was founded by Ada Finch in 1902. It bakes forty rye loaves. Its oven came from Wend.")
+    assert agent.due()
+    assert agent.consolidate().outcome == "accepted"
+    assert "Oskar Lind" in agent.ask("Who painted Alder Mill in 1957?").text
+
+
 def test_due_says_why(make: Make) -> None:
     agent = make(consolidate_after=5)
     assert agent.due() == ""
