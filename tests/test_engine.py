@@ -346,6 +346,17 @@ def test_a_model_of_another_shape_keeps_its_own_forward(tmp_path: Path) -> None:
     assert LoraLearner(str(tiny.write(tmp_path / "c", "llama")), rank=4)._streams is True
 
 
+@pytest.mark.parametrize("kind", ["gemma", "glm"])
+def test_parts_that_are_not_known_here_are_left_to_the_model(tmp_path: Path, kind: str) -> None:
+    """Gemma's norm has no variance_epsilon, GLM turns only a part of each head."""
+    learner = LoraLearner(str(tiny.write(tmp_path / "model", kind)), rank=4, recipe=SHORT)
+    (folder,) = _folders(tmp_path, 1)
+
+    assert learner.answer([LESSON[0].prompt], None)
+    assert learner.train(LESSON, None, folder, seed=1)["finite"]
+    assert learner.answer([LESSON[0].prompt], folder)
+
+
 def test_the_base_asked_first_answers_as_the_base(tmp_path: Path) -> None:
     """Looking whether a stream can be written out must not leave an adapter in force."""
     learner = LoraLearner(str(tiny.write(tmp_path / "model")), rank=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -729,6 +730,33 @@ def test_a_forged_name_in_a_manifest_is_not_followed(sealed: Path) -> None:
 
 def test_no_adapter_is_no_crash(tmp_path: Path) -> None:
     assert "cannot be read" in adapters.verify(tmp_path / "nowhere")[0]
+
+
+def test_who_cannot_look_now_has_no_damaged_adapter(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of file handles: it says so, and a moment later all is well."""
+
+    def full(*given: object, **more: object) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", full)
+        with pytest.raises(SealError, match=r"cannot be read now.*Too many open files"):
+            adapters.verify(sealed)
+
+    assert adapters.verify(sealed) == []
+
+
+def test_a_full_disk_leaves_the_lock_with_who_took_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with HomeLock(tmp_path) as lock:
+            assert lock.held
+
+    with HomeLock(tmp_path) as lock:
+        assert lock.held
 
 
 def test_pickles_are_never_sealed_and_nothing_is_written_over(sealed: Path) -> None:

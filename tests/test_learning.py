@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +244,33 @@ def test_control_tokens_in_a_document_are_text(learner: LoraLearner) -> None:
     control = set(base.tokenizer.all_special_ids)
 
     assert sum(i in control for i in plain) == sum(i in control for i in sly)
+
+
+def test_one_thread_at_a_time_speaks_to_the_tokenizer(learner: LoraLearner) -> None:
+    """It is told with each call what control tokens are: in the midst of another's call that would change their meaning."""
+
+    class Alone:
+        def __init__(self) -> None:
+            self.busy, self.together = False, 0
+
+        def __getattr__(self, name: str) -> Any:
+            return self.call if name == "apply_chat_template" else getattr(learner.base.tokenizer, name)
+
+        def call(self, *given: Any, **how: Any) -> Any:
+            self.together += self.busy
+            self.busy = True
+            time.sleep(0.002)
+            self.busy = False
+            return {"input_ids": [1]}
+
+        __call__ = call
+
+    tokenizer = Alone()
+    base = replace(learner.base, tokenizer=tokenizer)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: base.text("a") if n % 2 else base.question("a"), range(40)))
+
+    assert tokenizer.together == 0
 
 
 def test_a_row_without_a_target_is_refused() -> None:

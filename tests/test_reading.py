@@ -20,7 +20,7 @@ from seal_agent.parts import Signals
 from seal_agent.reading.contradicting import contradiction
 from seal_agent.reading.deciding import boilerplate, fact_bearing, novelty, worth_learning
 from seal_agent.reading.screening import instructions, personal_data
-from seal_agent.reading.sentences import heading, items, paragraphs, sentences
+from seal_agent.reading.sentences import beginning, heading, items, paragraphs, sentences
 from seal_agent.reading.sources import Refusal, clean, documents, stdin_documents
 from seal_agent.records import Document
 
@@ -437,6 +437,20 @@ def test_of_a_long_list_each_item_stays_a_sentence(stop):
 
     assert [said for part in paragraphs(listed) for said in sentences(part)] == sentences(listed)
     assert len(sentences(listed)) == 30
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\n".join(f"row {n},{n * 7},value of {n}" for n in range(4000)), "x" * 60_000, "磨坊建于一八七一年" * 4000],
+    ids=["table", "blob", "script without spaces"],
+)
+def test_what_has_no_full_stops_is_cut_all_the_same(text):
+    """Nothing of it is lost, and no piece is longer than a model can be shown."""
+    pieces = paragraphs(text)
+
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+    assert max(map(len, pieces)) < 3000
+    assert len(beginning(sentences(text)[0], 120)) < 1500
 
 
 def test_a_short_item_of_a_list_is_no_heading():

@@ -8,6 +8,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    GemmaConfig,
+    GlmConfig,
     GPT2Config,
     GPTNeoXConfig,
     LlamaConfig,
@@ -27,6 +29,8 @@ CONFIGS = {
     "llama": lambda: LlamaConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, tie_word_embeddings=True),
     "qwen2": lambda: Qwen2Config(**_SMALL, intermediate_size=96, num_key_value_heads=2),
     "mistral": lambda: MistralConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, sliding_window=64),
+    "gemma": lambda: GemmaConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, head_dim=12),
+    "glm": lambda: GlmConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, head_dim=12),
     "gpt_neox": lambda: GPTNeoXConfig(**_SMALL, intermediate_size=96),
     "gpt2": lambda: GPT2Config(vocab_size=600, n_embd=48, n_layer=3, n_head=4, n_positions=512),
 }

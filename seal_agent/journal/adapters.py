@@ -26,6 +26,7 @@ from seal_agent.records import GateReport, Record
 
 MANIFEST = "manifest.json"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _STAGED = ".tmp-"
 
 
@@ -108,10 +109,10 @@ def move(folder: Path, root: Path) -> Path:
 
 
 def manifest(folder: Path) -> Manifest:
-    """The manifest of *folder*; SealError if there is none that can be read."""
+    """The manifest of *folder*; SealError if there is none, or what is there is none."""
     try:
         return Manifest.model_validate(json.loads((folder / MANIFEST).read_bytes()))
-    except (OSError, ValueError, RecursionError) as error:
+    except (*_GONE, ValueError, RecursionError) as error:
         what = f"{error.error_count()} fields are wrong" if isinstance(error, ValidationError) else str(error)
         raise SealError(f"{folder / MANIFEST} cannot be read: {what}") from error
 
@@ -122,7 +123,11 @@ def digest(folder: Path) -> str:
 
 
 def verify(folder: Path, expected: str = "") -> list[str]:
-    """What is wrong with the adapter in *folder*, if anything. *expected* is the digest it should have."""
+    """
+    What is wrong with the adapter in *folder*, if anything. *expected* is the digest it should have.
+
+    SealError if that cannot be told now: whoever has no file handle left has no damaged adapter.
+    """
     try:
         promised = manifest(folder)
         problems = _odd_entries(folder) + _differences(folder, promised.files)
@@ -131,8 +136,10 @@ def verify(folder: Path, expected: str = "") -> list[str]:
         return problems
     except SealError as error:
         return [str(error)]
-    except OSError as error:
+    except _GONE as error:
         return [f"{folder} cannot be read: {error}"]
+    except OSError as error:
+        raise SealError(f"{folder} cannot be read now: {error}; nothing was changed, so try again") from error
 
 
 def tidy(root: Path, known: Collection[str], lock: HomeLock) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Base:
     tokenizer: Any
     fingerprint: str
     has_template: bool = field(default=False)
+    # The tokenizer is told anew with each call what to do with control tokens: one thread at a time, or another's are believed.
+    _speaking: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def question(self, question: str, context: str = "") -> list[int]:
         """Token ids of a question, up to where the answer begins. *context* is shown before it (open book)."""
@@ -55,13 +58,14 @@ class Base:
     def conversation(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """Token ids of a conversation, up to where the model's turn begins. Control tokens in it are plain text."""
         if self.has_template:
-            encoded = self.tokenizer.apply_chat_template(
-                list(messages),
-                add_generation_prompt=True,
-                tokenize=True,
-                sanitize_control_tokens=True,
-                return_dict=True,
-            )
+            with self._speaking:
+                encoded = self.tokenizer.apply_chat_template(
+                    list(messages),
+                    add_generation_prompt=True,
+                    tokenize=True,
+                    sanitize_control_tokens=True,
+                    return_dict=True,
+                )
             return list(encoded["input_ids"])
         names = {"user": "Question", "assistant": "Answer", "system": "Note"}
         turns = [f"{names.get(m['role'], 'Note')}: {m['content']}\n" for m in messages]
@@ -74,7 +78,8 @@ class Base:
 
     def text(self, text: str) -> list[int]:
         """Token ids of plain text: no control token, whatever the text says."""
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        with self._speaking:
+            return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of *ids* without control tokens."""
@@ -93,7 +98,8 @@ class Base:
     @cached_property
     def start(self) -> list[int]:
         """What plain text begins with: the begin token, in models whose tokenizer adds one."""
-        plain = self.tokenizer("a")["input_ids"]
+        with self._speaking:
+            plain = self.tokenizer("a")["input_ids"]
         bos = self.tokenizer.bos_token_id
         return [int(bos)] if bos is not None and plain and plain[0] == bos else []
 

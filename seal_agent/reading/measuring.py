@@ -18,7 +18,7 @@ import numpy as np
 from seal_agent.parts import Learner, Signals
 from seal_agent.reading.contradicting import contradiction
 from seal_agent.reading.deciding import boilerplate, fact_bearing
-from seal_agent.reading.sentences import sentences
+from seal_agent.reading.sentences import beginning, sentences
 from seal_agent.records import Document, Memory
 
 Near = Callable[[np.ndarray, int], list[list[tuple[str, float]]]]
@@ -42,6 +42,7 @@ REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the sa
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
 _ASKED = 2  # questions about one remembered sentence
 _SENTENCES = 8  # of a long document, spread evenly, are shown to the model, so that the cost of deciding is bounded
+_WORDS = 120  # of each: what has no full stops may be a table of a thousand rows
 _READ = 1000  # are compared word by word with what is known, which is cheap
 
 
@@ -67,7 +68,8 @@ def measure(
     said = sentences(document.text)
     telling = [s for s in said if fact_bearing(s) and not boilerplate(s)]
     sample, read = _spread(telling, _SENTENCES), _spread(telling, _READ)
-    vectors = embed([f"{document.title}. {s}" if document.title else s for s in sample])
+    shown = [beginning(s, _WORDS) for s in sample]
+    vectors = embed([f"{document.title}. {s}" if document.title else s for s in shown])
     found = near(vectors, 3)
     best = [hits[0][1] if hits else 0.0 for hits in found]
     clash, why = "", ""
@@ -83,7 +85,7 @@ def measure(
     numbers = {
         "sentences": float(len(said)),
         "facts": float(len(telling)),
-        "surprise": _surprise(learner, adapter, sample),
+        "surprise": _surprise(learner, adapter, shown),
         "reference": reference,
         "near": max(best, default=0.0),
         "covered": len(covered) / len(sample) if sample else 0.0,

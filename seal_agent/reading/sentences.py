@@ -42,13 +42,14 @@ MARK = re.compile(r"^\s*(?:[-*+•‣◦–]\s+|#{1,6}\s+|(?:>\s*)+)")
 STRONG = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]{1,400}?)(?<=[^\s*])\1(?![\w*])")
 SECTION = re.compile(r"(?:\d+[.):]\s|(?:section|chapter|part|step|appendix|article|item)\b)", re.IGNORECASE)
 WORD = re.compile(r"[^\W_]")
+_LETTERS = 12  # that count as a word; the words of prose have half as many
 
 
 def paragraphs(text: str, words: int = 220) -> list[str]:
     """Pieces of at most *words* words: short paragraphs joined, long ones cut at sentence ends."""
     pieces: list[str] = []
     for block in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
-        parts = [block.strip()] if len(block.split()) <= words else _packed(sentences(block), words, "\n\n")
+        parts = [block.strip()] if _size(block) <= words else _packed(sentences(block), words, "\n\n")
         pieces += [part for part in parts if part]
     return _packed(pieces, words, "\n\n")
 
@@ -76,15 +77,19 @@ def heading(sentence: str) -> bool:
     )
 
 
+def beginning(text: str, words: int) -> str:
+    """The first *words* words of *text*, fewer if they are no words of a language."""
+    return _cut(text, words)[0] if _size(text) > words else text
+
+
 def _packed(pieces: list[str], words: int, glue: str) -> list[str]:
-    """Neighbours joined while they fit; a piece that does not fit alone is cut between words."""
+    """Neighbours joined while they fit; a piece that does not fit alone is cut."""
     packed: list[str] = []
     room = 0
     for piece in pieces:
-        count = len(piece.split())
+        count = _size(piece)
         if count > words:
-            cut = piece.split()
-            packed += [" ".join(cut[at : at + words]) for at in range(0, count, words)]
+            packed += _cut(piece, words)
             room = 0
         elif count <= room:
             packed[-1] += glue + piece
@@ -93,6 +98,26 @@ def _packed(pieces: list[str], words: int, glue: str) -> list[str]:
             packed.append(piece)
             room = words - count
     return packed
+
+
+def _size(piece: str) -> int:
+    """Its words, but no fewer than its letters would make: rows of a table or a script without spaces have long ones."""
+    return max(len(piece.split()), len(piece) // _LETTERS)
+
+
+def _cut(piece: str, words: int) -> list[str]:
+    """*piece* between words, or, where one alone is too long, within it."""
+    most = words * _LETTERS
+    parts = [word[at : at + most] for word in piece.split() for at in range(0, len(word), most)]
+    out: list[list[str]] = [[]]
+    letters = 0
+    for part in parts:
+        if out[-1] and (len(out[-1]) >= words or letters + len(part) >= most):
+            out.append([])
+            letters = 0
+        out[-1].append(part)
+        letters += len(part) + 1
+    return [" ".join(run) for run in out]
 
 
 def _blocks(text: str) -> list[str]:
