@@ -10,9 +10,10 @@ import pytest
 import tiny
 
 from seal_agent import agent as agents
-from seal_agent.bench import arms, demo, stream, superseding
+from seal_agent.bench import arms, decide, demo, stream, superseding
 from seal_agent.errors import ConfigError
 from seal_agent.judging.grading import correct
+from seal_agent.judging.statistics import paired_interval
 from seal_agent.learning import training
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.records import Document
@@ -117,7 +118,7 @@ def test_the_slope_is_that_of_the_mean_over_all_documents_so_far() -> None:
     """Two questions a document: all right at first, then half, then half: 100, 75, 67 %, and falling however weighed."""
     rows = [[[True, True]], [[True, True], [True, False]], [[True, True], [True, False], [False, True]]]
 
-    found = stream._slope([{"rows": rows}])
+    found = stream._slope([{"rows": rows, "documents": ["a", "b", "c"]}])
 
     assert found["slope"] == pytest.approx((2 / 3 - 1) / 2)
     assert found["slope_interval"][0] < found["slope"] < found["slope_interval"][1] < 0
@@ -145,6 +146,56 @@ def test_a_finished_step_is_not_done_again(faked: list[Path], tmp_path: Path, mo
     assert len(learned) == 4  # one, the one that died, and the two that were left
     timed = ("seconds", "seconds_per_answer")
     assert all(resumed["arms"]["full"][k] == v for k, v in whole["arms"]["full"].items() if k not in timed)
+
+
+def test_what_was_learned_before_a_kill_is_asked_about_not_learned_again(
+    faked: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between a lesson and its questions: the same versions as in one go, and the lesson's own outcome is told."""
+    quiz, asked, said = stream.quiz, list[int](), list[str]()
+
+    def cut(*given: Any, **more: Any) -> Any:
+        asked.append(1)
+        if len(asked) == 5:  # general questions, the base twice, and the first lesson's came before
+            raise KeyboardInterrupt
+        return quiz(*given, **more)
+
+    monkeypatch.setattr(stream, "quiz", cut)
+    with pytest.raises(KeyboardInterrupt):
+        stream.run(tmp_path, n=2, arms=["no_replay"])
+    stream.run(tmp_path, n=2, arms=["no_replay"], say_line=said.append)
+
+    assert len(said) == 1
+    assert "accepted" in said[0]
+    (home,) = tmp_path.glob("*/no_replay")
+    with fake_agent(home) as agent:
+        assert len(agent.versions()) == 2
+
+
+def test_streams_that_ask_the_same_count_it_once() -> None:
+    """Two streams told alike are worth one; two of different questions are worth two."""
+    one = [1.0, 0.0, 1.0, 1.0, 0.0, -1.0]
+    low, high = paired_interval(one)
+
+    assert paired_interval([*one, *one], [*range(6), *range(6)]) == pytest.approx((low, high))
+    assert paired_interval([*one, *one])[0] > low
+    assert paired_interval(one, "abcdef") == pytest.approx((low, high))
+
+
+def test_a_killed_decide_bench_goes_on_with_what_it_had_learned(
+    faked: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the base was live for its second look, and never mixed with what another corpus taught."""
+    first = decide.run(tmp_path / "home")
+    with fake_agent(tmp_path / "home") as agent:
+        agent.rollback(0)
+
+    again = decide.run(tmp_path / "home")
+
+    assert again["live"] == first["live"] > 0
+    assert again["by_kind"] == first["by_kind"]
+    with pytest.raises(ConfigError, match="something else than decide_tuning"):
+        decide.run(tmp_path / "home", "decide_tuning")
 
 
 def test_the_arm_without_a_gate_publishes_everything(faked: list[Path], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent import agent as agents
+from seal_agent.errors import ConfigError
 from seal_agent.records import Document
 
 NEW, OLD = ("new", "changed"), ("reworded", "duplicate", "noise")
@@ -37,6 +38,11 @@ def run(
             for item in corpus["learned"]:
                 agent.observe(_document(item))
             agent.consolidate()
+        elif not all(agent.journal.document(_document(item).id) for item in corpus["learned"]):
+            raise ConfigError(f"{home} has learned something else than {which}; give a --home of its own")
+        left = [version.number for version in agent.versions() if version.status == "retired"]
+        if left and not agent.status()["live"]:  # a run that was killed while the base was live
+            agent.rollback(left[-1])
         rows = []
         for number, item in enumerate(corpus["stream"]):
             say("deciding", number / len(corpus["stream"]))

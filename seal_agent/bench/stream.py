@@ -135,9 +135,11 @@ def _lived(
         before = [row["correct"] for row in quiz(arm.asked(), others, 0)["rows"]]
         keep(base=asked(chosen, home, 0), open_book=asked(chosen, home, 0, shown=True), general_before=before)
     for step in range(len(story["seconds"]), -(-len(chosen) // size)):
-        began = time.monotonic()
-        outcome = arm.learn([lesson.document for lesson in chosen[step * size : (step + 1) * size]])
-        spent = time.monotonic() - began
+        if "learned" not in story:  # what is learned is not learned again, whatever happens while it is asked about
+            began = time.monotonic()
+            outcome = arm.learn([lesson.document for lesson in chosen[step * size : (step + 1) * size]])
+            keep(learned=[outcome, time.monotonic() - began])
+        outcome, spent = story.pop("learned")
         seen = chosen[: (step + 1) * size]
         rows = {name: [*story["rows"][name], asked(seen, name)] for name in names}
         keep(rows=rows, seconds=[*story["seconds"], spent])
@@ -146,6 +148,8 @@ def _lived(
     if "after" not in story:
         keep(after={name: _in_the_end(arm, name, chosen, others) for name in names})
     same = {key: story[key] for key in ("base", "open_book", "general_before", "seconds")}
+    same["documents"] = [lesson.document.id for lesson in chosen]  # SEAL's passages share their titles
+    same["asked"] = [f"{lesson.document.title}: {item['question']}" for lesson in chosen for item in lesson.items]
     return {name: {**same, **story["after"][name], "rows": story["rows"][name], "size": size} for name in names}
 
 
@@ -161,8 +165,13 @@ def _in_the_end(arm: Arm, name: str, chosen: Sequence[Lesson], others: Sequence[
 
 
 def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One arm over its streams: means over questions, the matrix by step, an interval for what was gained."""
+    """
+    One arm over its streams: means over questions, the matrix by step, an interval for what was gained.
+
+    Streams share documents, and all are asked the same general questions: a question counts once, however many ask it.
+    """
     matrices = [_matrix(story) for story in stories]
+    asked = [question for story in stories for question in story["asked"]]
     base = [_mean(story["base"]) for story in stories]
     gains = [
         float(after) - float(before)
@@ -183,10 +192,10 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "backward_transfer": fmean([metrics.backward_transfer(m) for m in matrices]),
         "forgetting": fmean([metrics.forgetting(m) for m in matrices]),
         "gain": fmean(gains),
-        "gain_interval": list(paired_interval(gains)),
+        "gain_interval": list(paired_interval(gains, asked)),
         "general_before": fmean([_mean([story["general_before"]]) for story in stories]),
         "general_after": fmean([_mean([story["general_after"]]) for story in stories]),
-        "general_interval": list(paired_interval(general)),
+        "general_interval": list(paired_interval(general, [*range(len(general) // len(stories))] * len(stories))),
         "general_n": len(general),
         "matrix": [[fmean(cells) for cells in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)],
         "prompt_tokens": fmean([story["prompt_tokens"] for story in stories]),
@@ -200,18 +209,22 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _slope(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     What one more consolidation adds to the mean over all documents seen so far: a line through the steps, the mean of the
-    streams; with the middle 95 % of 1,000 weighings of the documents.
+    streams; with the middle 95 % of 1,000 weighings of the documents (Bayesian bootstrap), one in several streams alike.
     """
     draw = np.random.default_rng(0)
+    drawn = sorted({name for story in stories for name in story["documents"]})
     slopes = [fmean([_line(story["rows"]) for story in stories])]
     for _ in range(1000 if len(stories[0]["rows"]) > 1 else 0):
-        slopes.append(fmean([_line(story["rows"], draw) for story in stories]))
+        weights = dict(zip(drawn, draw.exponential(size=len(drawn)), strict=True))
+        slopes.append(
+            fmean([_line(story["rows"], [weights[name] for name in story["documents"]]) for story in stories])
+        )
     return {"slope": slopes[0], "slope_interval": [float(edge) for edge in np.quantile(slopes, (0.025, 0.975))]}
 
 
-def _line(rows: Sequence[Sequence[Sequence[bool]]], draw: np.random.Generator | None = None) -> float:
-    """The slope of a line through the means of *rows*; with *draw*, of documents weighed anew (Bayesian bootstrap)."""
-    often = np.ones(len(rows[-1])) if draw is None else draw.exponential(size=len(rows[-1]))
+def _line(rows: Sequence[Sequence[Sequence[bool]]], weights: Sequence[float] = ()) -> float:
+    """The slope of a line through the means of *rows*, whose documents count by *weights* (none: all alike)."""
+    often = np.array(weights or [1.0] * len(rows[-1]))
     right = [np.array([sum(of) for of in row]) @ often[: len(row)] for row in rows]
     asked = [np.array([len(of) for of in row]) @ often[: len(row)] for row in rows]
     return float(np.polyfit(range(len(rows)), np.divide(right, asked), 1)[0]) if len(rows) > 1 else 0.0

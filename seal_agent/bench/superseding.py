@@ -66,10 +66,13 @@ def _lived(
     }
     for step, documents in steps.items():
         if step not in story:
-            began = time.monotonic()
-            outcomes = _learned(arm, documents)
-            spent = time.monotonic() - began
-            story[step] = {"outcomes": outcomes, "seconds": spent, "said": _said(arm.asked(), newer)}
+            if "learned" not in story:  # what is learned is not learned again, whatever happens while it is asked about
+                began = time.monotonic()
+                outcomes = _learned(arm, documents)
+                story["learned"] = {"outcomes": outcomes, "seconds": time.monotonic() - began}
+                keeping.write(kept, story)
+            story[step] = {**story.pop("learned"), "said": _said(arm.asked(), newer)}
+            outcomes, spent = story[step]["outcomes"], story[step]["seconds"]
             keeping.write(kept, story)
             say_line(f"{name}, {step}: {', '.join(outcomes)} in {spent:.0f} s")
     return story

@@ -9,7 +9,8 @@ Does not promise: control over looks that are not counted as attempts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 
 from scipy import stats
 
@@ -55,11 +56,18 @@ def interval(successes: int, n: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Normal 95 % interval of the mean of paired *differences*."""
-    n = len(differences)
-    if n < 2:
+def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -> tuple[float, float]:
+    """
+    Normal 95 % interval of the mean of paired *differences*.
+
+    *of*: what each is a difference of, where several are of one question: these count together, as one that was drawn
+    (cluster-robust, Liang and Zeger 1986).
+    """
+    n, drawn = len(differences), defaultdict[Hashable, float](float)
+    mean = sum(differences) / max(1, n)
+    for which, difference in zip(of or range(n), differences, strict=True):
+        drawn[which] += difference - mean
+    if len(drawn) < 2:
         return -math.inf, math.inf
-    mean = sum(differences) / n
-    spread = math.sqrt(sum((d - mean) ** 2 for d in differences) / (n - 1) / n)
+    spread = math.sqrt(sum(total**2 for total in drawn.values()) * len(drawn) / (len(drawn) - 1)) / n
     return mean - 1.96 * spread, mean + 1.96 * spread
