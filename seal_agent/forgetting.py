@@ -8,8 +8,7 @@ looked for, not assumed. What was tried of it in practice goes first, and the wr
 other documents is written again by the nearest ancestor that did not.
 Does not promise: to call back what was said to others, or copies made elsewhere; or that another document does not say the
 same: that one is forgotten by its own id. No writer is tuned or judged again. The text of a document that was only practised on
-is not known, so nothing is looked for. What was observed while a consolidation trained is lived through before it, and learned
-with it: these lessons are computed anew whatever is forgotten.
+is not known, so nothing is looked for.
 
 Source: exact unlearning by training again from the last state that never saw the data, SISA (arXiv 1912.03817).
 """

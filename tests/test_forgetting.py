@@ -116,6 +116,30 @@ def test_a_home_that_forgot_is_a_home_that_was_never_told(name: str, tmp_path: P
     assert "1871" not in forgot.ask("In which year did Alder Mill open?").text
 
 
+def test_what_was_observed_while_another_was_learned_leaves_that_lesson_as_it_was(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came after the consolidation took its rows: forgetting a third document computes neither lesson anew."""
+    agent, trained = make(), FakeLearner.train
+
+    def train(self: FakeLearner, *given: object, **more: object) -> object:
+        monkeypatch.setattr(FakeLearner, "train", trained)
+        agent.observe(BARN)
+        return trained(self, *given, **more)  # type: ignore[arg-type]
+
+    agent.observe(MILL)
+    monkeypatch.setattr(FakeLearner, "train", train)
+    for act in (learn, learn, read(CLOCK)):
+        act(agent)
+    before = weights(agent)
+
+    receipt = agent.forget(CLOCK.id)
+
+    assert (receipt.gone, receipt.made, len(before)) == ([], [], 2)
+    assert weights(agent) == before
+    assert [agent.journal.learned_by(number) for number in (1, 2)] == [[MILL.id], [BARN.id]]
+
+
 def test_forgetting_loses_nothing_that_is_too_long_by_now(make: Make) -> None:
     """The limit was lowered since: it says so, and the home stays as it was."""
     agent = make()

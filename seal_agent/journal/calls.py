@@ -1,7 +1,8 @@
 """
 What was asked of a home, in order, and the state it stood in: enough to live through it again without a document.
 
-Promises: a call is written down in the transaction that does what it asks, or not at all.
+Promises: a call is written down in the transaction that does what it asks, or not at all; a consolidation stands where it took
+what it learned, for what was observed while it trained came after.
 Does not promise: calls of homes made before there was this list, or what was asked in vain.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 from seal_agent.journal.database import Database
 from seal_agent.records import Call, CallKind, Document
+
+_OPEN = "begun by "  # and the fence: the state of a consolidation that goes on
 
 
 class Calls:
@@ -30,6 +33,18 @@ class Calls:
                 target,
                 state,
             )
+
+    def begin(self, fence: int) -> None:
+        """A consolidation takes what waits; it is none yet."""
+        self.note("consolidate", state=f"{_OPEN}{fence}")
+
+    def end(self, fence: int, target: int, state: str) -> None:
+        """The consolidation of *fence*, which found the home in *state*, made version *target*."""
+        self._db.write("UPDATE calls SET target = ?, state = ? WHERE state = ?", target, state, f"{_OPEN}{fence}")
+
+    def drop(self, fence: int) -> None:
+        """Nothing came of the consolidation of *fence*."""
+        self._db.write("DELETE FROM calls WHERE state = ?", f"{_OPEN}{fence}")
 
     def since(self, number: int = 0) -> list[Call]:
         """The calls after call *number*, in order."""

@@ -339,6 +339,7 @@ class Journal:
         with self.transaction():
             new_run = "INSERT INTO runs (run, state, started) VALUES (?, 'open', ?)"
             fence = self._db.insert(new_run, run, self._db.clock())
+            self.calls.begin(fence)
             crashpoint("claim.run")
             self._db.write("UPDATE edits SET state = 'claimed', fence = ? WHERE state = 'waiting'", fence)
             self._db.write("INSERT INTO lessons SELECT fence, id, document FROM edits WHERE fence = ?", fence)
@@ -426,6 +427,7 @@ class Journal:
     def _drop_run(self, fence: int) -> None:
         # No version came of it, so nothing descends from what it read.
         self._db.write("DELETE FROM lessons WHERE fence = ?", fence)
+        self.calls.drop(fence)
         self._db.write("UPDATE runs SET state = 'released' WHERE fence = ?", fence)
 
     def _edits(self, where: str, *values: Any) -> list[SelfEdit]:
@@ -595,7 +597,7 @@ class Journal:
             crashpoint("publish.version")
             outcome = report.outcome
             self.settle(run, fence, outcome=outcome, version=number, memories=memories, embedder=embedder)
-            self.calls.note("consolidate", target=number, state=state)
+            self.calls.end(fence, number, state)
             self.event("version", number=number, run=run, outcome=outcome, digest=candidate.digest)
         crashpoint("publish.committed")
         return self.version(number)
