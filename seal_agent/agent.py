@@ -197,7 +197,7 @@ class SealAgent:
             run = self._run_id()
             state = content_id("s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks()))
             given = self.past.consolidations.get(state)
-            if not given and (reason := self._known()):
+            if not given and (reason := self._answered_already()):
                 self.journal.calls.note("consolidate")
                 return Consolidation(outcome="nothing", reason=reason, version=self._live_number())
             fence, edits = self.journal.claim(run)
@@ -228,7 +228,7 @@ class SealAgent:
         )
         return few if found < ENOUGH else ""
 
-    def _known(self) -> str:
+    def _answered_already(self) -> str:
         """Why no verdict could be given on what waits, the answers of the live version seen, or "". It costs these answers."""
         documents = self._waits()
         left = self.rooms.unanswered(self.learner, self.journal, documents, self.adapter())

@@ -382,7 +382,7 @@ class Rooms:
         old = gate.sample([*kept, *journal.checks("user")], attempt)
         learned = journal.when_learned([check.id for check in old])
         questions = gate.Questions(unseen, old, journal.checks("general"), near, learned)
-        served, asked = self.recall(learner, journal, judged=True), self._asked(live)
+        served, asked = self.recall(learner, journal, judged=True), self._answered(live)
         return gate.judge(served, questions, live, candidate, say, asked, attempt)
 
     def unanswered(self, learner: Learner, journal: Journal, documents: Sequence[str], live: Path | None) -> int:
@@ -390,14 +390,14 @@ class Rooms:
         from seal_agent.judging import gate
 
         served, unseen = self.recall(learner, journal, judged=True), self._unseen(journal, documents)
-        return sum(not right for right, _ in gate.ask(served, unseen, live, self._asked(live)).values())
+        return sum(not right for right, _ in gate.ask(served, unseen, live, self._answered(live)).values())
 
     def _unseen(self, journal: Journal, documents: Sequence[str]) -> list[Check]:
         """The checks of *documents*, but for what was trained on, in whatever document: that checks nothing."""
         shown = journal.prompts()
         return [check for check in journal.checks_for(documents) if check.question.lower() not in shown]
 
-    def _asked(self, live: Path | None) -> gate.Asked:
+    def _answered(self, live: Path | None) -> gate.Asked:
         """What the base and the version that is *live* answered before; of other versions nothing will be wanted again."""
         serving = {str(live or ""), ""}
         self._kept.answered = {key: said for key, said in self._kept.answered.items() if key[0] in serving}

@@ -147,7 +147,10 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         try:
             limit = self.agent.settings.max_document_bytes
             for found in outside.documents(state["messages"], self.learn_from, limit):
-                self._refused(found) if isinstance(found, Refusal) else self._offer(found)
+                if isinstance(found, Refusal):
+                    self._refused(found)
+                else:
+                    self._offer(found)
         except Exception as error:
             self._failed("messages could not be read", error)
 
@@ -179,7 +182,8 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             known = key in self._seen
             self._seen[key] = None
         if not known:
-            self._failed(f"a text of {refusal.name}", ValueError(refusal.reason))
+            self._count("failed")
+            log.warning("%s: %s cannot be read: %s", self.name, refusal.name, refusal.reason)
 
     def _drain(self) -> None:
         while True:

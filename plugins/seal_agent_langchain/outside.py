@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"[\W\d_]+")  # before a line: "[1] ", "12\t"
 _ECHO = 0.5  # share of a text in the model's own words from which the text counts as the model's
 
 
-def documents(messages: Sequence[BaseMessage], kinds: Collection[str], limit_bytes: int = 1_000_000) -> Found:
+def documents(messages: Sequence[BaseMessage], kinds: Collection[str], limit_bytes: int) -> Found:
     """What is in *messages* of *kinds* ("tool", "human") and comes from outside; what cannot be read is a Refusal."""
     own: list[str] = []
     for message in messages:

@@ -6,8 +6,7 @@ facts at most one in forty may be forgotten at one go, and one in twenty since e
 add up; general answers not worse than under the live version and the untouched base; every comparison is paired and stands in
 the report; a number that is not finite fails. Over all attempts of a home's life the chance that one passes which forgot 12 %
 of all old facts, from nine of them on, or whose general answers are 0.15 nats worse than the base's, is at most 5 % each: every
-attempt spends of it. Where other facts come back meanwhile, the balance is what counts and it varies more: with a third as many
-regained the chance is a few per cent at a first attempt, with half as many up to a tenth, and less at each later one.
+attempt spends of it. Where other facts come back meanwhile, the balance is what counts; it varies more, and the chance is higher.
 Of many old facts a quarter is asked first, and the rest only if that quarter has not lost more than all of them may.
 Does not promise: more than a sample can show. Facts it does not ask about are judged by those it does.
 """

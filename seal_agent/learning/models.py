@@ -48,7 +48,7 @@ class Base:
     fingerprint: str
     has_template: bool = field(default=False)
     # The tokenizer is told anew with each call what to do with control tokens: one thread at a time, or another's are believed.
-    _speaking: Any = field(default_factory=threading.Lock, repr=False, compare=False)
+    _tokenizing: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def question(self, question: str, context: str = "") -> list[int]:
         """Token ids of a question, up to where the answer begins. *context* is shown before it (open book)."""
@@ -58,7 +58,7 @@ class Base:
     def conversation(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """Token ids of a conversation, up to where the model's turn begins. Control tokens in it are plain text."""
         if self.has_template:
-            with self._speaking:
+            with self._tokenizing:
                 encoded = self.tokenizer.apply_chat_template(
                     list(messages),
                     add_generation_prompt=True,
@@ -78,7 +78,7 @@ class Base:
 
     def text(self, text: str) -> list[int]:
         """Token ids of plain text: no control token, whatever the text says."""
-        with self._speaking:
+        with self._tokenizing:
             return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -98,7 +98,7 @@ class Base:
     @cached_property
     def start(self) -> list[int]:
         """What plain text begins with: the begin token, in models whose tokenizer adds one."""
-        with self._speaking:
+        with self._tokenizing:
             plain = self.tokenizer("a")["input_ids"]
         bos = self.tokenizer.bos_token_id
         return [int(bos)] if bos is not None and plain and plain[0] == bos else []

@@ -1,7 +1,8 @@
 """
 Text into paragraphs and sentences.
 
-Promises: no word of the text is lost, changed or moved; the same text gives the same sentences.
+Promises: no word of the text is lost, changed or moved, and only one longer than a paragraph is cut; the same text gives the
+same sentences.
 Does not promise: a grammar. Where an abbreviation may end a sentence, the next word decides, and may mislead.
 """
 
