@@ -13,7 +13,6 @@ import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +40,12 @@ from seal_agent.records import (
     Version,
     content_id,
 )
-from seal_agent.wiring import OWN, Rooms, resolve
+from seal_agent.wiring import Rooms, resolve
 
 if TYPE_CHECKING:  # imported where it is used: the home opens without it
     from seal_agent.adapting.adapt import Adapted
     from seal_agent.adapting.strategy import Strategy
     from seal_agent.adapting.tasks import Pair
-    from seal_agent.editing.improving import Practice, Write
-    from seal_agent.editing.rewards import Reward
     from seal_agent.remembering.recall import Recall
 
 _NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, nothing more
@@ -414,15 +411,9 @@ class SealAgent:
 
         Versions of the writer are kept in the folder `writer` of the home, which is a home to `versions` and `rollback`.
         """
-        from seal_agent.editing.improving import Loop
-        from seal_agent.judging.statistics import rank_test
+        from seal_agent.practising import improve
 
-        with self._practising(documents) as (line, lessons, write, reward, basis):
-            writer, live = self.writer(), line.live()
-            if live and (writer is None or writer.number != live.number):
-                line.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
-            loop = Loop(self.learner, line, write, reward, rank_test, basis, samples, self.settings.seed, self.say)
-            return [loop.round(lessons) for _ in range(rounds)]
+        return improve(self, documents, rounds, samples)
 
     def menu(self, documents: Mapping[Document, Sequence[Check]]) -> Menu:
         """
@@ -430,55 +421,9 @@ class SealAgent:
 
         Nothing is changed by it; what stays on the menu can be named as `styles` in seal.toml.
         """
-        from seal_agent.editing.menu import Bandit
-        from seal_agent.judging.statistics import rank_test
+        from seal_agent.practising import menu
 
-        with self._practising(documents) as (line, lessons, write, reward, basis):
-            bandit = Bandit(self.learner, line, write, reward, rank_test, basis, self.settings.seed, self.say)
-            return bandit.play(lessons)
-
-    @contextmanager
-    def _practising(
-        self, documents: Mapping[Document, Sequence[Check]]
-    ) -> Iterator[tuple[Journal, list[Practice], Write, Reward, str]]:
-        """The writers' journal, locked; passages with questions; how edits are written, and rewarded; the names of both."""
-        from seal_agent.editing import rewards
-        from seal_agent.judging.grading import correct
-
-        if self.settings.writer != OWN:
-            raise errors.ConfigError(
-                f"writer = {self.settings.writer!r} writes edits here; only the writer {OWN!r} can be tuned: change seal.toml"
-            )
-        self.writers.mkdir(exist_ok=True)
-        with HomeLock(self.writers) as lock, Journal(self.writers) as line:
-            line.sweep(lock)
-            adapters.tidy(self.writers / "adapters", [version.path for version in line.versions()], lock)
-            lessons = list(self._lessons(line, documents))
-            labelled = any(documents.values())
-            reward = rewards.accuracy(correct) if labelled else self.rooms.reward(self.learner, self.journal)
-            basis = " ".join(("accuracy" if labelled else "likelihood", *self.rooms.styles))
-            yield line, lessons, lambda *given: self.rooms.compose(given[0], self.learner, *given[1:]), reward, basis
-
-    def _lessons(self, line: Journal, documents: Mapping[Document, Sequence[Check]]) -> Iterator[Practice]:
-        """The passages of *documents* with questions; those the model asks itself, which take minutes, are kept in *line*."""
-        from seal_agent.editing.improving import Practice
-
-        passages = [
-            (passage, given) for document, given in documents.items() for passage in self.rooms.passages(document)
-        ]
-        for number, (passage, given) in enumerate(passages):
-            self.say("asking itself", number / len(passages))
-            asked = list(given)
-            if not asked:
-                rests_on = (repr(passage), self.learner.fingerprint, *self.rooms.styles, str(self.settings.seed))
-                key = content_id("q", *rests_on)
-                if (kept := line.tries.kept(key)) is None:
-                    found = self.rooms.asked(passage, self.learner)
-                    line.tries.keep(key, passage.document, kept := [check.model_dump(mode="json") for check in found])
-                asked = [Check.model_validate(one) for one in kept]
-            if asked:  # a passage without a question that can be answered in its view teaches nobody how to write
-                yield Practice(passage, tuple(asked))
-        self.say("asking itself", 1.0)
+        return menu(self, documents)
 
     def writer(self) -> Version | None:
         """

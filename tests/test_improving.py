@@ -21,6 +21,7 @@ from seal_agent.journal import Journal
 from seal_agent.judging.quiz import practised
 from seal_agent.judging.statistics import rank_test
 from seal_agent.parts import Passage
+from seal_agent.practising import practice
 from seal_agent.records import Check, SelfEdit
 from seal_agent.testing import FakeLearner, fake_agent
 
@@ -285,7 +286,7 @@ def test_an_agent_names_the_styles_and_the_reward_that_tries_rest_on(make: Make)
     asked: list[tuple[SealAgent, list[Check]]] = [(make(), []), (make(), [given]), (make(styles=["facts"]), [])]
     named = []
     for agent, checks in asked:
-        with agent._practising({LIGHT: checks}) as (*_, basis):
+        with practice(agent, {LIGHT: checks}) as (*_, basis):
             named.append(basis)
 
     assert len(set(named)) == 3
@@ -430,7 +431,7 @@ def test_what_the_model_asks_itself_is_found_once(make: Make, monkeypatch: pytes
     """A practice that was killed asks the same questions again, without writing them again."""
     asked: list[tuple[Practice, ...]] = []
     for _ in range(2):
-        with make()._practising({LIGHT: []}) as (_, lessons, *_):
+        with practice(make(), {LIGHT: []}) as (_, lessons, *_):
             asked.append(tuple(lessons))
         monkeypatch.setattr(rewards, "consistent", lambda *given: [])
 

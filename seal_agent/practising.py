@@ -1,0 +1,82 @@
+"""
+Practising: the writer of a home learns to write, or its menu of styles is looked at, on passages that are not learned.
+
+Promises: what the home knows and serves is not touched; all of it is kept in the folder `writer` of the home, under its own
+lock, and is not done twice: not what the model asked itself, not what was tried.
+Does not promise: to keep the texts. Of a document that was only practised on there is what was tried of it, by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from seal_agent.agent import SealAgent
+from seal_agent.editing import rewards
+from seal_agent.editing.improving import Loop, Practice, Write
+from seal_agent.editing.menu import Bandit
+from seal_agent.editing.rewards import Reward
+from seal_agent.errors import ConfigError
+from seal_agent.journal import HomeLock, Journal, adapters
+from seal_agent.judging.grading import correct
+from seal_agent.judging.statistics import rank_test
+from seal_agent.records import Check, Document, GateReport, Menu, content_id
+from seal_agent.wiring import OWN
+
+Given = Mapping[Document, Sequence[Check]]
+"""Documents to practise on, each with questions about it, or none."""
+
+
+def improve(agent: SealAgent, documents: Given, rounds: int, samples: int) -> list[GateReport]:
+    """See SealAgent.improve."""
+    with practice(agent, documents) as (line, lessons, write, reward, basis):
+        writer, live = agent.writer(), line.live()
+        if live and (writer is None or writer.number != live.number):
+            line.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
+        loop = Loop(agent.learner, line, write, reward, rank_test, basis, samples, agent.settings.seed, agent.say)
+        return [loop.round(lessons) for _ in range(rounds)]
+
+
+def menu(agent: SealAgent, documents: Given) -> Menu:
+    """See SealAgent.menu."""
+    with practice(agent, documents) as (line, lessons, write, reward, basis):
+        return Bandit(agent.learner, line, write, reward, rank_test, basis, agent.settings.seed, agent.say).play(
+            lessons
+        )
+
+
+@contextmanager
+def practice(agent: SealAgent, documents: Given) -> Iterator[tuple[Journal, list[Practice], Write, Reward, str]]:
+    """The writers' journal, locked; passages with questions; how edits are written, and rewarded; the names of both."""
+    rooms = agent.rooms
+    if agent.settings.writer != OWN:
+        raise ConfigError(
+            f"writer = {agent.settings.writer!r} writes edits here; only the writer {OWN!r} can be tuned: change seal.toml"
+        )
+    agent.writers.mkdir(exist_ok=True)
+    with HomeLock(agent.writers) as lock, Journal(agent.writers) as line:
+        line.sweep(lock)
+        adapters.tidy(agent.writers / "adapters", [version.path for version in line.versions()], lock)
+        lessons = list(_lessons(agent, line, documents))
+        labelled = any(documents.values())
+        reward = rewards.accuracy(correct) if labelled else rooms.reward(agent.learner, agent.journal)
+        basis = " ".join(("accuracy" if labelled else "likelihood", *rooms.styles))
+        yield line, lessons, lambda *given: rooms.compose(given[0], agent.learner, *given[1:]), reward, basis
+
+
+def _lessons(agent: SealAgent, line: Journal, documents: Given) -> Iterator[Practice]:
+    """The passages of *documents* with questions; those the model asks itself, which take minutes, are kept in *line*."""
+    rooms, seed = agent.rooms, str(agent.settings.seed)
+    passages = [(passage, given) for document, given in documents.items() for passage in rooms.passages(document)]
+    for number, (passage, given) in enumerate(passages):
+        agent.say("asking itself", number / len(passages))
+        asked = list(given)
+        if not asked:
+            key = content_id("q", repr(passage), agent.learner.fingerprint, *rooms.styles, seed)
+            if (kept := line.tries.kept(key)) is None:
+                found = rooms.asked(passage, agent.learner)
+                line.tries.keep(key, passage.document, kept := [check.model_dump(mode="json") for check in found])
+            asked = [Check.model_validate(one) for one in kept]
+        if asked:  # a passage without a question that can be answered in its view teaches nobody how to write
+            yield Practice(passage, tuple(asked))
+    agent.say("asking itself", 1.0)
