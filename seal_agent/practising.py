@@ -40,9 +40,8 @@ def improve(agent: SealAgent, documents: Given, rounds: int, samples: int) -> li
 def menu(agent: SealAgent, documents: Given) -> Menu:
     """See SealAgent.menu."""
     with practice(agent, documents) as (line, lessons, write, reward, basis):
-        return Bandit(agent.learner, line, write, reward, rank_test, basis, agent.settings.seed, agent.say).play(
-            lessons
-        )
+        bandit = Bandit(agent.learner, line, write, reward, rank_test, basis, agent.settings.seed, agent.say)
+        return bandit.play(lessons)
 
 
 @contextmanager
