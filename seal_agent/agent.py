@@ -276,10 +276,11 @@ class SealAgent:
 
         live = self.journal.live()
         rows = [edit for edit in edits if not edit.reserved]
-        examples = self.rooms.mix(rows, self.journal)
+        anew = self.rooms.anew(self.journal)
+        examples = self.rooms.mix(rows, self.journal, anew)
         seed = int(hashlib.sha256(f"{run}{self.settings.seed}".encode()).hexdigest()[:8], 16)
         staged = adapters.stage(self.home / "adapters")
-        log = self.learner.train(examples, self.adapter(), staged, seed, self.say)
+        log = self.learner.train(examples, None if anew else self.adapter(), staged, seed, self.say)
         if not log["finite"]:
             raise errors.SealError(f"training of run {run} stopped: the loss is not finite; its rows wait again")
         crashpoint("consolidate.trained")
@@ -296,6 +297,7 @@ class SealAgent:
         written = [row.prompt or row.completion for row in rows if row.origin == "written"]
         training = {
             **log,
+            "anew": anew,
             "origin": token_share(examples, self.learner.count, log),
             "compression": compression(written),
         }

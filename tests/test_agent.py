@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import LIGHT, MILL, ORDERS, Make
 
+from seal_agent import wiring
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, HomeBusy, SealError
 from seal_agent.journal import HomeLock, Journal, adapters
@@ -123,6 +124,33 @@ def test_a_short_lesson_rehearses_more_than_its_share(rehearsal: float, share: f
 
     assert 4 < len(learned) < 2 * 119
     assert sum(example.old for example in examples) == share * len(learned)
+
+
+@pytest.mark.parametrize(("bound", "rehearsal", "anew"), [(4000, 2.0, True), (1, 2.0, False), (4000, 0.0, False)])
+def test_what_was_refused_is_trained_from_the_base_with_all_that_was_learned(
+    bound: int, rehearsal: float, anew: bool, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left of the live adapter, and what it knew is known; not where that is too much, or nothing is rehearsed."""
+    monkeypatch.setattr(wiring, "_ANEW", bound)
+    learner = FakeLearner()
+    agent = make(learner, rehearsal=rehearsal)
+    agent.observe(MILL)
+    agent.consolidate()
+    agent.observe(LIGHT)
+    learner.learns = False
+    assert agent.consolidate().outcome == "rejected"
+    learner.learns, train, began_from = True, learner.train, []
+    monkeypatch.setattr(
+        learner, "train", lambda rows, parent, *more: began_from.append(parent) or train(rows, parent, *more)
+    )
+
+    done = agent.consolidate()
+
+    assert done.outcome == "accepted"
+    assert done.report
+    assert done.report.training["anew"] == anew
+    assert began_from == [None if anew else Path(agent.versions()[0].path)]
+    assert ("1871" in agent.ask(WHEN).text, "Marta Vell" in agent.ask(WHO).text) == (True, True)
 
 
 def test_the_same_text_again_is_no_second_lesson(agent: SealAgent) -> None:

@@ -25,7 +25,7 @@ from seal_agent.parts import Say
 from seal_agent.records import Document
 
 ARMS = ("full", "store", "store_all")
-_TRIES = 2  # consolidations of one step: what is refused once is tried again with more rehearsal
+_TRIES = 2  # consolidations of one step: what is refused once is tried once more
 
 
 def run(
