@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from seal_agent.remembering.recall import Recall
 
 _EPOCH = 120  # rows an epoch should have where there are old ones to fill it
-_ANEW = (
-    4000  # learned rows, of some 90 documents, up to which what was refused is trained from the base with all of them
-)
+_ANEW = 4000  # learned rows (some 90 documents) up to which what was refused is trained from the base with all
 _NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
 _RELATED = 0.3  # cosine from which a sentence may be what an answer comes from
 _NEAR = 0.4  # as far as these are near at all: two sentences about unlike things have a cosine of 0.1 to 0.3
@@ -310,8 +308,8 @@ class Rooms:
 
     def anew(self, journal: Journal) -> bool:
         """
-        Is what waits to be trained from the base, with all that was learned? Once it was refused, where that is not too much: how
-        far adapters that continue from one another have moved from the base adds up, and more rehearsal takes none of it back.
+        Is what waits to be trained from the base, with all that was learned? Once it was refused, where that is not too much:
+        adapters that continue from one another drift from the base further and further, and a small home rehearses all anyway.
         """
         tried = max(journal.attempts().values(), default=0)
         return bool(tried and self.settings.rehearsal and 0 < len(journal.memories("learned")) <= _ANEW)
@@ -325,7 +323,7 @@ class Rooms:
         anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
         if anew:
             return [*map(example, rows), *map(example, learned), *anchors]
-        # what was refused once comes back with twice the rehearsal
+        # what was refused once, where all that was learned is too much to train, comes back with twice the rehearsal
         dial = self.settings.rehearsal * (1 + max(journal.attempts().values(), default=0))
         # a short lesson takes as many steps as a middling one: old rows fill it, or a few would be drilled and the rest fade
         count = min(len(learned), round(parts.OLD_TURNS * max(dial * len(rows), dial and _EPOCH - len(rows))))

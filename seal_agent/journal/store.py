@@ -319,7 +319,7 @@ class Journal:
         return None if oldest is None else max(0.0, self._db.clock() - oldest) / 3600
 
     def attempts(self) -> dict[str, int]:
-        """Verdicts against each row that waits or is claimed: above 0, it deserves more rehearsal."""
+        """Verdicts against each row that waits or is claimed: above 0, it is trained in another way."""
         rows = self._db.read("SELECT id, attempts FROM edits WHERE state IN ('waiting', 'claimed') ORDER BY seq")
         return dict(rows)
 
