@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from seal_agent.agent import SealAgent
-from seal_agent.editing import rewards
+from seal_agent.editing.imitating import asked_of, imitated
 from seal_agent.editing.improving import Loop, Practice, Write
 from seal_agent.editing.menu import Bandit
 from seal_agent.editing.rewards import Reward
 from seal_agent.errors import ConfigError
 from seal_agent.journal import HomeLock, Journal, adapters
-from seal_agent.judging.grading import correct
 from seal_agent.judging.statistics import rank_test
 from seal_agent.records import Check, Document, GateReport, Menu, content_id
 from seal_agent.wiring import OWN
@@ -34,7 +33,9 @@ def improve(agent: SealAgent, documents: Given, rounds: int, samples: int) -> li
         if live and (writer is None or writer.number != live.number):
             line.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
         loop = Loop(agent.learner, line, write, reward, rank_test, basis, samples, agent.settings.seed, agent.say)
-        return [loop.round(lessons) for _ in range(rounds)]
+        # what people ask is learned first, and once: a writer that is live has learned it, or descends from one that won
+        first = loop.imitate if not line.live() and any(one.shown for one in lessons) else loop.round
+        return [round_of(lessons) for round_of in (first, *[loop.round] * (rounds - 1))]
 
 
 def menu(agent: SealAgent, documents: Given) -> Menu:
@@ -56,20 +57,21 @@ def practice(agent: SealAgent, documents: Given) -> Iterator[tuple[Journal, list
     with HomeLock(agent.writers) as lock, Journal(agent.writers) as line:
         line.sweep(lock)
         adapters.tidy(agent.writers / "adapters", [version.path for version in line.versions()], lock)
-        lessons = list(_lessons(agent, line, documents))
-        labelled = any(documents.values())
-        reward = rewards.accuracy(correct) if labelled else rooms.reward(agent.learner, agent.journal)
-        basis = " ".join(("accuracy" if labelled else "likelihood", *rooms.styles))
+        lessons, reward = list(_lessons(agent, line, documents)), rooms.reward(agent.learner, agent.journal)
+        basis = " ".join(("likelihood", *rooms.styles))
         yield line, lessons, lambda *given: rooms.compose(given[0], agent.learner, *given[1:]), reward, basis
 
 
 def _lessons(agent: SealAgent, line: Journal, documents: Given) -> Iterator[Practice]:
-    """The passages of *documents* with questions; those the model asks itself, which take minutes, are kept in *line*."""
+    """
+    The passages of *documents* with questions: those given whose answer stands there; else those the model asks itself, which
+    take minutes and are kept in *line*.
+    """
     rooms, seed = agent.rooms, str(agent.settings.seed)
     passages = [(passage, given) for document, given in documents.items() for passage in rooms.passages(document)]
     for number, (passage, given) in enumerate(passages):
         agent.say("asking itself", number / len(passages))
-        asked = list(given)
+        asked = asked_of(passage, given)
         if not asked:
             key = content_id("q", repr(passage), agent.learner.fingerprint, *rooms.styles, seed)
             if (kept := line.tries.kept(key)) is None:
@@ -77,5 +79,5 @@ def _lessons(agent: SealAgent, line: Journal, documents: Given) -> Iterator[Prac
                 line.tries.keep(key, passage.document, kept := [check.model_dump(mode="json") for check in found])
             asked = [Check.model_validate(one) for one in kept]
         if asked:  # a passage without a question that can be answered in its view teaches nobody how to write
-            yield Practice(passage, tuple(asked))
+            yield Practice(passage, tuple(asked), tuple(imitated(passage, given, tuple(rooms.styles))))
     agent.say("asking itself", 1.0)

@@ -14,6 +14,7 @@ from conftest import LIGHT, MILL, Make
 from seal_agent import cli_show
 from seal_agent.agent import WRITER, SealAgent
 from seal_agent.editing import improving, rewards
+from seal_agent.editing.imitating import asked_of, imitated
 from seal_agent.editing.improving import Loop, Practice, Tried
 from seal_agent.editing.menu import Bandit
 from seal_agent.errors import ConfigError
@@ -22,7 +23,7 @@ from seal_agent.judging.quiz import practised
 from seal_agent.judging.statistics import rank_test
 from seal_agent.parts import Passage
 from seal_agent.practising import practice
-from seal_agent.records import Check, SelfEdit
+from seal_agent.records import Check, GateReport, SelfEdit
 from seal_agent.testing import FakeLearner, fake_agent
 
 QUESTIONS = 12
@@ -189,6 +190,84 @@ class Steady(Author):
         return super().write(of, None, seed)
 
 
+KEEPER = Check(id="c1", kind="fact", question="Who keeps Anstrow Light?", gold="Marta Vell")
+STEPS = Check(id="c2", kind="fact", question="How many steps lead to its lamp room?", gold="164")
+ELSEWHERE = Check(id="c3", kind="fact", question="Who built it?", gold="Josef Brandt")
+TOWER = Passage(
+    "d1", "Anstrow Light", ("Marta Vell keeps the tower since 2009.", "Visitors climb 164 steps to the lamp room.")
+)
+
+
+def test_what_people_ask_is_shown_as_the_styles_would_have_prompted_for_it() -> None:
+    """What was prompted and what was written make the question; where a span is hidden, it is the answer."""
+    shown = list(imitated(TOWER, [KEEPER, STEPS, ELSEWHERE], ("questions", "blanks", "facts")))
+
+    asked = [prompt.rpartition("Question:")[2] + rest for prompt, rest in shown]
+    assert asked == [f" {check.question}\n" for check in (KEEPER, STEPS) for _ in range(2)]
+    assert [prompt.rpartition("Question:")[2] for prompt, _ in shown] == [" Who", " Who", " How many", " How many"]
+    said = [prompt.rpartition("Statement: ")[2].partition("\n")[0] for prompt, _ in shown]
+    assert said == [
+        TOWER.sentences[0],
+        "___ keeps the tower since 2009.",
+        TOWER.sentences[1],
+        "Visitors climb ___ steps to the lamp room.",
+    ]
+    assert list(imitated(TOWER, [KEEPER], ("facts",))) == []
+
+
+def test_what_people_ask_judges_only_where_its_answer_stands() -> None:
+    """Its subject is named, since nothing else is in view, and its answer is what our rows teach."""
+    keeper, steps = asked_of(TOWER, [KEEPER, STEPS, ELSEWHERE])
+
+    assert keeper.question == KEEPER.question
+    assert keeper.answer == "Anstrow Light: Marta Vell keeps the tower since 2009."
+    assert "Anstrow Light" in steps.question
+    assert steps.answer == "Anstrow Light: 164. Visitors climb 164 steps to the lamp room."
+
+
+def test_the_writer_is_tuned_on_what_people_asked_of_passages_that_are_not_kept_back(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    """It goes live by the same verdict as one that is tuned on its own winners; only what judges it is tried."""
+    author = Author()
+    line = loop(tmp_path, author)
+    asked = [replace(one, shown=((f"Question about {one.passage.title}:", " Who?\n"),)) for one in lessons]
+
+    assert "people asked nothing" in line.imitate(lessons).reason
+    assert "give more passages" in line.imitate([one for one in asked if not improving.held(one)]).reason
+    assert author.asked == []
+    report = line.imitate(asked)
+
+    assert report.outcome == "accepted", report.reason
+    live = line.journal.live()
+    assert live
+    kept = json.loads((Path(live.path) / "adapter_model.safetensors").read_text())["rows"]
+    learned = [one.passage for one in lessons if not improving.held(one)]
+    assert [prompt for prompt, *_ in kept] == [f"Question about {of.title}:" for of in learned]
+    assert live.report
+    assert live.report.training["documents"] == [of.document for of in learned]
+    assert {of for of, *_ in author.asked} == {one.passage.document for one in lessons if improving.held(one)}
+
+
+def test_people_are_imitated_first_and_then_the_writer_learns_from_its_own(
+    make: Make, lessons: list[Practice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is imitated once a writer is live: it has learned that, or descends from one that won."""
+    done: list[str] = []
+    played = Loop.round
+    for name in ("imitate", "round"):
+        given = GateReport(outcome="undecided", reason=name)
+        monkeypatch.setattr(Loop, name, lambda loop, lessons, given=given: done.append(given.reason) or given)
+    agent = make()
+
+    agent.improve({LIGHT: [KEEPER]}, rounds=2, samples=2)
+    agent.improve({LIGHT: []}, rounds=2, samples=2)
+    assert played(loop(agent.home, Author(), test=all_above), lessons).outcome == "accepted"
+    agent.improve({LIGHT: [KEEPER]}, rounds=2, samples=2)
+
+    assert done == ["imitate", "round", *["round"] * 4]
+
+
 def test_the_same_winners_are_not_judged_a_second_time(tmp_path: Path, lessons: list[Practice]) -> None:
     """The next round finds the report of the version they made: repetition is no second chance, and no mistake."""
     line = loop(tmp_path, Steady(), test=all_above)
@@ -239,7 +318,7 @@ def test_a_round_that_died_goes_on_where_it_was(tmp_path: Path, lessons: list[Pr
 
     assert loop(tmp_path, author).round(lessons).outcome == "accepted"
     untuned = [asked for asked in author.asked if asked[1] is None]
-    assert before == 5 * 3
+    assert before == 3 * 3, "those to learn from are tried first"
     assert len(untuned) == len(lessons) * 3, "no passage was tried twice"
     assert line.journal.verify() == []
 
@@ -281,16 +360,14 @@ def test_what_a_style_was_worth_is_taken_over_only_by_the_same_passage_questions
     assert cook.wrote == len(tries)
 
 
-def test_an_agent_names_the_styles_and_the_reward_that_tries_rest_on(make: Make) -> None:
-    given = Check(id="c", kind="fact", question="Who keeps Anstrow Light?", gold="Marta Vell")
-    asked: list[tuple[SealAgent, list[Check]]] = [(make(), []), (make(), [given]), (make(styles=["facts"]), [])]
+def test_an_agent_names_the_reward_and_the_styles_that_tries_rest_on(make: Make) -> None:
     named = []
-    for agent, checks in asked:
-        with practice(agent, {LIGHT: checks}) as (*_, basis):
+    for agent in (make(), make(styles=["facts"])):
+        with practice(agent, {LIGHT: []}) as (*_, basis):
             named.append(basis)
 
-    assert len(set(named)) == 3
-    assert named[2] == "likelihood facts"
+    assert len(set(named)) == 2
+    assert named[1] == "likelihood facts"
 
 
 def test_a_question_that_is_asked_is_never_trained(tmp_path: Path, lessons: list[Practice]) -> None:

@@ -3,8 +3,9 @@ The outer loop: the model learns to write better edits from those that helped.
 
 Promises: of each passage several edits are sampled by the writer as it is, trained side by side and asked the same held-out
 questions; kept is a winner only if it beats no edit at all, and its rivals, by more than chance; the writer is tuned on what the
-winners' proved rows were written as; a tuned writer goes live if it earns more on passages it was not tuned on, and is judged
-once: the same winners again get its report. What is done is written down, so that a process that died goes on where it was.
+winners' proved rows were written as, or, to begin with, on questions that people asked; a tuned writer goes live if its edits
+earn more on passages it was not tuned on, and is judged once: the same lesson again gets its report. What is done is written
+down, so that a process that died goes on where it was.
 Does not promise: that a round improves anything. A candidate that does not is kept aside with its report.
 
 Source: ReST-EM as in SEAL (arXiv 2506.10943, section 3.2), which keeps every winner; significance, gate and versions are ours.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -41,10 +42,11 @@ _HELD = 4  # every fourth passage is not learned from, and judges
 
 @dataclass(frozen=True)
 class Practice:
-    """A passage to practise on, and held-out questions about it."""
+    """A passage to practise on, held-out questions about it, and how a writer would have come to those that people asked."""
 
     passage: Passage
     questions: tuple[Check, ...]
+    shown: tuple[Wrote, ...] = field(default=(), repr=False)  # no try rests on it
 
 
 @dataclass(frozen=True)
@@ -124,44 +126,49 @@ class Loop:
     seed: int = 0
     say: Say = lambda stage, share: None
 
+    def imitate(self, lessons: Sequence[Practice]) -> GateReport:
+        """Tune the writer on what people asked of the passages that are not kept back; judge it as a round does."""
+        asked = [(one.passage.document, wrote) for one in lessons if not held(one) for wrote in one.shown]
+        return _few(lessons) or self._tuned_on(asked, lessons, "people asked nothing of the passages to learn from")
+
     def round(self, lessons: Sequence[Practice]) -> GateReport:
         """Sample, reward, keep the winners, tune the writer on them, judge it. The report says what became of it."""
-        kept_back = [one for one in lessons if held(one)]
-        if not kept_back:  # nothing is tried for a verdict that cannot be given
-            few = f"none of {len(lessons)} passages with questions is kept back to judge by; give more passages"
-            return GateReport(outcome="undecided", reason=few)
-        live = self.journal.live()
-        writer = Path(live.path) if live else None
-        tried = self._tried_all(lessons, writer, live.digest if live else "")
-        learned = [(one, n) for one, n in zip(lessons, tried, strict=True) if not held(one)]
+        if few := _few(lessons):
+            return few
+        learned = [one for one in lessons if not held(one)]
         won = [
             (one.passage.document, written)
-            for one, of in learned
+            for one, of in zip(learned, self._tried_all(learned, *self._writer()), strict=True)
             if (best := of.winner(self.test)) is not None
             for written in of.wrote[best]
         ]
-        rows = [Example(prompt, completion, raw=True) for _, (prompt, completion) in won]
+        none = f"no edit of {len(learned)} passages with questions won by more than chance"
+        return self._tuned_on(won, lessons, none)
+
+    def _writer(self) -> tuple[Path | None, str]:
+        live = self.journal.live()
+        return (Path(live.path), live.digest) if live else (None, "")
+
+    def _tuned_on(self, shown: Sequence[tuple[str, Wrote]], lessons: Sequence[Practice], none: str) -> GateReport:
+        """A writer tuned on what is *shown*, by document, and judged by the *lessons* kept back; *none*: why there is nothing."""
+        rows = [Example(prompt, completion, raw=True) for _, (prompt, completion) in shown]
         if not rows:
-            return GateReport(
-                outcome="undecided", reason=f"no edit of {len(learned)} passages with questions won by more than chance"
-            )
+            return GateReport(outcome="undecided", reason=none)
+        (writer, digest), live = self._writer(), self.journal.live()
         run = content_id(
-            "r",
-            live.digest if live else "",
-            self.learner.fingerprint,
-            str(self.seed),
-            *(row.prompt + row.completion for row in rows),
+            "r", digest, self.learner.fingerprint, str(self.seed), *(row.prompt + row.completion for row in rows)
         )
         while made := self.journal.made_by(run):
             if made.status != "broken":
                 return _as_judged(made)
             run = content_id("r", run)  # what is lost may be made anew
         fence, _ = self.journal.claim(run)
-        candidate = self._tuned(run, rows, writer, live.digest if live else "", live.number if live else 0)
-        before = [of for one, of in zip(lessons, tried, strict=True) if held(one)]
+        candidate = self._tuned(run, rows, writer, digest, live.number if live else 0)
+        kept_back = [one for one in lessons if held(one)]
+        before = self._tried_all(kept_back, writer, digest)
         after = self._tried_all(kept_back, Path(candidate.path), candidate.digest)
         # by these a document that is forgotten finds who learned from it
-        training = {**candidate.training, "documents": sorted({document for document, _ in won})}
+        training = {**candidate.training, "documents": sorted({document for document, _ in shown})}
         report = _judged(before, after, self.test).model_copy(update={"training": training})
         self.journal.publish(candidate, report, run, fence)
         return report
@@ -211,6 +218,14 @@ def grounds(one: Practice, learner: Learner, basis: str, seed: int) -> str:
     return content_id("g", repr(one), learner.fingerprint, basis, str(seed))
 
 
+def _few(lessons: Sequence[Practice]) -> GateReport | None:
+    """Nothing is tried, or tuned, for a verdict that cannot be given."""
+    if any(map(held, lessons)):
+        return None
+    few = f"none of {len(lessons)} passages with questions is kept back to judge by; give more passages"
+    return GateReport(outcome="undecided", reason=few)
+
+
 def held(one: Practice) -> bool:
     """Is this passage kept back, to judge by? By its id, so that its place in the file does not matter."""
     return int(one.passage.document[1:9], 16) % _HELD == 0
@@ -229,9 +244,7 @@ def _useful(rows: Sequence[SelfEdit], wrote: Sequence[Wrote]) -> list[Wrote]:
 def _as_judged(made: Version) -> GateReport:
     """The report on *made* as it stands: were the same candidate judged until it passed, one would pass by chance."""
     assert made.report
-    told = (
-        f"the same edits won before and made version {made.number} of the writer ({made.status}), judged once; then: "
-    )
+    told = f"the same lesson made version {made.number} of the writer ({made.status}), judged once; then: "
     return made.report.model_copy(update={"reason": told + made.report.reason})
 
 

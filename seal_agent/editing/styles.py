@@ -31,7 +31,7 @@ ASKED_PER_SPAN = 2
 LONGEST_ASKED = 14  # words: what is cut from a longer clause is rarely a question anyone asks
 _NEARLY = 0.3  # nats per token by which a second wording of the same question may read worse than the first
 _SHORT = 9  # words of a question in which a pronoun can only be the subject
-_OPENINGS = ("What", "Who", "Which", "How", "When", "Where", "How many", "")
+OPENINGS = ("What", "Who", "Which", "How", "When", "Where", "How many", "")
 
 
 def facts(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -130,10 +130,7 @@ def _asked(
 ) -> Iterator[SelfEdit]:
     """A question for each (sentence, what the writer sees of it, opening)."""
     written = writer.write(
-        [
-            prompt.format(subject=passage.title, sentence=shown) + (f" {opening}" if opening else "")
-            for _, shown, opening in asked
-        ],
+        [prompted(prompt, passage.title, shown, opening) for _, shown, opening in asked],
         max_new_tokens=24,
         temperature=temperature,
         seed=seed,
@@ -143,6 +140,11 @@ def _asked(
     for (sentence, _, opening), rest in zip(asked, written, strict=True):
         question = named(spelled(f"{opening} {rest}".strip(), known), passage.title, order)
         yield _row(passage, style, "written", question, sentence, sentence)
+
+
+def prompted(prompt: str, title: str, shown: str, opening: str) -> str:
+    """*prompt* about what is *shown* of a sentence; the writer goes on after *opening*, which may be ""."""
+    return prompt.format(subject=title, sentence=shown) + (f" {opening}" if opening else "")
 
 
 def _statements(
@@ -161,7 +163,7 @@ def _statements(
 
 
 def _openings(samples: int) -> list[str]:
-    return [_OPENINGS[i % len(_OPENINGS)] for i in range(samples)]
+    return [OPENINGS[i % len(OPENINGS)] for i in range(samples)]
 
 
 def named(question: str, title: str, order: random.Random) -> str:
