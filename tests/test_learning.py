@@ -299,14 +299,35 @@ def test_an_adapter_with_a_number_that_is_not_finite_is_refused(
         learner.answer(["Who?"], tmp_path)
 
 
-def test_an_adapter_of_another_rank_is_named_each_time(learner: LoraLearner, trained: Path, tmp_path: Path) -> None:
+def test_an_adapter_keeps_its_rank_where_new_ones_get_another(
+    learner: LoraLearner, trained: Path, tmp_path: Path
+) -> None:
+    """It answers as it did, and so does what is trained on from it; only what starts from the base has the new rank."""
+    other = LoraLearner(learner.base.name, rank=4, recipe=Recipe(epochs=1, least_steps=1))
+    asked = [example.prompt for example in LESSON]
+    on, fresh = tmp_path / "on", tmp_path / "fresh"
+    for folder in (on, fresh):
+        folder.mkdir()
+
+    assert other.answer(asked, trained) == learner.answer(asked, trained)
+    assert other.train(LESSON, trained, on, seed=1)["finite"]
+    assert other.train(LESSON, None, fresh, seed=1)["finite"]
+    shapes = [{len(value) for key, value in read(of).items() if "lora_A" in key} for of in (trained, on, fresh)]
+    assert shapes == [{8}, {8}, {4}]
+    assert [json.loads((of / "adapter_config.json").read_text())["r"] for of in (trained, on, fresh)] == [8, 8, 4]
+    assert len(other.answer(asked, on)) == len(other.answer(asked, fresh)) == len(asked)
+
+
+def test_an_adapter_of_another_form_is_named_each_time(learner: LoraLearner, trained: Path, tmp_path: Path) -> None:
     """Whether it answers or is to be trained on, and however often it is asked."""
-    other = LoraLearner(learner.base.name, rank=4)
+    from safetensors.torch import save_file
+
+    save_file(dict(list(read(trained).items())[:-1]), tmp_path / WEIGHTS)
     for _ in range(2):
-        with pytest.raises(SealError, match="rank 4"):
-            other.answer(["Who keeps the lighthouse?"], trained)
-    with pytest.raises(SealError, match="rank 4"):
-        other.train(LESSON, trained, tmp_path, seed=1)
+        with pytest.raises(SealError, match="1 tensors differ"):
+            learner.answer(["Who keeps the lighthouse?"], tmp_path)
+    with pytest.raises(SealError, match="1 tensors differ"):
+        learner.train(LESSON, tmp_path, trained, seed=1)
 
 
 def test_a_model_is_the_same_on_another_machine_and_under_another_version(

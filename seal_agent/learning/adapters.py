@@ -2,7 +2,8 @@
 LoRA adapters over one frozen base: which one is in force, starting one, writing one, reading one back.
 
 Promises: inside a block exactly the named adapter is in force, or none; an adapter is read from
-safetensors only, with exactly the expected tensors, all finite; the base is never merged into.
+safetensors only, with exactly the expected tensors, all finite; it keeps its rank, and so does what continues from it,
+whatever rank new ones get; the base is never merged into.
 Does not promise: thread safety; whoever calls holds the learner's lock (peft's switches are global state).
 """
 
@@ -13,6 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,13 @@ from seal_agent.learning.flat import Trainable
 from seal_agent.learning.models import Base
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_DOWN = "lora_A.weight"  # [rank, in]
 _KEPT = 3  # adapters held in memory: the live one, its parent, a candidate
 _ROOM = 2 << 30  # bytes that merged weights of those may take; larger models answer through their LoRA layers
 
 
 class Adapters:
-    """The adapters of one base. Names inside peft are fixed-width hashes: peft matches names by substring."""
+    """The adapters of one base; *rank* is that of new ones. Inside peft, which matches substrings, names are of fixed width."""
 
     def __init__(self, base: Base, rank: int) -> None:
         self.base = base
@@ -90,12 +93,13 @@ class Adapters:
         """
         names = [_name(f"training-{number}-{seed}") for number, seed in enumerate(seeds)]
         begun = None if parent is None else read(parent)
+        config = self._shaped(begun or {})
         made: dict[str, Trainable] = {}
         try:
             for name, seed in zip(names, seeds, strict=True):
                 with torch.random.fork_rng():
                     torch.manual_seed(seed)
-                    self._model.add_adapter(name, self._config)
+                    self._model.add_adapter(name, config)
                 if begun is not None:
                     self._fill(name, begun, parent)
             self._train(names)
@@ -123,7 +127,7 @@ class Adapters:
     def write(self, weights: dict[str, torch.Tensor], folder: Path) -> None:
         """Write *weights* and the adapter's configuration into *folder*, which exists and is empty."""
         save_file(weights, folder / WEIGHTS)
-        config = self._config.to_dict()
+        config = self._shaped(weights).to_dict()
         config["target_modules"] = sorted(config["target_modules"])
         config["base_model_name_or_path"] = self.base.name
         config["inference_mode"] = True
@@ -137,7 +141,7 @@ class Adapters:
         while len(self._held) >= _KEPT:
             fused.unmerge(self.model, self._held[0])
             self._model.delete_adapter(self._held.pop(0))
-        self._model.add_adapter(name, self._config)
+        self._model.add_adapter(name, self._shaped(weights))
         try:
             self._fill(name, weights, adapter)
         except SealError:
@@ -148,13 +152,18 @@ class Adapters:
             fused.merge(self.model, name)
         return name
 
+    def _shaped(self, weights: dict[str, torch.Tensor]) -> LoraConfig:
+        """The configuration of an adapter of the rank that *weights* have; of a new one where they are none."""
+        rank = next((len(value) for key, value in weights.items() if key.endswith(_DOWN)), self._config.r)
+        return replace(self._config, r=rank, lora_alpha=2 * rank)
+
     def _fill(self, name: str, weights: dict[str, torch.Tensor], folder: Path | None) -> None:
         """Put *weights*, which come from *folder*, into adapter *name*. SealError if they are not of its form."""
         wanted, given = ({key: value.shape for key, value in of.items()} for of in (self.weights(name), weights))
         if odd := sorted(key for key in {*wanted, *given} if wanted.get(key) != given.get(key)):
             raise SealError(
-                f"the adapter in {folder} does not fit this base at rank {self._config.r}: {len(odd)} tensors differ, first"
-                f" {odd[0]}; a home keeps the rank it began with (`rank` in seal.toml)"
+                f"the adapter in {folder} does not fit this base: {len(odd)} tensors differ, first {odd[0]}; run `seal-agent"
+                f" verify`, and open the home with the model it was made with"
             )
         set_peft_model_state_dict(self._model, weights, adapter_name=name)
 
