@@ -408,8 +408,9 @@ class SealAgent:
         self, documents: Mapping[Document, Sequence[Check]], rounds: int = 2, samples: int = 4
     ) -> list[GateReport]:
         """
-        Practise writing on *documents*, each with questions or none (then the model asks itself), and tune the writer on the
-        edits that helped: a report for each round. What the home knows and serves is not touched. Raises HomeBusy.
+        Practise writing on *documents*, each with questions or none (then the model asks itself), and tune the writer: the first
+        time on the questions given, if any, then on its own edits that helped. A report for each round. What the home knows and
+        serves is not touched. Raises HomeBusy.
 
         Versions of the writer are kept in the folder `writer` of the home, which is a home to `versions` and `rollback`.
         """

@@ -198,7 +198,7 @@ def improve(
     model: Model = None,
     json: Json = False,
 ) -> Reply:
-    """Practise writing edits: sample several of each passage, train them, keep what helped, tune the writer on it."""
+    """Practise writing edits: learn from the questions given, then sample several edits of each passage and keep what helped."""
     from seal_agent.judging.quiz import practised
 
     given = practised(file)
