@@ -323,7 +323,7 @@ class LoraLearner:
         )
 
     @contextmanager
-    def _training(self, parent: Path | None, seeds: Sequence[int], times: int) -> Iterator[dict[str, Trainable]]:
+    def _training(self, parent: Path | None, seeds: Sequence[int], times: int = 1) -> Iterator[dict[str, Trainable]]:
         """New adapters, made and removed under the lock, which is free in between."""
         adapters = self._adapters.training(parent, seeds, times)
         with self._lock:
