@@ -337,7 +337,7 @@ def test_what_was_tried_is_taken_over_only_by_the_same_passage_questions_styles_
     tries += [(of, one) for of in others]
 
     for of, asked in (*tries, *tries):
-        of._tried_all([asked], None, "")
+        of._tried_all([asked], None)
 
     assert len(author.asked) == len(tries) * line.samples
 

@@ -323,7 +323,7 @@ def test_an_adapter_for_many_new_rows_gets_twice_the_rank_and_keeps_it(
     learner: LoraLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Old rows and anchors are not counted: they are there already. What is tried for a moment has the rank of its rivals."""
-    monkeypatch.setattr(learner_module, "_ROOM", len(LESSON) - 1)
+    monkeypatch.setattr(learner_module, "_MANY", len(LESSON) - 1)
     quick = LoraLearner(learner.name, rank=4, recipe=Recipe(epochs=1, least_steps=1))
     beside = [replace(LESSON[0], old=True), replace(LESSON[1], anchor=True)]
     lessons = {"many": LESSON, "on": LESSON[:1], "few": [*LESSON[:-1], *beside]}
@@ -348,7 +348,7 @@ def test_an_adapter_of_another_form_is_named_each_time(learner: LoraLearner, tra
         with pytest.raises(SealError, match="1 tensors differ"):
             learner.answer(["Who keeps the lighthouse?"], tmp_path)
     with pytest.raises(SealError, match="1 tensors differ"):
-        learner.train(LESSON, tmp_path, trained, seed=1)
+        learner.train(LESSON, tmp_path, tmp_path / "out", seed=1)
 
 
 def test_a_model_is_the_same_on_another_machine_and_under_another_version(

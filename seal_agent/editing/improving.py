@@ -138,49 +138,45 @@ class Loop:
         learned = [one for one in lessons if not held(one)]
         won = [
             (one.passage.document, written)
-            for one, of in zip(learned, self._tried_all(learned, *self._writer()), strict=True)
+            for one, of in zip(learned, self._tried_all(learned, self.journal.live()), strict=True)
             if (best := of.winner(self.test)) is not None
             for written in of.wrote[best]
         ]
         none = f"no edit of {len(learned)} passages with questions won by more than chance"
         return self._tuned_on(won, lessons, none)
 
-    def _writer(self) -> tuple[Path | None, str]:
-        live = self.journal.live()
-        return (Path(live.path), live.digest) if live else (None, "")
-
     def _tuned_on(self, shown: Sequence[tuple[str, Wrote]], lessons: Sequence[Practice], none: str) -> GateReport:
         """A writer tuned on what is *shown*, by document, and judged by the *lessons* kept back; *none*: why there is nothing."""
         rows = [Example(prompt, completion, raw=True) for _, (prompt, completion) in shown]
         if not rows:
             return GateReport(outcome="undecided", reason=none)
-        (writer, digest), live = self._writer(), self.journal.live()
-        run = content_id(
-            "r", digest, self.learner.fingerprint, str(self.seed), *(row.prompt + row.completion for row in rows)
-        )
+        live, said = self.journal.live(), (row.prompt + row.completion for row in rows)
+        run = content_id("r", live.digest if live else "", self.learner.fingerprint, str(self.seed), *said)
         while made := self.journal.made_by(run):
             if made.status != "broken":
                 return _as_judged(made)
             run = content_id("r", run)  # what is lost may be made anew
         fence, _ = self.journal.claim(run)
-        candidate = self._tuned(run, rows, writer, digest, live.number if live else 0)
+        candidate = self._tuned(run, rows, live)
         kept_back = [one for one in lessons if held(one)]
-        before = self._tried_all(kept_back, writer, digest)
-        after = self._tried_all(kept_back, Path(candidate.path), candidate.digest)
+        before = self._tried_all(kept_back, live)
+        after = self._tried_all(kept_back, candidate)
         # by these a document that is forgotten finds who learned from it
         training = {**candidate.training, "documents": sorted({document for document, _ in shown})}
         report = _judged(before, after, self.test).model_copy(update={"training": training})
         self.journal.publish(candidate, report, run, fence)
         return report
 
-    def _tried_all(self, lessons: Sequence[Practice], writer: Path | None, digest: str) -> list[Tried]:
+    def _tried_all(self, lessons: Sequence[Practice], writer: Version | Candidate | None) -> list[Tried]:
+        """What comes of each of *lessons* if *writer* writes; None: the base."""
+        path, digest = (Path(writer.path), writer.digest) if writer else (None, "")
         out = []
         for number, one in enumerate(lessons):
             self.say("trying edits", number / max(1, len(lessons)))
             rests_on = grounds(one, self.learner, self.basis, self.seed)
             key = content_id("t", digest, rests_on, str(self.samples))
             if (said := self.journal.tries.kept(key)) is None:
-                self.journal.tries.keep(key, one.passage.document, self._tried(one, writer))
+                self.journal.tries.keep(key, one.passage.document, self._tried(one, path))
                 said = self.journal.tries.kept(key)
             wrote = tuple(tuple((prompt, text) for prompt, text in of) for of in said["wrote"])
             out.append(Tried(tuple(said["base"]), tuple(map(tuple, said["scores"])), wrote))
@@ -196,21 +192,21 @@ class Loop:
         base = self.reward(self.learner, None, one.questions)
         return {"base": base, "scores": scores, "wrote": [_useful(rows, wrote) for rows, wrote in edits]}
 
-    def _tuned(self, run: str, rows: Sequence[Example], writer: Path | None, parent: str, number: int) -> Candidate:
-        """The writer tuned on *rows*, as an adapter nobody uses yet."""
+    def _tuned(self, run: str, rows: Sequence[Example], live: Version | None) -> Candidate:
+        """The *live* writer, or the base, tuned on *rows*: an adapter nobody uses yet."""
         root = self.journal.home / "adapters"
         staged, final = adapters.stage(root), root / run
         trial = Trial(rows, staged, self.seed, _TUNED_EPOCHS, _TUNED_RATE, _AT_ONCE)
-        (log,) = self.learner.train_many([trial], writer, self.say)
+        (log,) = self.learner.train_many([trial], Path(live.path) if live else None, self.say)
         digest = adapters.seal(
             staged,
             final,
             fingerprint=self.learner.fingerprint,
-            parent=parent,
+            parent=live.digest if live else "",
             run=run,
             rows=content_id("w", *(row.prompt + row.completion for row in rows)),
         )
-        return Candidate(run=run, path=str(final), digest=digest, parent=number, training=log)
+        return Candidate(run=run, path=str(final), digest=digest, parent=live.number if live else 0, training=log)
 
 
 def grounds(one: Practice, learner: Learner, basis: str, seed: int) -> str:

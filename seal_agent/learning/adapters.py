@@ -85,16 +85,18 @@ class Adapters:
         yield self.model
 
     @contextmanager
-    def training(self, parent: Path | None, seeds: Sequence[int], times: int = 1) -> Iterator[dict[str, Trainable]]:
+    def training(
+        self, parent: Path | None, seeds: Sequence[int], doubled: bool = False
+    ) -> Iterator[dict[str, Trainable]]:
         """
-        New adapters, one for each seed, that start from *parent*'s weights (or from nothing, with the rank so many *times*), by
-        name.
+        New adapters, one for each seed, that start from *parent*'s weights, by name; or from nothing, then of twice the usual
+        rank if *doubled*.
 
         What an adapter starts from depends on its seed alone, not on how many there are.
         """
         names = [_name(f"training-{number}-{seed}") for number, seed in enumerate(seeds)]
         begun = None if parent is None else read(parent)
-        config = self._shaped(begun or {}, times)
+        config = self._shaped(begun or {}, doubled)
         made: dict[str, Trainable] = {}
         try:
             for name, seed in zip(names, seeds, strict=True):
@@ -153,9 +155,11 @@ class Adapters:
             fused.merge(self.model, name)
         return name
 
-    def _shaped(self, weights: dict[str, torch.Tensor], times: int = 1) -> LoraConfig:
-        """The configuration of an adapter of the rank that *weights* have; where they are none, of *times* that of new ones."""
-        rank = next((len(value) for key, value in weights.items() if key.endswith(_DOWN)), times * self._config.r)
+    def _shaped(self, weights: dict[str, torch.Tensor], doubled: bool = False) -> LoraConfig:
+        """The configuration of an adapter of the rank that *weights* have; of a new one where there are none."""
+        rank = next(
+            (len(value) for key, value in weights.items() if key.endswith(_DOWN)), (1 + doubled) * self._config.r
+        )
         return replace(self._config, r=rank, lora_alpha=2 * rank)
 
     def _fill(self, name: str, weights: dict[str, torch.Tensor], folder: Path | None) -> None:
