@@ -9,6 +9,7 @@ Does not promise: stable wording. What people read may change; the JSON shapes m
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -67,11 +68,15 @@ def main(argv: list[str] | None = None) -> int:
         return code
     if reply.error:
         show.complain(reply.error)
-    if as_json:
-        document = {"error": reply.error, **reply.data} if reply.error else reply.data
-        print(show.as_json(document), file=stdout, flush=True)
-    elif reply.text:  # beside an error too: what was done before it, or what was found besides
-        print(reply.text() if callable(reply.text) else reply.text, file=stdout, flush=True)
+    try:
+        if as_json:
+            document = {"error": reply.error, **reply.data} if reply.error else reply.data
+            print(show.as_json(document), file=stdout, flush=True)
+        elif reply.text:  # beside an error too: what was done before it, or what was found besides
+            print(show.encodable(reply.text() if callable(reply.text) else reply.text), file=stdout, flush=True)
+    except BrokenPipeError:  # whoever reads has gone: Python's own last flush must find an open end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        return code or 1
     return code
 
 
@@ -162,7 +167,9 @@ def quarantine(
     home: Home = HOME,
     model: Model = None,
     json: Json = False,
-    release: Annotated[str | None, typer.Option("--release", metavar="ID", help="Let this one through.")] = None,
+    release: Annotated[
+        str | None, typer.Option("--release", metavar="ID", help="Let this one, which is held, through.")
+    ] = None,
 ) -> Reply:
     """What is held, which rows were set aside, and why; with --release, decide on a held document without screening it."""
     with _opened(home, model) as agent:

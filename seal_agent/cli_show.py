@@ -63,7 +63,12 @@ class Reply:
 
 def as_json(data: Any, indent: int | None = 1) -> str:
     """*data* as one JSON document."""
-    return json.dumps(_finite(data), indent=indent, ensure_ascii=False, allow_nan=False, default=str)
+    return encodable(json.dumps(_finite(data), indent=indent, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def encodable(text: str) -> str:
+    """*text* with what is no character escaped, as in the name of a file that is not UTF-8; such an escape is JSON, too."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _finite(data: Any) -> Any:
@@ -80,12 +85,12 @@ def _finite(data: Any) -> Any:
 
 def complain(reason: str) -> None:
     """Why it did not work."""
-    print(f"seal-agent: {reason}", file=sys.stderr, flush=True)
+    print(encodable(f"seal-agent: {reason}"), file=sys.stderr, flush=True)
 
 
 def note(text: str) -> None:
     """Something that happened on the way."""
-    print(text, file=sys.stderr, flush=True)
+    print(encodable(text), file=sys.stderr, flush=True)
 
 
 def traceback() -> None:
@@ -173,8 +178,8 @@ def receipts(rows: Sequence[Row]) -> str:
 def quarantine(data: Row) -> str:
     """What is held, and the rows that were refused with every version they were trained into."""
     held = receipts(data["receipts"]) if data["receipts"] else "nothing is held"
-    rows = [(row["title"], row["prompt"] or row["completion"], row["reason"]) for row in data["aside"]]
-    return f"{held}\n{table(('set aside', 'row', 'reason'), rows)}" if rows else held
+    rows = [(row["title"], row["prompt"] or row["completion"], row["reason"], row["document"]) for row in data["aside"]]
+    return f"{held}\n{table(('set aside', 'row', 'reason', 'id'), rows)}" if rows else held
 
 
 def consolidation(data: Row) -> str:

@@ -26,7 +26,7 @@ from seal_agent.reading.sources import SUFFIXES
 if TYPE_CHECKING:
     from seal_agent.agent import SealAgent
 
-Stamp = tuple[int, int]
+Stamp = tuple[int, int, int]
 _SETTLED = 1.0  # seconds without a change after which a file counts as written
 _REST = 3600.0  # seconds between trainings after two that broke
 
@@ -63,6 +63,8 @@ def _look(
         if seen.get(file) == stamp or not (once or _settled(stamp)):
             continue
         with _told(once, note, f"{file} not read"):
+            if not once:
+                file.open("rb").close()  # what cannot be opened is refused as a document, and would count as seen
             for receipt in agent.stream(file):
                 done["documents"] += 1
                 note(f"{receipt.decision.action}  {receipt.title or receipt.id}: {receipt.decision.reason}")
@@ -125,7 +127,7 @@ def _within(file: Path, inside: Path) -> bool:
 def _stamped(file: Path) -> Iterator[tuple[Path, Stamp]]:
     with suppress(OSError):
         facts = file.stat()
-        yield file, (facts.st_mtime_ns, facts.st_size)
+        yield file, (facts.st_mtime_ns, facts.st_size, facts.st_ctime_ns)
 
 
 def _settled(stamp: Stamp) -> bool:

@@ -127,6 +127,29 @@ def test_json_lines_is_one_receipt_a_line(run: Run, notes: Path) -> None:
     assert [json.loads(line)["action"] for line in ran.out.splitlines()] == ["edit", "skip", "edit"]
 
 
+def test_what_is_no_character_is_escaped(run: Run) -> None:
+    """A file's name need not be UTF-8; what is printed is."""
+    ran = run("observe", "caf\udce9.txt", "--json")
+    assert ran.code == 1
+    assert "caf\udce9.txt" in ran.data["error"]
+    ran.out.encode()
+
+
+def test_a_reader_that_has_gone_is_no_bug(tmp_path: Path) -> None:
+    """`seal-agent status | head -0`: it exits with 1, and says nothing of it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROCESS, "status", "--home", str(tmp_path / "home"), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        told = process.stderr.read()
+    assert (process.returncode, told) == (1, "")
+
+
 def test_a_line_is_flushed_when_its_document_is_committed(tmp_path: Path) -> None:
     """A reader of the lines may rely on them while the stream goes on, and after the process is killed."""
     home = tmp_path / "home"
@@ -289,7 +312,21 @@ def test_watch_ends_when_it_is_told_to_and_the_rows_wait(
         with pytest.raises(SystemExit) if end is SystemExit else nullcontext():
             watching.watch(agent, [notes], 5.0, False, lambda line: None)
         assert looks == []
+        assert agent.due()
         assert agent.consolidate().outcome == "accepted"
+
+
+def test_watch_reads_a_file_that_could_not_be_opened_at_first(
+    looks: list[float], notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    for file in notes.iterdir():
+        os.utime(file, (0, 0))
+    with fake_agent(tmp_path / "home") as agent:
+        _break_once(monkeypatch, Path, "open", PermissionError("not yours yet"))
+        done = watching.watch(agent, [notes], 5.0, False, told.append)
+    assert sum("not read: PermissionError: not yours yet" in line for line in told) == 1
+    assert done["documents"] == 3
 
 
 @pytest.mark.parametrize(("rest", "tries"), [(3600.0, 2), (0.0, 3)])
@@ -403,6 +440,19 @@ def test_a_quiz_may_be_official_squad(run: Run, tmp_path: Path) -> None:
     file.write_text(json.dumps({"data": [{"title": "Mill", "paragraphs": paragraphs}]}))
     said = run("quiz", file, "--open-book", "--json").data
     assert (said["n"], said["correct"], said["rows"][0]["gold"]) == (1, 1, "Brandt")
+
+
+def test_a_quiz_may_begin_with_a_byte_order_mark(run: Run, questions: Path) -> None:
+    questions.write_bytes(b"\xef\xbb\xbf" + questions.read_bytes())
+    assert run("quiz", questions, "--json").data["n"] == 2
+
+
+@pytest.mark.parametrize("paragraphs", [None, 3, "text"])
+def test_a_file_without_passages_is_no_practice(run: Run, tmp_path: Path, paragraphs: object) -> None:
+    file = tmp_path / "odd.json"
+    file.write_text(json.dumps([{"title": "T", "paragraphs": paragraphs}]))
+    ran = run("improve", file, "--json")
+    assert (ran.code, "entry 1" in ran.data["error"]) == (1, True)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "[1]", '[{"context": "x"}]', '[{"questions": [{"answer": "x"}]}]'])
@@ -682,11 +732,16 @@ def test_a_home_that_is_busy_is_an_error_that_names_the_holder(run: Run, notes: 
 
 
 def test_the_tables_show_text_as_it_is(run: Run) -> None:
-    running = threading.active_count()  # tqdm leaves one where another test saved a model
     marked = "Pell [bold]Weir was built by [red]Orla Finn in 1802."
     ran = run("observe", "-", stdin=json.dumps({"text": marked, "title": "[bold]Pell"}))
     assert "[bold]Pell" in ran.out
-    assert threading.active_count() == running  # no progress bar is left
+
+
+def test_no_progress_bar_is_left_running(run: Run, notes: Path) -> None:
+    run("observe", notes)
+    running = threading.active_count()  # tqdm leaves one where another test saved a model
+    assert run("consolidate").code == 0
+    assert threading.active_count() == running
 
 
 def test_improve_tells_what_became_of_each_round(run: Run, tmp_path: Path) -> None:

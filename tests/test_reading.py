@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,6 +63,8 @@ class TestSources:
             ("a.md", "Alder Mill\n==========\n\nIt grinds.\n\n## History\n\nText.", "Alder Mill"),
             ("alder.md", "Run it so:\n\n```sh\n# install it\nmake\n```\n", "Alder"),
             ("a.md", "# C#\n\nText.", "C#"),
+            ("a.md", "Alder Mill\r\n==========\r\n\r\nIt grinds.\r\n\r\n## History\r\n\r\nText.", "Alder Mill"),
+            ("a.md", "# Alder Mill ##  \rIt grinds.", "Alder Mill"),
             ("a.md", "Alder Mill\n\nIt grinds.\n\n## History\n\nText.", "Alder Mill"),
             ("a.md", "It grinds.\n\n### Wheel\n\nText.\n\n## Mill\n\nText.", "Mill"),
         ],
@@ -104,8 +107,10 @@ class TestSources:
         (inside / "out.txt").symlink_to(write(tmp_path, "secret.txt", "Secret."))
         (inside / "same.txt").symlink_to(inside / "a.txt")
         (inside / "loop").symlink_to(inside)
-        first, second = documents(inside)
+        (inside / "archive").symlink_to(write(tmp_path, "elsewhere/b.txt", "Secret.").parent)
+        folder, first, second = documents(inside)
         assert (first.text, "leads out" in second.reason) == (MILL, True)
+        assert (folder.name, "leads out" in folder.reason) == (str(inside / "archive"), True)
 
     def test_langchain_documents_and_loaders_are_read_by_their_shape(self):
         page = SimpleNamespace(page_content=MILL, metadata={"source": Path("/x"), "title": "T", "page": 3}, id="i")
@@ -510,6 +515,15 @@ class TestScreens:
     def test_a_long_text_is_screened_in_time(self, space):
         document = Document(text=space * 20_000)
         assert personal_data(document) + instructions(document) == ""
+
+    @pytest.mark.parametrize("run", [".", "# a" + " " * 20_000 + "b", "?!", "…"])
+    def test_a_long_run_of_one_sign_is_read_in_time(self, run, tmp_path):
+        """A model that degenerates into dots must not stop the process: what is tried from each of them takes hours."""
+        text = "A mill. " + run * (200_000 // len(run)) + " It grinds."
+        began = time.process_time()
+        assert list(documents(write(tmp_path, "a.md", text[:100_000])))
+        assert sentences(text)
+        assert time.process_time() - began < 20
 
 
 class TestContradiction:

@@ -10,7 +10,7 @@ Does not promise: that every question is asked. Those without an answer (SQuAD 2
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +78,12 @@ def _golds(item: Item) -> list[str]:
     return list(item.get("answers") or [item["answer"]])
 
 
+def seen(items: Sequence[Item], prompts: Iterable[str]) -> list[bool]:
+    """Of each of *items*: is it, word for word, one of the *prompts* that were trained? Then its wording was no unseen one."""
+    trained = {tuple(grading.normalise(prompt)) for prompt in prompts}
+    return [tuple(grading.normalise(item["question"])) in trained for item in items]
+
+
 def read(file: Path) -> list[Item]:
     """The questions of *file*, [{title, context, questions}] or official SQuAD. Raises ConfigError."""
     return [item for number, entry in enumerate(_entries(file), 1) for item in _entry(entry, f"{file}, entry {number}")]
@@ -93,7 +99,7 @@ def by_passage(file: Path) -> dict[tuple[str, str], list[Item]]:
 
 def _entries(file: Path) -> list[Any]:
     try:
-        whole = json.loads(file.read_text("utf-8"))
+        whole = json.loads(file.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file} cannot be read as JSON: {error}") from error
     entries = whole.get("data", [whole]) if isinstance(whole, dict) else whole
@@ -107,7 +113,8 @@ def practised(file: Path) -> dict[Document, list[Check]]:
     found: dict[Document, list[Check]] = {}
     for number, entry in enumerate(_entries(file), 1):
         where = f"{file}, entry {number}"
-        for passage in entry.get("paragraphs", [entry]) if isinstance(entry, dict) else [None]:
+        passages = entry.get("paragraphs", [entry]) if isinstance(entry, dict) else None
+        for passage in passages if isinstance(passages, list) else [None]:
             if not isinstance(passage, dict) or not isinstance(passage.get("context"), str):
                 raise ConfigError(f"{where}: {_SHAPE}, `questions` may be missing")
             document = Document(text=passage["context"], title=str(entry.get("title", "")))

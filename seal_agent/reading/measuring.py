@@ -9,7 +9,7 @@ Does not promise: that a number means the same on another base; thresholds live 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -78,8 +78,8 @@ def measure(
         near_by = {remembered[name].document for hits in found for name, likeness in hits if likeness >= _NEAR_BY}
         others = [(told.document, told.completion) for told in remembered.values() if told.document in near_by]
         clash, why = contradiction("\n\n".join(read), [*others, *waiting])
-    said_before = " ".join([*(told.completion for told in remembered.values()), *(said for _, said in waiting)]).lower()
-    news = [s for s in read if any(name not in said_before for name in _specifics(s))]
+    heard = _heard([*(told.completion for told in remembered.values()), *(said for _, said in waiting)])
+    news = [s for s in read if any(name not in heard for name in _specifics(s))]
     covered = [s for s, likeness in zip(sample, best, strict=True) if likeness >= REMEMBERED and s not in news]
     nearest = max((hits[0] for hits in found if hits), key=lambda hit: hit[1], default=("", 0.0))
     numbers = {
@@ -136,6 +136,11 @@ def _known(
 def _specifics(sentence: str) -> list[str]:
     """Numbers and mid-sentence names, lower case: one that was never remembered makes a sentence news."""
     return [word.lower() for word in re.findall(r"(?<!^)\b(?:[A-Z][\w-]+|\d[\d.,]*\d|\d)\b", sentence)]
+
+
+def _heard(texts: Iterable[str]) -> set[str]:
+    """Words and numbers, lower case, each whole: who has heard of 1871 has not heard of 7."""
+    return {word for text in texts for word in re.findall(r"\d[\d.,]*\d\b|\w[\w-]*", text.lower())}
 
 
 def _spread(items: Sequence[str], count: int) -> list[str]:

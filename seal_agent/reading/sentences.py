@@ -34,7 +34,8 @@ STARTERS = frozenset(
     "until to".split()
 )
 
-STOP = re.compile(r"([.!?…]+)((?:[\"'”’»)\]]|\[\d{1,3}\])*)(\s+)(?=\S)|([。！？]+[」』”’]*)\s*(?=\S)")
+# Begun only where a run of stops begins: a run of a million would be tried from each of them.
+STOP = re.compile(r"(?<![.!?…])([.!?…]+)((?:[\"'”’»)\]]|\[\d{1,3}\])*)(\s+)(?=\S)|([。！？]+[」』”’]*)\s*(?=\S)")
 LAST_WORD = re.compile(r"(?:^|[\s(\[\"'“‘«—–-])((?:\w|\.(?=\w)){1,24})$")
 NEXT_WORD = re.compile(r"[\"'“‘«(\[¿¡*_`]*(\w+)?(\.?)")
 BULLET = re.compile(r"^\s{0,12}(?:[-*+•‣◦–]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s+(?=\S)")

@@ -27,7 +27,7 @@ UNWANTED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 JOINERS = "\u200c\u200d"  # spelling in Persian and Hindi, glue in emoji; a hiding place between Latin letters
-HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
+HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S.*)$", re.MULTILINE)
 UNDERLINED = re.compile(r"\s*(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*(?:\n|$)")
 FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 PAGE_ENDS = re.compile("[\x0b\x0c]")  # as text taken from a PDF has them: its words must not run together
@@ -219,11 +219,13 @@ def _folder(folder: Path, limit: int) -> Found:
     refused: list[OSError] = []
     for here, folders, files in os.walk(folder, onerror=refused.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        away = [Path(here, name) for name in folders if not _real(Path(here, name)).is_relative_to(inside)]
+        yield from (Refusal(name=_shown(link), reason="it is a link that leads out of the folder") for link in away)
         for name in sorted(files):
             path = Path(here, name)
             if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
                 continue
-            target = Path(os.path.realpath(path))
+            target = _real(path)
             if not target.is_relative_to(inside):
                 yield Refusal(name=_shown(path), reason="it is a link that leads out of the folder")
             elif target not in seen:
@@ -233,6 +235,10 @@ def _folder(folder: Path, limit: int) -> Found:
         yield Refusal(name=_shown(Path(error.filename or folder)), reason=_said(error))
     if not seen and not refused:
         yield Refusal(name=_shown(folder), reason=f"the folder holds no file with {', '.join(SUFFIXES)}")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _file(path: Path, limit: int) -> Found:
@@ -246,6 +252,7 @@ def _file(path: Path, limit: int) -> Found:
     with path.open("rb") as stream:
         raw = stream.read(largest + 1)  # not the size on disk: the file may be growing
     text, reason = _decoded(raw)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")  # a line is a line before anything looks for a heading
     if len(raw) > largest:
         yield Refusal(name=name, reason=f"it has more than {largest} bytes; split it")
     elif reason:
@@ -259,7 +266,7 @@ def _file(path: Path, limit: int) -> Found:
 def _title(text: str, path: Path) -> str:
     """What the first line says it is, the first heading (of the highest level, if one is), or the file's name made readable."""
     prose = FENCED.sub("", text)  # a comment of a script is no heading
-    headings = [(len(found[1]), found[2]) for found in HEADING.finditer(prose)]
+    headings = [(len(found[1]), _open(found[2])) for found in HEADING.finditer(prose)]
     first, newline, rest = text.strip().partition("\n")
     alone = newline and not rest.partition("\n")[0].strip() and rest.strip()
     if underlined := UNDERLINED.match(text):
@@ -274,6 +281,13 @@ def _title(text: str, path: Path) -> str:
         words = re.sub(r"[-_\s]+", " ", path.stem).strip()
         return words[:1].upper() + words[1:]
     return title.replace("*", "").replace("`", "")
+
+
+def _open(heading: str) -> str:
+    """A heading without the signs that may close it."""
+    told = heading.rstrip()
+    bare = told.rstrip("#")
+    return bare.rstrip() if bare[-1:] in (" ", "\t") else told
 
 
 def _squad(name: str, text: str, limit: int) -> Found:
