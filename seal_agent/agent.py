@@ -12,7 +12,8 @@ import hashlib
 import re
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,10 +117,7 @@ class SealAgent:
                 numbers=known.decision.numbers,
             )
             return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})
-        writer = self.writer()
-        state = self._state(found, writer)
-        number = writer.number if writer else None
-        return self.journal.record(found, *self._study(found, state, writer, released=False), state, number)
+        return self._studied(found, self.journal.record, released=False)
 
     def decide(self, document: Document) -> Decision:
         """What `observe` would decide on *document*; nothing is written down."""
@@ -129,10 +127,7 @@ class SealAgent:
 
     def release(self, document_id: str) -> Receipt:
         """Let a held document through: it is decided on again without screening."""
-        document, writer = self.journal.release(document_id), self.writer()
-        state = self._state(document, writer)
-        number = writer.number if writer else None
-        return self.journal.redecide(document, *self._study(document, state, writer, released=True), state, number)
+        return self._studied(self.journal.release(document_id), self.journal.redecide, released=True)
 
     def quarantine(self) -> list[Receipt]:
         """What is held, each with the reason."""
@@ -145,7 +140,29 @@ class SealAgent:
         waits = content_id("w", *(part for said in self.journal.waiting_sentences() for part in said))
         return f"{rows}.{waits}"
 
-    def _study(self, document: Document, state: str, writer: Version | None, released: bool) -> Study:
+    def _studied(self, document: Document, write: Callable[..., Receipt], released: bool) -> Receipt:
+        """
+        Study *document* and *write* it down: as it would be decided at that moment. What others commit meanwhile, a document
+        or that one is forgotten, has it decided on again, or the home would hold what nothing in it explains.
+        """
+        kept: dict[tuple[str, str], tuple[Edits, Checks]] = {}
+        while True:
+            writer = self.writer()
+            state, number = self._state(document, writer), writer.number if writer else None
+            study = self._study(document, state, writer, released, kept)
+            with self.journal.transaction():
+                if self._state(document, writer) == state:
+                    return write(document, *study, state, number)
+
+    def _study(
+        self,
+        document: Document,
+        state: str,
+        writer: Version | None,
+        released: bool,
+        kept: dict[tuple[str, str], tuple[Edits, Checks]],
+    ) -> Study:
+        """The decision and what follows from it; rows that were written a moment ago are in *kept*, by what they rest on."""
         if given := self.past.studies.get((document.id, state, released)):
             return given
         if not released and (reason := self.rooms.screen(document)):
@@ -154,8 +171,10 @@ class SealAgent:
         if decision.action != "edit":
             return decision, [], []
         rooms = self.rooms.writing_with(Path(writer.path)) if writer else self.rooms
-        written = self.past.rows.get((document.id, state.partition(".")[0]))
+        rests = document.id, state.partition(".")[0]
+        written = self.past.rows.get(rests) or kept.get(rests)
         edits, checks = written or rooms.edit(document, self.learner, self.adapter(), self.journal)
+        kept[rests] = edits, checks
         proved = [edit for edit in edits if not edit.refused and not edit.reserved]
         if not proved:
             nothing = Decision(
@@ -174,7 +193,10 @@ class SealAgent:
     # -- learning --------------------------------------------------------------------------------------------------
 
     def due(self) -> str:
-        """Why a consolidation is due, or ""."""
+        """Why a consolidation is due, or "". Rows of a run that died wait again."""
+        if self.journal.unfinished():
+            with suppress(errors.HomeBusy), HomeLock(self.home) as lock:  # busy: it has not died
+                self.recover(lock)
         if self._unjudgeable() or self._too_few == (self._live_number(), *self._waits()):
             return ""
         waiting = self.journal.waiting_count()
@@ -191,13 +213,16 @@ class SealAgent:
                 self.journal.calls.note("consolidate")
                 return Consolidation(outcome="nothing", reason=reason, version=self._live_number())
             self._seed()
-            run = self._run_id()
-            state = content_id("s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks()))
-            given = self.past.consolidations.get(state)
-            if not given and (reason := self._answered_already()):
+            if self._turn()[1] not in self.past.consolidations and (reason := self._answered_already()):
                 self.journal.calls.note("consolidate")
                 return Consolidation(outcome="nothing", reason=reason, version=self._live_number())
-            fence, edits = self.journal.claim(run)
+            with self.journal.transaction():
+                # what came while it was asked is claimed, too: the state has to tell of it
+                run, state = self._turn()
+                fence, edits = self.journal.claim(run)
+            given = self.past.consolidations.get(state)
+            if given and given[1].parent != self._live_number():
+                given = None  # judged against a version that was damaged since and has another number now
             try:
                 number, candidate, report = given or self._made(run, edits)
                 learned = [edit for edit in edits if not edit.reserved] if report.outcome == "accepted" else []
@@ -332,6 +357,11 @@ class SealAgent:
                 f"open it with the model it was made with, or start a new home"
             )
 
+    def _turn(self) -> tuple[str, str]:
+        """The id of the run whose turn it is, and of what it rests on."""
+        run = self._run_id()
+        return run, content_id("s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks()))
+
     def _run_id(self) -> str:
         """From content, not from a clock: the same rows after the same versions make the same run."""
         waiting = sorted(edit.id for edit in self.journal.waiting())
@@ -438,21 +468,23 @@ class SealAgent:
             return None
         with Journal(self.writers) as line:
             version = line.version(self.writer_number) if self.writer_number else line.live()
-            while version and (version.status == "broken" or self._foreign(version)):
+            while version and (version.status == "broken" or self._damaged(version, line) or self._foreign(version)):
                 version = line.version(version.parent) if version.parent else None
         return version
+
+    def _damaged(self, version: Version, line: Journal) -> bool:
+        """Is this version of the writer not as it was made? Then it is marked in its *line*, and an event of the home says so."""
+        if version.digest in self._verified or not (problems := adapters.verify(Path(version.path), version.digest)):
+            return False
+        line.mark_broken(version.number, "; ".join(problems))
+        self.journal.event("writer refused", number=version.number, reason=f"it is damaged: {'; '.join(problems)}")
+        return True
 
     def _foreign(self, version: Version) -> bool:
         """Was this version of the writer tuned on another base? It is not marked: the home may be opened with that one again."""
         if version.digest in self._verified:
             return False
-        folder = Path(version.path)
-        if problems := adapters.verify(folder, version.digest):
-            raise errors.SealError(
-                f"version {version.number} of the writer is damaged: {'; '.join(problems)}; "
-                f"`seal-agent rollback --home {self.writers}` returns to the one before"
-            )
-        if adapters.manifest(folder).fingerprint == self.learner.fingerprint:
+        if adapters.manifest(Path(version.path)).fingerprint == self.learner.fingerprint:
             self._verified.add(version.digest)
             return False
         if version.digest not in self._refused_writers:
@@ -487,7 +519,14 @@ class SealAgent:
     def rollback(self, to: int | None = None) -> int:
         """Return to the live version's parent, or to version *to* (0 is the base); the number that is live now."""
         with HomeLock(self.home):
-            return self.journal.rollback(to)
+            while True:
+                target = self.journal.returns_to(to)
+                problems = adapters.verify(Path(target.path), target.digest) if target.number else []
+                if not problems:
+                    return self.journal.rollback(to)
+                if to is not None:
+                    raise errors.SealError(f"version {to} is damaged: {'; '.join(problems)}; name another one")
+                self.journal.mark_broken(target.number, "; ".join(problems))
 
     def status(self) -> dict[str, Any]:
         """Counts of everything, without loading the model."""
@@ -500,11 +539,10 @@ class SealAgent:
             problems.append(
                 "old pages of a journal may hold what was forgotten; the next consolidation overwrites them"
             )
-        for version in self.journal.versions():
-            if version.path and version.status in ("live", "retired"):
-                problems += [
-                    f"version {version.number}: {p}" for p in adapters.verify(Path(version.path), version.digest)
-                ]
+        problems += _damages("version", self.journal)
+        if self.writers.is_dir():
+            with Journal(self.writers) as line:
+                problems += _damages("writer, version", line)
         return problems
 
     def _unclean(self) -> bool:
@@ -564,6 +602,16 @@ class SealAgent:
             if self._learner is None:
                 self._learner = self.rooms.learner()
             return self._learner
+
+
+def _damages(name: str, line: Journal) -> list[str]:
+    """What is wrong with the adapters of *line* that may serve."""
+    return [
+        f"{name} {version.number}: {problem}"
+        for version in line.versions()
+        if version.path and version.status in ("live", "retired")
+        for problem in adapters.verify(Path(version.path), version.digest)
+    ]
 
 
 def open(home: str | Path, model: str | None = None, *, say: Say = _NEVER, **settings: Any) -> SealAgent:

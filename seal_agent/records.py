@@ -109,24 +109,27 @@ class Check(Record):
 
 
 class CheckResult(Record):
-    """One check under three versions: right or not, and the answer's mean loss per token (nats)."""
+    """
+    One check under three versions: right or not, and the answer's mean loss per token (nats). The base is asked general
+    questions only, once another version is live; what it was not asked is None.
+    """
 
     check: str
     kind: str
-    base: bool
+    base: bool | None
     before: bool
     after: bool
-    base_nll: float
+    base_nll: float | None
     before_nll: float
     after_nll: float
 
 
 class Finding(Record):
-    """One line of a report: a named group of checks, how it went, and the verdict on it."""
+    """One line of a report: a named group of checks, how it went, and the verdict on it. *base* is None if it was not asked."""
 
     name: str
     n: int
-    base: float
+    base: float | None
     before: float
     after: float
     p: float

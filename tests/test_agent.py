@@ -212,6 +212,17 @@ def test_a_new_name_among_known_sentences_is_news(agent: SealAgent) -> None:
     assert decision.numbers["covered"] > 0.5
 
 
+@pytest.mark.parametrize("new", ["with 7 doors", "under Ran", "for 18 farms"])
+def test_a_number_or_a_name_is_known_as_a_whole_word_only(new: str, agent: SealAgent) -> None:
+    """1871 was heard of, and granite; 7 was not, nor Ran."""
+    agent.observe(MILL.model_copy(update={"text": f"{MILL.text} Its wheel is granite."}))
+    assert agent.consolidate().outcome == "accepted"
+
+    decision = agent.decide(MILL.model_copy(update={"text": f"Alder Mill opened in 1871 beside the river Tarn {new}."}))
+
+    assert (decision.action, decision.numbers["news"]) == ("edit", 1)
+
+
 def test_what_is_new_in_a_long_text_is_found_wherever_it_stands(agent: SealAgent) -> None:
     """Eight of its sentences are shown to the model; all of them are compared with what is known."""
     stored = enumerate(("rye", "barley", "oats", "peas", "beans", "hops"), 21)
@@ -397,6 +408,58 @@ def test_a_damaged_adapter_is_never_served_and_its_ancestor_answers(make: Make) 
     assert [version.status for version in reopened.versions()] == ["live", "broken"]
     with pytest.raises(SealError, match="cannot be served"):
         reopened.ask(WHO, version=2)
+
+
+def test_rollback_returns_to_what_can_be_served(make: Make) -> None:
+    """By itself to the nearest sound ancestor; a damaged version that is named is refused, and nothing changes."""
+    agent = learned(make())
+    agent.observe(
+        ORDERS.model_copy(update={"text": "Pell Weir was raised in 1802. Orla Finn built it of oak and tar."})
+    )
+    damage(agent, 1)
+    reopened = make()
+
+    with pytest.raises(SealError, match="version 1 is damaged"):
+        reopened.rollback(1)
+    assert reopened.ask(WHO).version == 2
+    assert reopened.rollback() == 0
+    assert [version.status for version in reopened.versions()] == ["broken", "retired"]
+
+
+def test_after_a_training_that_died_its_rows_are_due_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = make(consolidate_after=5)
+    agent.observe(MILL)
+    due = agent.due()
+    monkeypatch.setattr(agent.learner, "train", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        agent.consolidate()
+
+    assert due == make(consolidate_after=5).due() != ""
+
+
+def _interrupted(*given: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_while_a_training_runs_nothing_of_it_is_due(make: Make) -> None:
+    agent = make(consolidate_after=5)
+    agent.observe(MILL)
+    with HomeLock(agent.home):
+        agent.journal.claim("r0")
+        assert make(consolidate_after=5).due() == ""
+    assert make(consolidate_after=5).due()
+
+
+def test_rows_that_were_set_aside_say_how_they_wait_again(make: Make) -> None:
+    agent = make(FakeLearner(learns=False))
+    rows = agent.observe(MILL).edits
+    for _ in range(2):
+        assert agent.consolidate().outcome == "rejected"
+
+    with pytest.raises(SealError, match="set aside: `seal-agent forget` it and read it again"):
+        agent.release(MILL.id)
+    agent.forget(MILL.id)
+    assert agent.observe(MILL).edits == rows == agent.status()["waiting"]
 
 
 def test_a_home_can_be_moved(make: Make, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -138,6 +139,104 @@ def test_what_was_observed_while_another_was_learned_leaves_that_lesson_as_it_wa
     assert (receipt.gone, receipt.made, len(before)) == ([], [], 2)
     assert weights(agent) == before
     assert [agent.journal.learned_by(number) for number in (1, 2)] == [[MILL.id], [BARN.id]]
+
+
+def _meanwhile(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], object]) -> None:
+    """*act* is done by another process, once, when a room is asked for *step*."""
+    real = getattr(Rooms, step)
+
+    def asked(self: Rooms, *given: Any, **how: Any) -> Any:
+        monkeypatch.setattr(Rooms, step, real)
+        done = real(self, *given, **how)
+        act()
+        return done
+
+    monkeypatch.setattr(Rooms, step, asked)
+
+
+def test_what_came_just_before_its_lesson_began_is_forgotten_with_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The waiting checks are asked before the rows are claimed: a document observed in between is in the lesson, too."""
+    agent = make()
+    agent.observe(LIGHT)
+    _meanwhile(monkeypatch, "unanswered", lambda: agent.observe(MILL))
+    agent.consolidate()
+    assert agent.journal.learned_by(1) == sorted([MILL.id, LIGHT.id])
+
+    receipt = agent.forget(MILL.id)
+
+    assert (receipt.gone, receipt.made, receipt.left) == ([1], [2], [])
+    assert agent.ask("In which year did Alder Mill open?").text == NOTHING
+
+
+def test_a_decision_rests_on_what_the_home_knows_when_it_is_written_down(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes read at once: what the second says of the first goes when the first is forgotten."""
+    agent, other = make(), make()
+    _meanwhile(monkeypatch, "screen", lambda: other.observe(MILL))
+    assert agent.observe(OTHERWISE).decision.action == "hold"
+
+    assert agent.forget(MILL.id).left == []
+
+    assert told(agent) == [(OTHERWISE.id, "edit", agent.status()["waiting"])]
+
+
+def test_what_is_forgotten_while_another_is_decided_on_does_not_come_back(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, other = make(), make()
+    agent.observe(MILL)
+    _meanwhile(monkeypatch, "decide", lambda: agent.forget(MILL.id))
+
+    assert other.observe(OTHERWISE).decision.action == "edit"
+
+    assert not any(b"opened in 1871" in file.read_bytes() for file in files(agent.home))
+
+
+def test_rows_are_not_written_again_because_another_document_came(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, wrote = make(), []
+    edit = Rooms.edit
+    monkeypatch.setattr(Rooms, "edit", lambda self, *given: wrote.append(given[0].id) or edit(self, *given))
+    _meanwhile(monkeypatch, "decide", lambda: make().observe(BARN))
+
+    agent.observe(MILL)
+
+    assert wrote == [MILL.id, BARN.id] or wrote == [BARN.id, MILL.id]
+
+
+def test_a_document_is_forgotten_even_if_an_old_version_is_damaged(make: Make) -> None:
+    """It is computed again, under another number: what was judged against the old one is not published as it stands."""
+    agent = make()
+    for document in (LIGHT, BARN, MILL):
+        agent.observe(document)
+        assert agent.consolidate().outcome == "accepted"
+    with (Path(agent.versions()[0].path) / ADAPTER).open("ab") as file:
+        file.write(b" ")
+
+    receipt = make().forget(MILL.id)
+
+    assert receipt.left == []
+    assert "Oda Ferring" in agent.ask("Who raised Quill Barn?").text
+
+
+def test_a_damaged_writer_is_no_obstacle(make: Make) -> None:
+    """The one before it writes, the base at last; it is marked, and `verify` tells of it."""
+    agent = make()
+    tune(agent, LIGHT)
+    agent.observe(MILL)
+    agent.observe(BARN)
+    for file in (agent.writers / "adapters").rglob(ADAPTER):
+        file.write_text(file.read_text() + " ")
+    reopened = make()
+    assert any(problem.startswith("writer, version 1: ") for problem in reopened.verify())
+
+    assert reopened.observe(CLOCK).decision.action == "edit"
+    assert reopened.forget(MILL.id).left == []
+
+    with Journal(agent.writers) as line:
+        assert [version.status for version in line.versions()] == ["broken"]
 
 
 def test_forgetting_loses_nothing_that_is_too_long_by_now(make: Make) -> None:

@@ -279,6 +279,24 @@ def test_langchains_cache_knows_whether_the_base_may_answer(learned: seal_agent.
         set_llm_cache(None)
 
 
+@pytest.mark.parametrize("named", [{"version": 1}, {}])
+def test_langchains_cache_does_not_give_what_was_forgotten(
+    named: dict[str, int], learned: seal_agent.SealAgent
+) -> None:
+    learned.observe(
+        seal_agent.Document(title="Pell Weir", text="Pell Weir was raised in 1802. Orla Finn built it of oak and tar.")
+    )
+    set_llm_cache(InMemoryCache())
+    how = {} if named else {"model": "seal@1"}
+    try:
+        assert ChatSeal(agent=learned, **named).invoke(QUESTION, **how).text == KEEPER
+        learned.forget(learned.journal.everything()[0].id)
+        with pytest.raises(SealError, match="there is no version 1"):
+            ChatSeal(agent=learned, **named).invoke(QUESTION, **how)
+    finally:
+        set_llm_cache(None)
+
+
 def test_langchains_cache_knows_where_an_answer_stops(learned: seal_agent.SealAgent) -> None:
     set_llm_cache(InMemoryCache())
     try:

@@ -204,13 +204,15 @@ class ChatSeal(BaseChatModel):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        """Part of LangChain's cache key. The digest is in it: answers of an older version stay its own."""
-        live = self.seal.journal.live() if self.version is None else None
+        """
+        Part of LangChain's cache key. All versions are in it, for a call may name any: no answer outlives a change of them, and
+        what was forgotten is not answered from there.
+        """
         return {
             "home": str(self.seal.home),
             "model": self._name,
-            "version": self.version if self.version is not None else live.number if live else 0,
-            "digest": live.digest if live else "",
+            "version": self.version,
+            "versions": self.seal.journal.standing(),
             "scope": self.seal.settings.scope,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,

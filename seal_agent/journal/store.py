@@ -180,7 +180,11 @@ class Journal:
         with self.transaction():
             state = self._state(document_id)
             if state not in ("held", "released"):
-                raise SealError(f"{document_id} is {state}, not held; `seal-agent quarantine` lists what is")
+                aside = any(row == "aside" for _, row in self.edits_of(document_id))
+                then = "its rows were set aside: `seal-agent forget` it and read it again, and they wait once more"
+                raise SealError(
+                    f"{document_id} is {state}, not held; {then if aside else '`seal-agent quarantine` lists what is'}"
+                )
             if state == "held":
                 self._db.write("UPDATE documents SET state = 'released' WHERE id = ?", document_id)
                 self.event("released", id=document_id)
@@ -397,6 +401,10 @@ class Journal:
     def abandon(self) -> None:
         """Our own run was cut short, if there was one: a sweep may end it too."""
         self._running = None
+
+    def unfinished(self) -> bool:
+        """Is there a run that has not ended? Whose lock is free has died."""
+        return bool(self._db.number("SELECT count(*) FROM runs WHERE state = 'open'"))
 
     def sweep(self, lock: HomeLock) -> int:
         """Let the rows of runs whose process died wait again; how many. The lock proves that they died."""
@@ -621,6 +629,11 @@ class Journal:
         found = self._versions("status = 'live'")
         return found[0] if found else None
 
+    def standing(self) -> str:
+        """What versions there are and which of them is live, as an id."""
+        rows = self._db.read("SELECT number, status, digest FROM versions ORDER BY number")
+        return content_id("v", *(f"{number} {status} {digest}" for number, status, digest in rows))
+
     def line(self) -> list[Version]:
         """The sound versions from the first to the live one, oldest first; the base is not among them."""
         return self._versions("number IN (SELECT number FROM ancestry) AND status IN ('live', 'retired')")
@@ -646,17 +659,22 @@ class Journal:
         """Make an accepted version live, 0 for the base; by default the live one's nearest sound ancestor."""
         crashpoint("rollback.begin")
         with self.transaction():
-            live = self._live_number()
-            if to is None and live == 0:
-                raise SealError("nothing to roll back: the untouched base is live; name a version")
-            target = self._sound_parent(live) if to is None else to
-            self._assert_returnable(target, live)
+            live, target = self._live_number(), self.returns_to(to).number
             self.calls.note("rollback", target=to)
             if target != live:
                 self._go_live(target)
                 self.event("rollback", left=live, to=target)
         crashpoint("rollback.committed")
         return target
+
+    def returns_to(self, to: int | None = None) -> Version:
+        """The version that `rollback` would make live; 0 is the base."""
+        live = self._live_number()
+        if to is None and live == 0:
+            raise SealError("nothing to roll back: the untouched base is live; name a version")
+        target = self._sound_parent(live) if to is None else to
+        self._assert_returnable(target, live)
+        return self.version(target)
 
     def mark_broken(self, number: int, reason: str) -> int:
         """Never serve version *number* again; if it was live, its nearest sound ancestor is now."""

@@ -127,8 +127,8 @@ def judge(
     after = ask(learner, checks, candidate, asked)
     say("judging", 0.5)
     before = ask(learner, checks, live, asked)
-    base = before if live is None else {**before, **ask(learner, general, None, asked)}
-    results = [_result(check, base[check.id], before[check.id], after[check.id]) for check in checks]
+    base = before if live is None else ask(learner, general, None, asked)
+    results = [_result(check, base.get(check.id), before[check.id], after[check.id]) for check in checks]
     say("judging", 1.0)
     by_id = {result.check: result for result in results}
     groups = {"new": new, "old": old, "near": near, "general": general}
@@ -147,20 +147,20 @@ def _asked_first(
     if len(first) < _LEAST:
         return old
     before, after = ask(learner, first, live, asked), ask(learner, first, candidate, asked)
-    results = [_result(check, before[check.id], before[check.id], after[check.id]) for check in first]
+    results = [_result(check, None, before[check.id], after[check.id]) for check in first]
     return first if _gone(results) > _allowed(_STEP, len(old)) else old
 
 
 def _result(
-    check: Check, base: tuple[bool, float], before: tuple[bool, float], after: tuple[bool, float]
+    check: Check, base: tuple[bool, float] | None, before: tuple[bool, float], after: tuple[bool, float]
 ) -> CheckResult:
     return CheckResult(
         check=check.id,
         kind=check.kind,
-        base=base[0],
+        base=base[0] if base else None,
         before=before[0],
         after=after[0],
-        base_nll=base[1],
+        base_nll=base[1] if base else None,
         before_nll=before[1],
         after_nll=after[1],
     )
@@ -226,7 +226,7 @@ def _unharmed(results: Sequence[CheckResult], level: float) -> list[Finding]:
     out = []
     for name, rises, sure in (
         ("general, against the live version", [r.after_nll - r.before_nll for r in results], False),
-        ("general, against the base", [r.after_nll - r.base_nll for r in results], True),
+        ("general, against the base", [r.after_nll - r.base_nll for r in results if r.base_nll is not None], True),
     ):
         p = rank_test(rises)
         rise = median(rises) if rises else 0.0
@@ -259,16 +259,16 @@ def _told(findings: Sequence[Finding]) -> str:
 def _finding(
     name: str, results: Sequence[CheckResult], p: float, verdict: Verdict, reason: str, by_loss: bool = False
 ) -> Finding:
-    def mean(which: str) -> float:
-        values = [float(getattr(r, f"{which}_nll" if by_loss else which)) for r in results]
-        return sum(values) / len(values) if values else 0.0
+    def mean(which: str) -> float | None:
+        values = [value for r in results if (value := getattr(r, f"{which}_nll" if by_loss else which)) is not None]
+        return sum(map(float, values)) / len(values) if values else None
 
     return Finding(
         name=name,
         n=len(results),
         base=mean("base"),
-        before=mean("before"),
-        after=mean("after"),
+        before=mean("before") or 0.0,
+        after=mean("after") or 0.0,
         p=p,
         verdict=verdict,
         reason=reason,
