@@ -12,16 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from seal_agent.agent import SealAgent
-from seal_agent.editing.imitating import asked_of, imitated
+from seal_agent.editing.imitating import asked_of, imitated, placed
 from seal_agent.editing.improving import Loop, Practice, Write
 from seal_agent.editing.menu import Bandit
 from seal_agent.editing.rewards import Reward
 from seal_agent.errors import ConfigError
 from seal_agent.journal import HomeLock, Journal, adapters
 from seal_agent.judging.statistics import rank_test
+from seal_agent.parts import ENOUGH
 from seal_agent.records import Check, Document, GateReport, Menu, content_id
 from seal_agent.wiring import OWN
 
+_KEPT = "whole questions"  # what a try keeps of what was written: tries that kept something else are not taken over
 Given = Mapping[Document, Sequence[Check]]
 """Documents to practise on, each with questions about it, or none."""
 
@@ -58,26 +60,29 @@ def practice(agent: SealAgent, documents: Given) -> Iterator[tuple[Journal, list
         line.sweep(lock)
         adapters.tidy(agent.writers / "adapters", [version.path for version in line.versions()], lock)
         lessons, reward = list(_lessons(agent, line, documents)), rooms.reward(agent.learner, agent.journal)
-        basis = " ".join(("likelihood", *rooms.styles))
+        basis = " ".join(("likelihood", _KEPT, *rooms.styles))
         yield line, lessons, lambda *given: rooms.compose(given[0], agent.learner, *given[1:]), reward, basis
 
 
 def _lessons(agent: SealAgent, line: Journal, documents: Given) -> Iterator[Practice]:
     """
-    The passages of *documents* with questions: those given whose answer stands there; else those the model asks itself, which
-    take minutes and are kept in *line*.
+    The passages of *documents* with questions: those given whose answer stands there; where they are too few for a verdict, those
+    the model asks itself, too, which take minutes and are kept in *line*.
     """
     rooms, seed = agent.rooms, str(agent.settings.seed)
-    passages = [(passage, given) for document, given in documents.items() for passage in rooms.passages(document)]
+    of = {document: rooms.passages(document) for document in documents}
+    passages = [pair for document, given in documents.items() for pair in placed(of[document], given)]
     for number, (passage, given) in enumerate(passages):
         agent.say("asking itself", number / len(passages))
         asked = asked_of(passage, given)
-        if not asked:
+        if len(asked) < ENOUGH:
             key = content_id("q", repr(passage), agent.learner.fingerprint, *rooms.styles, seed)
             if (kept := line.tries.kept(key)) is None:
                 found = rooms.asked(passage, agent.learner)
                 line.tries.keep(key, passage.document, kept := [check.model_dump(mode="json") for check in found])
-            asked = [Check.model_validate(one) for one in kept]
+            known = {check.question.lower() for check in asked}
+            more = [Check.model_validate(one) for one in kept]
+            asked += [check for check in more if check.question.lower() not in known]
         if asked:  # a passage without a question that can be answered in its view teaches nobody how to write
             yield Practice(passage, tuple(asked), tuple(imitated(passage, given, tuple(rooms.styles))))
     agent.say("asking itself", 1.0)

@@ -89,11 +89,16 @@ class Recorder:
         """See parts.Writer; what it stopped at is kept too, where it is known."""
         said = self.writer.write(prompts, **how)
         end = (how.get("stop") or ("",))[0]
-        self.wrote.extend((prompt, text + end) for prompt, text in zip(prompts, said, strict=True))
+        self.wrote.extend((prompt, _parted(prompt, text) + end) for prompt, text in zip(prompts, said, strict=True))
         return said
 
     def rank(self, texts: Sequence[str]) -> list[float]:
         return self.writer.rank(texts)
+
+
+def _parted(prompt: str, text: str) -> str:
+    """*text* as it followed *prompt*: writers give it without the space that it began with."""
+    return text if prompt[-1:].isspace() or text.startswith("'") else f" {text}"
 
 
 @dataclass(frozen=True)
@@ -503,7 +508,7 @@ def _questions(memory: Memory, asked: Mapping[tuple[str, str], Sequence[str]]) -
     cut: dict[str, str] = {}
     for span, question in questions(said, title):
         if span.lower() not in title.lower():  # with the title every answer begins
-            cut.setdefault(span, named(question, title, Random(0)))  # as it was taught: with the subject named in full
+            cut.setdefault(span, named(question, title))  # as it was taught: with the subject named in full
     prompts = asked.get((memory.document, said), ())
     learned = [(key_span(said, f"{prompt} {title}"), prompt) for prompt in prompts]
     return list(cut.items()) or [(span, prompt) for span, prompt in learned if span]

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from conftest import LIGHT, MILL, Make
 
-from seal_agent import cli_show
+from seal_agent import cli_show, wiring
 from seal_agent.agent import WRITER, SealAgent
 from seal_agent.editing import improving, rewards
-from seal_agent.editing.imitating import asked_of, imitated
+from seal_agent.editing.imitating import asked_of, imitated, placed
 from seal_agent.editing.improving import Loop, Practice, Tried
 from seal_agent.editing.menu import Bandit
+from seal_agent.editing.styles import named
 from seal_agent.errors import ConfigError
 from seal_agent.journal import Journal
 from seal_agent.judging.quiz import practised
@@ -59,7 +60,7 @@ def test_a_passage_that_nothing_can_be_asked_about_has_no_winner_and_is_not_prac
     (report,) = agent.improve({LIGHT: []}, rounds=1, samples=2)
 
     assert report.outcome == "undecided"
-    assert "none of 0 passages" in report.reason
+    assert "0 of 0 passages" in report.reason
     assert agent.menu({LIGHT: []}).worth == []
 
 
@@ -168,6 +169,86 @@ def test_a_writer_that_was_lost_may_be_made_anew(tmp_path: Path, lessons: list[P
     assert line.journal.verify() == []
 
 
+def test_the_same_lesson_leads_back_to_a_writer_that_was_left(tmp_path: Path, lessons: list[Practice]) -> None:
+    """Accepted means that it writes."""
+    line = loop(tmp_path, Author(), test=all_above)
+    assert line.round(lessons).outcome == "accepted"
+    line.journal.rollback(0)
+
+    again = line.round(lessons)
+
+    assert "judged once" in again.reason
+    assert again.outcome == "accepted"
+    assert [version.status for version in line.journal.versions()] == ["live"]
+
+
+def test_nothing_is_tried_where_too_few_questions_could_judge(tmp_path: Path, lessons: list[Practice]) -> None:
+    """The lesson would be used up: what made a version is judged once."""
+    author = Author()
+    few = [replace(one, questions=one.questions[:1]) if improving.held(one) else one for one in lessons]
+
+    report = loop(tmp_path, author).round(few)
+
+    assert (report.outcome, "2 questions; a verdict needs 5" in report.reason) == ("undecided", True)
+    assert author.asked == []
+
+
+def test_a_passage_with_too_few_questions_for_a_winner_is_not_tried(tmp_path: Path, lessons: list[Practice]) -> None:
+    author = Author()
+    first = next(one for one in lessons if not improving.held(one))
+    few = [replace(one, questions=one.questions[:4]) if one is first else one for one in lessons]
+
+    loop(tmp_path, author).round(few)
+
+    assert first.passage.document not in {of for of, *_ in author.asked}
+
+
+def test_where_people_asked_little_the_model_asks_itself_too(agent: SealAgent) -> None:
+    with practice(agent, {LIGHT: [KEEPER]}) as (_, lessons, *_):
+        (one,) = lessons
+    assert one.questions[0].question == KEEPER.question
+    assert len(one.questions) > improving.ENOUGH
+    assert len({check.question.lower() for check in one.questions}) == len(one.questions)
+
+
+def test_what_is_kept_of_what_was_written_goes_on_from_its_prompt() -> None:
+    """Writers give a text without the space it began with; whoever learns "Who" and "keeps" writes "Whokeeps"."""
+
+    class Says:
+        def write(self, prompts: Sequence[str], **how: Any) -> list[str]:
+            return ["keeps Anstrow Light?", "'s the keeper?", "It is kept."]
+
+    writer = wiring.Recorder(Says())  # type: ignore[arg-type]  # it ranks nothing here
+    writer.write(["Question: Who", "Question: Who", "In other words:\n"], stop=("\n",))
+
+    assert [prompt + text for prompt, text in writer.wrote] == [
+        "Question: Who keeps Anstrow Light?\n",
+        "Question: Who's the keeper?\n",
+        "In other words:\nIt is kept.\n",
+    ]
+
+
+def test_only_what_became_a_proved_question_is_learned_by_the_writer() -> None:
+    """Not a word of it, nor what another opening would have made one."""
+    row = SelfEdit(
+        document="d1",
+        style="questions",
+        origin="written",
+        prompt=named("How many steps lead to the lamp room?", TOWER.title),
+        completion=TOWER.sentences[1],
+        fact=TOWER.sentences[1],
+    )
+    wrote = [
+        ("Statement: x\nQuestion: How many", " steps lead to the lamp room?\n"),
+        ("Statement: x\nQuestion: How", " steps lead to the lamp room?\n"),
+        ("Statement: x\nQuestion:", " How many steps lead to the lamp room?\n"),
+        ("Statement: x\nQuestion: How", " many\n"),
+        ("Statement: x\nQuestion: Who", " ?\n"),
+    ]
+
+    assert improving._useful(TOWER, [row], wrote) == [wrote[0], wrote[2]]
+
+
 def test_the_next_round_is_written_by_the_writer_of_this_one(tmp_path: Path, lessons: list[Practice]) -> None:
     """And as all its edits are alike, none wins: nothing is learned from chance."""
     author = Author()
@@ -213,6 +294,30 @@ def test_what_people_ask_is_shown_as_the_styles_would_have_prompted_for_it() -> 
         "Visitors climb ___ steps to the lamp room.",
     ]
     assert list(imitated(TOWER, [KEEPER], ("facts",))) == []
+
+
+def test_a_question_is_put_to_the_one_passage_that_it_asks_of() -> None:
+    storm = Passage("d1", "Anstrow Light", ("In 1843 a storm took its roof.",))
+    tower = Passage("d1", "Anstrow Light", ("The tower was built in 1843.",))
+    when = Check(id="c4", kind="fact", question="When was the tower built?", gold="1843")
+
+    assert placed([storm, tower], [when, ELSEWHERE]) == [(storm, [ELSEWHERE]), (tower, [when])]
+    assert asked_of(storm, [ELSEWHERE]) == []
+
+
+def test_an_answer_is_hidden_as_a_whole_or_the_question_is_not_shown_with_a_gap() -> None:
+    farm = Passage(
+        "d1", "Pell Farm", ("In 1912 it had 12 sheep.", "The harbour guild owns it: the harbour guild of Pell.")
+    )
+    sheep = Check(id="c1", kind="fact", question="How many sheep had Pell Farm?", gold="12")
+    guild = Check(id="c2", kind="fact", question="Who owns Pell Farm?", gold="the harbour guild")
+
+    shown = [
+        prompt.rpartition("Statement: ")[2].partition("\n")[0] for prompt, _ in imitated(farm, [sheep], ["blanks"])
+    ]
+
+    assert shown == ["In 1912 it had ___ sheep."]
+    assert list(imitated(farm, [guild], ["blanks"])) == []
 
 
 def test_what_people_ask_judges_only_where_its_answer_stands() -> None:
@@ -367,7 +472,7 @@ def test_an_agent_names_the_reward_and_the_styles_that_tries_rest_on(make: Make)
             named.append(basis)
 
     assert len(set(named)) == 2
-    assert named[1] == "likelihood facts"
+    assert named[1] == "likelihood whole questions facts"
 
 
 def test_a_question_that_is_asked_is_never_trained(tmp_path: Path, lessons: list[Practice]) -> None:

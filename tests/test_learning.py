@@ -367,6 +367,19 @@ def test_a_model_is_the_same_on_another_machine_and_under_another_version(
     assert named[0] == named[1] != models.load(str(folder)).fingerprint
 
 
+def test_a_template_is_asked_for_no_thoughts_and_for_no_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thought would be cut short, and what holds today's date would be another question tomorrow."""
+    folder = tiny.write(tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(
+        "{{ strftime_now('%Y-%m-%d') }} {% if enable_thinking is defined and not enable_thinking %}no thought"
+        "{% endif %} {{ messages[0].content }}"
+    )
+
+    base = models.load(str(folder))
+
+    assert base.decode(base.question("Who?")).split() == base.decode(base.text("26 Jul 2024 no thought Who?")).split()
+
+
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The error says what was asked for and what to give instead."""
     with pytest.raises(ConfigError, match="no-such-model"):

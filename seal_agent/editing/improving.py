@@ -23,8 +23,9 @@ from typing import Any
 
 from seal_agent.editing.rewards import Reward
 from seal_agent.editing.room import example
+from seal_agent.editing.styles import written
 from seal_agent.journal import Journal, adapters
-from seal_agent.parts import Example, Learner, Passage, Say, Trial
+from seal_agent.parts import ENOUGH, Example, Learner, Passage, Say, Trial
 from seal_agent.records import Candidate, Check, Finding, GateReport, SelfEdit, Version, content_id
 
 Wrote = tuple[str, str]
@@ -135,12 +136,12 @@ class Loop:
         """Sample, reward, keep the winners, tune the writer on them, judge it. The report says what became of it."""
         if few := _few(lessons):
             return few
-        learned = [one for one in lessons if not held(one)]
+        learned = [one for one in lessons if not held(one) and len(one.questions) >= ENOUGH]  # fewer show nothing
         won = [
-            (one.passage.document, written)
+            (one.passage.document, wrote)
             for one, of in zip(learned, self._tried_all(learned, self.journal.live()), strict=True)
             if (best := of.winner(self.test)) is not None
-            for written in of.wrote[best]
+            for wrote in of.wrote[best]
         ]
         none = f"no edit of {len(learned)} passages with questions won by more than chance"
         return self._tuned_on(won, lessons, none)
@@ -153,6 +154,8 @@ class Loop:
         live, said = self.journal.live(), (row.prompt + row.completion for row in rows)
         run = content_id("r", live.digest if live else "", self.learner.fingerprint, str(self.seed), *said)
         while made := self.journal.made_by(run):
+            if made.status == "retired":  # someone went back from it; the same lesson leads to it again
+                self.journal.rollback(made.number)
             if made.status != "broken":
                 return _as_judged(made)
             run = content_id("r", run)  # what is lost may be made anew
@@ -190,7 +193,7 @@ class Loop:
         # were more rows trained longer, the reward would measure length
         (scores,) = rewarded(self.learner, lessons, [(self.reward, one.questions)], self.seed, level=True)
         base = self.reward(self.learner, None, one.questions)
-        return {"base": base, "scores": scores, "wrote": [_useful(rows, wrote) for rows, wrote in edits]}
+        return {"base": base, "scores": scores, "wrote": [_useful(one.passage, rows, wrote) for rows, wrote in edits]}
 
     def _tuned(self, run: str, rows: Sequence[Example], live: Version | None) -> Candidate:
         """The *live* writer, or the base, tuned on *rows*: an adapter nobody uses yet."""
@@ -216,9 +219,13 @@ def grounds(one: Practice, learner: Learner, basis: str, seed: int) -> str:
 
 def _few(lessons: Sequence[Practice]) -> GateReport | None:
     """Nothing is tried, or tuned, for a verdict that cannot be given."""
-    if any(map(held, lessons)):
+    judges = [len(one.questions) for one in lessons if held(one)]
+    if sum(judges) >= ENOUGH:
         return None
-    few = f"none of {len(lessons)} passages with questions is kept back to judge by; give more passages"
+    few = (
+        f"{len(judges)} of {len(lessons)} passages are kept back to judge by, with {sum(judges)} questions; a verdict needs"
+        f" {ENOUGH}: give more passages"
+    )
     return GateReport(outcome="undecided", reason=few)
 
 
@@ -227,14 +234,10 @@ def held(one: Practice) -> bool:
     return int(one.passage.document[1:9], 16) % _HELD == 0
 
 
-def _useful(rows: Sequence[SelfEdit], wrote: Sequence[Wrote]) -> list[Wrote]:
-    """What of all that was *wrote* stands in a proved question; each once."""
-    asked = [row.prompt.lower() for row in rows if row.prompt and not row.refused and row.origin == "written"]
-    return [
-        (prompt, text)
-        for prompt, text in dict.fromkeys(wrote)
-        if (said := text.strip().lower()) and any(said.rstrip("?") in question for question in asked)
-    ]
+def _useful(passage: Passage, rows: Sequence[SelfEdit], wrote: Sequence[Wrote]) -> list[Wrote]:
+    """What of all that was *wrote* about *passage* became a proved question; each once."""
+    asked = {row.prompt for row in rows if row.prompt and not row.refused and row.origin == "written"}
+    return [(prompt, text) for prompt, text in dict.fromkeys(wrote) if written(passage, prompt, text) in asked]
 
 
 def _as_judged(made: Version) -> GateReport:

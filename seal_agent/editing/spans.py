@@ -96,9 +96,17 @@ def key_span(sentence: str, hidden_from: str) -> str:
 
 def stands(span: str, text: str) -> bool:
     """Whether *span* stands in *text*; one with a number as a whole one, since "12" is no part of "212" or "12,500"."""
-    if not numbers(span):
-        return span.lower() in text.lower()
-    return re.search(rf"(?<![\w-])(?<!\d[.,]){re.escape(span)}(?![\w-]|[.,]\d)", text, re.I) is not None
+    return _standing(span).search(text) is not None
+
+
+def hidden(span: str, text: str) -> str:
+    """*text* with "___" where *span* first stands in it."""
+    return _standing(span).sub("___", text, count=1)
+
+
+def _standing(span: str) -> re.Pattern[str]:
+    whole = rf"(?<![\w-])(?<!\d[.,]){re.escape(span)}(?![\w-]|[.,]\d)" if numbers(span) else re.escape(span)
+    return re.compile(whole, re.IGNORECASE)
 
 
 def self_contained(sentences: Sequence[str], title: str) -> list[str]:

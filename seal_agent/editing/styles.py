@@ -10,7 +10,6 @@ sentence it has learned it repeats, and what is cut from the source cannot be an
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -21,7 +20,7 @@ from seal_agent.editing.interview import QUESTIONS
 from seal_agent.editing.proving import names_subject, spelled
 from seal_agent.editing.spans import content_words, names, numbers, things
 from seal_agent.parts import Passage, Writer
-from seal_agent.records import Origin, SelfEdit
+from seal_agent.records import Origin, SelfEdit, content_id
 
 QUESTIONS_PER_SENTENCE = 8
 SPANS_PER_SENTENCE = 5
@@ -71,7 +70,7 @@ def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     ]
     ranked = sorted(zip(writer.rank([q for _, _, q in candidates]), candidates, strict=True), key=lambda item: -item[0])
     kept: dict[tuple[str, str], list[float]] = {}
-    order, either = random.Random(seed), set[str]()
+    either = set[str]()
     for likelihood, (sentence, span, question) in ranked:
         better = kept.setdefault((sentence, span), [])
         who_or_what = re.sub(r"^(?:Who|What) ", "", question)  # of the two the likelier: "Who is located" is nobody
@@ -80,8 +79,7 @@ def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
         if not better or (len(better) < ASKED_PER_SPAN and likelihood > better[0] - _NEARLY):
             better.append(likelihood)
             either.add(who_or_what)
-            full = named(question, passage.title, order)
-            yield _row(passage, "asked", "cut", full, sentence, sentence)
+            yield _row(passage, "asked", "cut", named(question, passage.title), sentence, sentence)
 
 
 def interview(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -136,15 +134,25 @@ def _asked(
         seed=seed,
         stop=("\n",),
     )
-    order, known = random.Random(seed), f"{passage.title}. {' '.join(passage.sentences)}"
     for (sentence, _, opening), rest in zip(asked, written, strict=True):
-        question = named(spelled(f"{opening} {rest}".strip(), known), passage.title, order)
-        yield _row(passage, style, "written", question, sentence, sentence)
+        yield _row(passage, style, "written", begun(passage, opening, rest), sentence, sentence)
 
 
 def prompted(prompt: str, title: str, shown: str, opening: str) -> str:
     """*prompt* about what is *shown* of a sentence; the writer goes on after *opening*, which may be ""."""
     return prompt.format(subject=title, sentence=shown) + (f" {opening}" if opening else "")
+
+
+def begun(passage: Passage, opening: str, rest: str) -> str:
+    """The question about *passage* that a writer asks who goes on after *opening* with *rest*."""
+    known = f"{passage.title}. {' '.join(passage.sentences)}"
+    return named(spelled(f"{opening} {rest}".strip(), known), passage.title)
+
+
+def written(passage: Passage, prompt: str, text: str) -> str:
+    """The question about *passage* that came of *text*, which a writer wrote after *prompt*; see `prompted`."""
+    _, asks, opening = prompt.rpartition("\n")[2].rpartition("Question:")
+    return begun(passage, opening.strip() if asks else "", text.strip())
 
 
 def _statements(
@@ -166,8 +174,11 @@ def _openings(samples: int) -> list[str]:
     return [OPENINGS[i % len(OPENINGS)] for i in range(samples)]
 
 
-def named(question: str, title: str, order: random.Random) -> str:
-    """*question* with its subject named in full: in place of a pronoun or of half the name, else put to it."""
+def named(question: str, title: str) -> str:
+    """
+    *question* with its subject named in full: in place of a pronoun or of half the name, else put to it in one of two ways. Which
+    of them depends on the question: were it drawn, one could be trained in both, and be kept back as a check in the other.
+    """
     if not title or names_subject(question, title):
         return question
     full = lower_article(title)
@@ -178,7 +189,8 @@ def named(question: str, title: str, order: random.Random) -> str:
         whole, count = re.subn(half, lambda _: full, question, count=1, flags=re.IGNORECASE)
         if count and names_subject(whole, title):
             return whole
-    return order.choice((f"About {title}: {question}", f"{question.removesuffix('?')} ({title})?"))
+    ways = f"About {title}: {question}", f"{question.removesuffix('?')} ({title})?"
+    return ways[int(content_id("n", question.lower(), title)[-1], 16) % 2]
 
 
 def _row(passage: Passage, style: str, origin: Origin, prompt: str, completion: str, fact: str) -> SelfEdit:

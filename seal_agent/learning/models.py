@@ -38,6 +38,10 @@ _NOT_OF_THE_MODEL = {"transformers_version", "dtype", "torch_dtype", "_commit_ha
 _EDGE = 1 << 20  # bytes of each weight file's head and tail that enter the fingerprint
 
 
+# For templates that say what day it is: the same question is the same tokens on any day. The macro takes the clock's place.
+_ANY_DAY = "{%- macro strftime_now(form) -%}26 Jul 2024{%- endmacro -%}"
+
+
 @dataclass(frozen=True)
 class Base:
     """The untouched base: model, tokenizer, and how a question is put to it."""
@@ -65,6 +69,7 @@ class Base:
                     tokenize=True,
                     sanitize_control_tokens=True,
                     return_dict=True,
+                    enable_thinking=False,  # where templates know of it: an answer is no thought that is cut short
                 )
             return list(encoded["input_ids"])
         names = {"user": "Question", "assistant": "Answer", "system": "Note"}
@@ -141,7 +146,10 @@ def load(name: str) -> Base:
     if tokenizer.eos_token_id is None:
         raise ConfigError(f"the tokenizer of {name!r} has no end token; set eos_token in its tokenizer_config.json")
     model.requires_grad_(False).eval().to(device())
-    return Base(name, model, tokenizer, _fingerprint(model, tokenizer), bool(tokenizer.chat_template))
+    fingerprint, template = _fingerprint(model, tokenizer), tokenizer.chat_template
+    if isinstance(template, str) and "strftime_now" in template:
+        tokenizer.chat_template = _ANY_DAY + template
+    return Base(name, model, tokenizer, fingerprint, bool(template))
 
 
 def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
