@@ -188,3 +188,32 @@ def test_one_process_consolidates_again_and_again(tmp_path: Path) -> None:
 
     assert list(seen) == ["2", "4"]
     assert 0 < seen["2"] <= seen["4"]
+
+
+@pytest.mark.parametrize("together", [{}, {"ours_5": 5.0}])
+def test_the_document_has_every_ratio_and_what_was_not_measured_is_none(together: dict[str, float]) -> None:
+    """A quick look leaves out the five candidates; the shape stays."""
+
+    def ran(seconds: float) -> dict[str, Any]:
+        return {"seconds": seconds, "tokens": 10, "epochs": [3], "peak_mb": 1.0, "reached": True}
+
+    paces = ("batch_generate", "batch_ours", "single_generate", "single_ours", "five_ours")
+    found = speed._result(
+        {name: [ran(seconds)] for name, seconds in (("ours_1", 1.0), ("trainer_b1", 3.0), ("trl_packed", 2.0))},
+        {name: ran(seconds) for name, seconds in together.items()},
+        [{"rung": "five candidates", "flops": 1.0, "tokens_per_second": 1.0}],
+        {name: [160.0] for name in paces},
+        2.0,
+        {"seconds_per_step": 1.0, "rows": 2},
+        {"ours_1": 1e-3},
+        {0: 1.0},
+        10,
+        0,
+    )
+
+    assert all({"value", "low", "high"} <= ratio.keys() for ratio in found["ratios"].values())
+    assert found["ratios"]["train_vs_best_rival"]["value"] == 2.0
+    searched = found["ratios"]["search_vs_naive"]
+    assert (searched["value"], searched["computed"]) == ((5 * 3.0 + 5.0) / (5.0 + 5.0) if together else None, True)
+    assert {"percent_of_peak", "contenders", "n", "seeds"} <= found.keys()
+    assert ("computed from parts" in speed.told(found)) is bool(together)

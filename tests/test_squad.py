@@ -15,7 +15,7 @@ from seal_agent import agent as agents
 from seal_agent.bench import squad
 from seal_agent.errors import ConfigError
 from seal_agent.learning.learner import LoraLearner
-from seal_agent.parts import Trial
+from seal_agent.parts import Example, Trial
 from seal_agent.records import Document, SelfEdit, Version
 from seal_agent.testing import FakeLearner, fake_agent
 from seal_agent.wiring import Rooms
@@ -73,8 +73,33 @@ def test_every_arm_answers_the_same_questions_of_the_same_passages(
         assert set(table["arms"]) == {"base", "open_book", "ours_before", *others}
         assert {f"ours_before - {other}" for other in others} == set(table["paired"])
     assert (result["n"], result["alone"]["n"], result["questions"]) == (2, 2, 4)
+    assert all({"f1", "shuffled", "seen", "article_mean"} <= arm.keys() for arm in result["arms"].values())
     assert squad.run(tmp_path / "out", data, n=2, model=model) == result
     assert "one passage an adapter" in squad.told(result)
+
+
+def test_no_arm_is_trained_on_more_tokens_than_another(data: Path, tmp_path: Path) -> None:
+    """Whole times and a part more: rounded to epochs, whose edits are longer would be trained up to a third less."""
+    with agents.open(tmp_path / "home", model=str(tiny.write(tmp_path / "tiny"))) as agent:
+        bench = squad._Bench(agent, 0, [], 500, None, tmp_path, print)
+
+        def tokens(rows: Sequence[Example]) -> int:
+            return sum(agent.learner.count(f"{row.title} {row.prompt} {row.completion}") for row in rows)
+
+        for size in (3, 7, 11):
+            rows = [Example(f"Who has {n}?", f"Mill {n} has {n}.", "Mill") for n in range(size)]
+            long = bench._long("ours_before", [rows[:2], rows[2:]])
+            assert 0 <= tokens(long) - 2 * 500 <= max(tokens([row]) for row in rows)
+            times = [long.count(row) for row in rows]
+            assert max(times) - min(times) <= 1
+        assert bench._long("seal_recipe", [rows]) == rows
+
+
+def test_a_question_that_was_trained_in_the_same_words_is_told_of() -> None:
+    from seal_agent.judging.quiz import seen
+
+    items = [{"question": "When was the Mill built?"}, {"question": "Who built it?"}]
+    assert seen(items, ["when was the mill built", "Who keeps it?"]) == [True, False]
 
 
 def test_an_arm_nobody_knows_and_a_home_without_a_tuned_writer_are_refused(data: Path, tmp_path: Path) -> None:

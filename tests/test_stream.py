@@ -80,6 +80,7 @@ def test_every_arm_is_asked_about_all_documents_so_far(faked: list[Path], tmp_pa
         assert arm["base_mean"] < 0.1 < arm["open_book_mean"], name
         assert arm["final_mean"] > arm["base_mean"], name
         assert arm["gain_interval"][0] <= arm["gain"] <= arm["gain_interval"][1]
+        assert {"f1", "shuffled", "seen_wordings"} <= arm.keys(), name
         assert arm["slope_interval"][0] <= arm["slope"] <= arm["slope_interval"][1], name
     assert result["arms"]["store"]["prompt_tokens"] > 3 * result["arms"]["full"]["prompt_tokens"]
     assert "full_scoped" in stream.told(result)

@@ -9,7 +9,7 @@ Does not promise: SEAL at its own size, or a vector store tuned for a larger mod
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,10 @@ class Arm(Protocol):
         """Who answers now; *scoped*, if the arm knows that: the base answers what names nothing that was learned."""
         ...
 
+    def prompts(self) -> Collection[str]:
+        """The questions that it was trained on."""
+        ...
+
     def prompt_tokens(self, question: str) -> int:
         """Tokens of what the model is given with *question*, the template aside."""
         ...
@@ -76,6 +80,9 @@ class Ours:
             self._routed = agents.open(self._agent.home, model=self._agent.settings.model, scope=True)
             self._routed._learner = self._agent.learner
         return self._routed
+
+    def prompts(self) -> Collection[str]:
+        return self._agent.journal.prompts()
 
     def prompt_tokens(self, question: str) -> int:
         return self._agent.learner.count(question)
@@ -149,6 +156,9 @@ class Seal:
     def asked(self, scoped: bool = False) -> Asked:
         return Plain(self._learner, base=self._base)
 
+    def prompts(self) -> Collection[str]:
+        return ()  # statements, and no question
+
     def prompt_tokens(self, question: str) -> int:
         return int(self._learner.count(question))
 
@@ -191,6 +201,9 @@ class Store:
     ) -> list[Answer]:
         shown = self._shown(questions) if version != 0 and self._texts else contexts
         return self._agent.ask_all(questions, 0, shown)
+
+    def prompts(self) -> Collection[str]:
+        return ()
 
     def prompt_tokens(self, question: str) -> int:
         return self._agent.learner.count(f"{self._shown([question])[0]}\n\n{question}")

@@ -214,6 +214,11 @@ def _rival(job: dict[str, Any], lesson: Sequence[str], target: float) -> dict[st
     rows = _rows(base, lesson)
     model: Any = adapters._model  # a plain PeftModel: nothing of ours acts in it
     judge, clock = Judge(target), Clock()
+    # as ours: what a first pass sets up is not counted
+    warm = torch.tensor([list(rows[0].ids)], device=base.model.device)
+    with torch.autocast(base.model.device.type, torch.bfloat16, enabled=base.model.dtype == torch.bfloat16):
+        model(input_ids=warm, labels=warm).loss.backward()
+    model.zero_grad(set_to_none=True)
 
     class Measure(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

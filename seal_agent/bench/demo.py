@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent import agent as agents
-from seal_agent.judging.quiz import quiz
+from seal_agent.judging.quiz import quiz, seen
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Say
 from seal_agent.records import Document
@@ -73,6 +73,7 @@ def run(
                 "n": after["n"],
                 "f1": after["f1"],
                 "shuffled": after["shuffled"],
+                "seen_wordings": sum(seen(items(documents), agent.journal.prompts())),
             },
             "general": _kept(base_general, after_general),
             "general_scoped": _kept(base_general, scoped),

@@ -123,7 +123,9 @@ def run(
         "solvable": {"n": len(solvable), "arms": {arm: _arm(solvable, arm) for arm in named}},
         "tasks": {split: {"n": len(fit[split]), "left_out": len(of) - len(fit[split])} for split, of in every.items()},
         "rows": measured,
+        "n": len(measured),
         "seed": seed,
+        "seeds": [seed],
         **learned,
     }
 

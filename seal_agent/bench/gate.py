@@ -163,6 +163,7 @@ def run(times: int = 200, seed: int = 0) -> dict[str, Any]:
         "checks": {"new": NEW, "old": OLD, "general": GENERAL},
         "n": times,
         "seed": seed,
+        "seeds": [seed],
     }
 
 

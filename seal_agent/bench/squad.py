@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from statistics import fmean, stdev
 from typing import Any
 
@@ -26,7 +27,7 @@ from seal_agent.bench import keeping
 from seal_agent.bench.arms import Plain
 from seal_agent.editing.room import example
 from seal_agent.errors import ConfigError
-from seal_agent.judging.quiz import Item, by_passage, quiz
+from seal_agent.judging.quiz import Item, by_passage, quiz, seen
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.records import Document, Version
@@ -40,8 +41,8 @@ _ALONE = 4  # every fourth passage also gets an adapter of its own
 _RATE, _AT_ONCE = 1e-3, 4
 _EDITS = re.compile(r"edits-(.+)\.json")
 
-Shares = dict[str, float]
-"""By arm the share of a passage's questions that are answered."""
+Shares = dict[str, dict[str, float]]
+"""By arm what its answers to a passage's questions are worth: see `_shares`."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def run(
     if home and not (writer or arms):
         say_line(f"{AFTER} is left out: no writer was tuned in {home} that is live")
     asked = [(one.document, one.items) for one in chosen]  # what is trained of them is in the name of each arm
-    folder = out / keeping.named(f"{n}-passages-{tokens}-tokens", model, passages=asked)
+    folder = out / keeping.named(f"{n}-passages-{tokens}-tokens-each", model, passages=asked)
     folder.mkdir(parents=True, exist_ok=True)
     alone: list[list[Shares]] = []
     together: list[list[Shares]] = []
@@ -175,19 +176,39 @@ class _Bench:
     def _asked(self, name: str, every: Sequence[Passage]) -> list[Shares]:
         kept = self.out / f"{name}.json"
         found: list[Shares] = keeping.read(kept, [{} for _ in every])
-        lessons = {arm: [row for one in every for row in self._lesson(one, arm)] for arm in self.arms}
+        lessons = {arm: self._long(arm, [self._lesson(one, arm) for one in every]) for arm in self.arms}
         # named by what was trained, so that another practised writer, or other edits of the same arm, find none of it
         kept_as = {arm: keeping.named(arm, rows=rows) for arm, rows in lessons.items()}
         if missing := {arm: lessons[arm] for arm in self.arms if kept_as[arm] not in found[0]}:
             got = {
-                name: _shares(Plain(self.agent.learner), every, name == "open_book") for name in ("base", "open_book")
+                name: _shares(Plain(self.agent.learner), every, open_book=name == "open_book")
+                for name in ("base", "open_book")
             }
             got |= self._trained(missing, every)
+            means = {arm: fmean(one["right"] for one in of) for arm, of in got.items()}
             for number, shares in enumerate(found):
                 shares.update({kept_as.get(arm, arm): of[number] for arm, of in got.items()})
             keeping.write(kept, found)
-            self.say_line(f"{name}: " + ", ".join(f"{arm} {fmean(of):.0%}" for arm, of in got.items()))
+            self.say_line(f"{name}: " + ", ".join(f"{arm} {share:.0%}" for arm, share in means.items()))
         return [{arm: of[kept_as.get(arm, arm)] for arm in ("base", "open_book", *self.arms)} for of in found]
+
+    def _long(self, arm: str, of: Sequence[Sequence[Example]]) -> list[Example]:
+        """
+        The rows *of* all passages so often, and some of them, drawn, once more, that no arm is trained on more tokens than
+        another. SEAL's recipe counts in epochs.
+        """
+        rows = [row for passage in of for row in passage]
+        if arm == RECIPE:
+            return rows
+        sizes = [self.agent.learner.count(f"{row.title} {row.prompt} {row.completion}") for row in rows]
+        times, left = divmod(self.tokens * len(of), sum(sizes))
+        once_more = []
+        for number in Random(self.seed).sample(range(len(rows)), len(rows)):
+            if left <= 0:
+                break
+            once_more.append(rows[number])
+            left -= sizes[number]
+        return [*rows * times, *once_more]
 
     def _lesson(self, one: Passage, arm: str) -> list[Example]:
         title, text = one.document.title, one.document.text
@@ -209,37 +230,59 @@ class _Bench:
 
         return [Example(*row) for row in keeping.once(kept, made)]
 
-    def _trained(self, lessons: Mapping[str, list[Example]], every: Sequence[Passage]) -> dict[str, list[float]]:
-        """By arm, whose adapters are trained side by side, the share answered of each passage's questions."""
+    def _trained(
+        self, lessons: Mapping[str, list[Example]], every: Sequence[Passage]
+    ) -> dict[str, list[dict[str, float]]]:
+        """By arm, whose adapters are trained side by side, what became of each passage's questions."""
         learner = self.agent.learner
         with tempfile.TemporaryDirectory(prefix="seal-squad-") as scratch:
             trials = {}
             for arm, examples in lessons.items():
                 folder = Path(scratch) / arm
                 folder.mkdir()
-                size = sum(learner.count(f"{e.title} {e.prompt} {e.completion}") for e in examples)
-                how = (max(1, round(len(every) * self.tokens / size)), _RATE, _AT_ONCE)
-                how = (_SEAL_EPOCHS, _RATE, _SEAL_AT_ONCE) if arm == RECIPE else how
-                trials[arm] = Trial(examples, folder, self.seed, *how)
+                epochs, at_once = (_SEAL_EPOCHS, _SEAL_AT_ONCE) if arm == RECIPE else (1, _AT_ONCE)
+                trials[arm] = Trial(examples, folder, self.seed, epochs, _RATE, at_once)
             learner.train_many(list(trials.values()), None, self.agent.say)
-            return {arm: _shares(Plain(learner, trial.out), every) for arm, trial in trials.items()}
+            return {
+                arm: _shares(Plain(learner, trial.out), every, [row.prompt for row in trial.examples])
+                for arm, trial in trials.items()
+            }
 
 
-def _shares(asked: Plain, every: Sequence[Passage], open_book: bool = False) -> list[float]:
-    """Of each passage the share of its questions that *asked* answers as SEAL asks them."""
-    found = quiz(asked, [item for one in every for item in one.items], open_book=open_book, topic=True)
-    right = iter(row["correct"] for row in found["rows"])
-    return [fmean(next(right) for _ in one.items) for one in every]
+def _shares(
+    asked: Plain, every: Sequence[Passage], trained: Sequence[str] = (), open_book: bool = False
+) -> list[dict[str, float]]:
+    """
+    Of each passage the share of its questions that *asked* answers *right* as SEAL asks them, and the share of *seen* ones, whose
+    very words were *trained*; over all passages *f1*, and the share right against the answer to another question (*shuffled*).
+    """
+    wanted = [item for one in every for item in one.items]
+    found = quiz(asked, wanted, open_book=open_book, topic=True)
+    right, known = iter(row["correct"] for row in found["rows"]), iter(seen(wanted, trained))
+    return [
+        {
+            "right": fmean(next(right) for _ in one.items),
+            "seen": fmean(next(known) for _ in one.items),
+            "f1": found["f1"],
+            "shuffled": found["shuffled"],
+        }
+        for one in every
+    ]
 
 
 def _told_of(seeds: Sequence[Sequence[Shares]], written: Sequence[str]) -> dict[str, Any]:
     """Means over passages, of each the mean over seeds; what stands beside what, paired by passage."""
-    means = {
-        arm: [fmean(of) for of in zip(*([s[arm] for s in seed] for seed in seeds), strict=True)] for arm in seeds[0][0]
-    }
+
+    def means_of(what: str) -> dict[str, list[float]]:
+        return {
+            arm: [fmean(of) for of in zip(*([s[arm][what] for s in seed] for seed in seeds), strict=True)]
+            for arm in seeds[0][0]
+        }
+
+    means, beside = means_of("right"), {what: means_of(what) for what in ("f1", "shuffled", "seen")}
     pairs = [(AFTER, OURS), *((ours, arm) for ours in (OURS, AFTER) for arm in (PASSAGE, *written))]
     return {
-        "arms": {arm: _arm(means, arm) for arm in means},
+        "arms": {arm: {**_arm(means, arm), **{what: fmean(of[arm]) for what, of in beside.items()}} for arm in means},
         "paired": {f"{a} - {b}": _paired(means[a], means[b]) for a, b in pairs if {a, b} <= set(means)},
     }
 
@@ -268,7 +311,8 @@ def told(result: dict[str, Any]) -> str:
     for name, table in (("all passages in one adapter", result), (alone, result["alone"])):
         lines.append(name)
         lines += [
-            f"  {arm:26} {one['article_mean']:6.1%} ± {one['se']:.1%}   {one['gap_closed']:+.0%} of the gap to open book"
+            f"  {arm:26} {one['article_mean']:6.1%} ± {one['se']:.1%}   {one['gap_closed']:+.0%} of the gap to open book;"
+            f" F1 {one['f1']:.2f}, shuffled {one['shuffled']:.0%}, seen {one['seen']:.0%}"
             for arm, one in sorted(table["arms"].items(), key=lambda item: -item[1]["article_mean"])
         ]
         lines += [

@@ -25,7 +25,7 @@ from seal_agent.bench import keeping
 from seal_agent.bench.arms import MAKERS, Arm
 from seal_agent.bench.demo import corpus, general, items
 from seal_agent.errors import ConfigError
-from seal_agent.judging.quiz import Item, by_passage, quiz
+from seal_agent.judging.quiz import Item, by_passage, quiz, seen
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Say
 from seal_agent.records import Document
@@ -145,33 +145,42 @@ def _lived(
         keep(rows=rows, seconds=[*story["seconds"], spent])
         shares = " ".join(f"{_mean([right]):.0%}" for right in rows[home][-1])
         say_line(f"{home}, step {step + 1}: {outcome} in {spent:.0f} s; {shares}")
-    if "after" not in story:
-        keep(after={name: _in_the_end(arm, name, chosen, others) for name in names})
+    if "end" not in story:
+        keep(end={name: _in_the_end(arm, name, chosen, others, topic) for name in names})
     same = {key: story[key] for key in ("base", "open_book", "general_before", "seconds")}
     same["documents"] = [lesson.document.id for lesson in chosen]  # SEAL's passages share their titles
-    same["asked"] = [f"{lesson.document.title}: {item['question']}" for lesson in chosen for item in lesson.items]
-    return {name: {**same, **story["after"][name], "rows": story["rows"][name], "size": size} for name in names}
+    return {name: {**same, **story["end"][name], "rows": story["rows"][name], "size": size} for name in names}
 
 
-def _in_the_end(arm: Arm, name: str, chosen: Sequence[Lesson], others: Sequence[Item]) -> dict[str, Any]:
-    """General answers after everything, and what an answer costs."""
-    questions = [item["question"] for lesson in chosen for item in lesson.items]
+def _in_the_end(arm: Arm, name: str, chosen: Sequence[Lesson], others: Sequence[Item], topic: bool) -> dict[str, Any]:
+    """General answers after everything, what an answer costs, and what else tells of the answers of the last row."""
+    wanted = [item for lesson in chosen for item in lesson.items]
     began = time.monotonic()
-    arm.asked(name == SCOPED).ask_all(questions)
-    pace = (time.monotonic() - began) / len(questions)
+    given = quiz(arm.asked(name == SCOPED), wanted, topic=topic)
+    pace = (time.monotonic() - began) / len(wanted)
     right = [row["correct"] for row in quiz(arm.asked(name == SCOPED), others)["rows"]]
-    tokens = fmean([arm.prompt_tokens(question) for question in questions])
-    return {"general_after": right, "seconds_per_answer": pace, "prompt_tokens": tokens}
+    return {
+        "general_after": right,
+        "seconds_per_answer": pace,
+        "prompt_tokens": fmean([arm.prompt_tokens(item["question"]) for item in wanted]),
+        "f1": given["f1"],
+        "shuffled": given["shuffled"],
+        "answers": [row["answer"] for row in given["rows"]],
+        "seen": seen(wanted, arm.prompts()),
+    }
 
 
 def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     One arm over its streams: means over questions, the matrix by step, an interval for what was gained.
 
-    Streams share documents, and all are asked the same general questions: a question counts once, however many ask it.
+    A document is learned or refused as a whole, and streams share documents: in intervals all questions of one count together.
+    All streams are asked the same general questions: one counts once, however many ask it.
     """
     matrices = [_matrix(story) for story in stories]
-    asked = [question for story in stories for question in story["asked"]]
+    of = [
+        name for story in stories for name, right in zip(story["documents"], story["base"], strict=True) for _ in right
+    ]
     base = [_mean(story["base"]) for story in stories]
     gains = [
         float(after) - float(before)
@@ -192,7 +201,7 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "backward_transfer": fmean([metrics.backward_transfer(m) for m in matrices]),
         "forgetting": fmean([metrics.forgetting(m) for m in matrices]),
         "gain": fmean(gains),
-        "gain_interval": list(paired_interval(gains, asked)),
+        "gain_interval": list(paired_interval(gains, of)),
         "general_before": fmean([_mean([story["general_before"]]) for story in stories]),
         "general_after": fmean([_mean([story["general_after"]]) for story in stories]),
         "general_interval": list(paired_interval(general, [*range(len(general) // len(stories))] * len(stories))),
@@ -201,6 +210,9 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "prompt_tokens": fmean([story["prompt_tokens"] for story in stories]),
         "seconds_per_answer": fmean([story["seconds_per_answer"] for story in stories]),
         "seconds": [sum(story["seconds"]) for story in stories],
+        "f1": fmean([story["f1"] for story in stories]),
+        "shuffled": fmean([story["shuffled"] for story in stories]),
+        "seen_wordings": sum(sum(story["seen"]) for story in stories),
         "seen_mean": [fmean([_mean(story["rows"][step]) for story in stories]) for step in range(len(matrices[0]))],
         **_slope(stories),
     }
@@ -261,6 +273,10 @@ def told(result: dict[str, Any]) -> str:
         low, high = arm["slope_interval"]
         lines.append(
             f"{name}: {100 * arm['slope']:+.1f} points a consolidation ({100 * low:+.1f} to {100 * high:+.1f})"
+        )
+        lines.append(
+            f"  F1 {arm['f1']:.2f}, against shuffled answers {arm['shuffled']:.0%}, in wordings that were trained:"
+            f" {arm['seen_wordings']} of {result['questions']}"
         )
     return "\n".join(lines)
 

@@ -58,7 +58,7 @@ def interval(successes: int, n: int) -> tuple[float, float]:
 
 def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -> tuple[float, float]:
     """
-    Normal 95 % interval of the mean of paired *differences*.
+    95 % interval of the mean of paired *differences*, by Student's t: of a few it is wider.
 
     *of*: what each is a difference of, where several are of one question: these count together, as one that was drawn
     (cluster-robust, Liang and Zeger 1986).
@@ -70,4 +70,5 @@ def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -
     if len(drawn) < 2:
         return -math.inf, math.inf
     spread = math.sqrt(sum(total**2 for total in drawn.values()) * len(drawn) / (len(drawn) - 1)) / n
-    return mean - 1.96 * spread, mean + 1.96 * spread
+    reach = float(stats.t.ppf(0.975, len(drawn) - 1)) * spread
+    return mean - reach, mean + reach

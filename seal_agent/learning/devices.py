@@ -7,6 +7,8 @@ Does not promise: several devices; one home trains on one device.
 
 from __future__ import annotations
 
+import os
+import platform
 from pathlib import Path
 
 import torch
@@ -27,6 +29,14 @@ def base_dtype() -> torch.dtype:
 def at_once(amount: int) -> int:
     """How many rows or tokens go into one pass where *amount* is right for two CPU cores: a GPU waits for launches."""
     return 8 * amount if torch.cuda.is_available() else amount
+
+
+def machine() -> str:
+    """What a measured second depends on, as far as can be told from here."""
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return (
+        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {base_dtype()}, torch {torch.__version__}"
+    )
 
 
 def _cpu_has_bf16() -> bool:
