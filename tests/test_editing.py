@@ -250,6 +250,17 @@ def test_a_question_names_its_subject_in_full(opening: str, question: str) -> No
     assert question in {edit.prompt for edit in rows}
 
 
+@pytest.mark.parametrize("style", [styles.questions, styles.blanks])
+def test_one_question_has_one_wording(style: Any) -> None:
+    """Wherever it is asked and however often: in another it would be trained, and kept back as a check in this one."""
+    rows = [edit for seed in range(8) for edit in style(PASSAGE, Scribe("ground the barley of Calden?"), seed)]
+
+    asked = [edit.prompt for edit in rows if "Who" in edit.prompt]
+    assert len(asked) > 8
+    assert len(set(asked)) == 1
+    assert "Alder Mill" in asked[0]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
