@@ -151,8 +151,15 @@ class SealAgent:
             state, number = self._state(document, writer), writer.number if writer else None
             study = self._study(document, state, writer, released, kept)
             with self.journal.transaction():
-                if self._state(document, writer) == state:
+                if self._state(document, writer) == state and self._writes(writer):
                     return write(document, *study, state, number)
+
+    def _writes(self, writer: Version | None) -> bool:
+        """Did nobody mark *writer* meanwhile, as `forget` does with those that learned from the document?"""
+        if writer is None:
+            return True
+        with Journal(self.writers) as line:  # and no more than that: who holds the journal must not wait for the model
+            return line.version(writer.number).status != "broken"
 
     def _study(
         self,
@@ -438,9 +445,9 @@ class SealAgent:
         self, documents: Mapping[Document, Sequence[Check]], rounds: int = 2, samples: int = 4
     ) -> list[GateReport]:
         """
-        Practise writing on *documents*, each with questions or none (then the model asks itself), and tune the writer: the first
-        time on the questions given, if any, then on its own edits that helped. A report for each round. What the home knows and
-        serves is not touched. Raises HomeBusy.
+        Practise writing on *documents*, each with questions (where there are few, it asks itself, too), and tune the writer:
+        the first time on the questions given, if any, then on its own edits that helped. A report for each round. What the home
+        knows and serves is not touched. Raises HomeBusy.
 
         Versions of the writer are kept in the folder `writer` of the home, which is a home to `versions` and `rollback`.
         """

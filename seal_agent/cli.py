@@ -195,7 +195,9 @@ def consolidate(home: Home = HOME, model: Model = None, json: Json = False) -> R
 
 @app.command()
 def improve(
-    file: Annotated[Path, typer.Argument(help="Passages in SQuAD's shape; without questions the model asks itself.")],
+    file: Annotated[
+        Path, typer.Argument(help="Passages in SQuAD's shape; where questions are few the model asks itself.")
+    ],
     rounds: Annotated[int, typer.Option("--rounds", min=1)] = 2,
     samples: Annotated[int, typer.Option("--samples", min=2, help="Edits tried of each passage.")] = 4,
     styles: Annotated[

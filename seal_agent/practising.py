@@ -76,7 +76,7 @@ def _lessons(agent: SealAgent, line: Journal, documents: Given) -> Iterator[Prac
         agent.say("asking itself", number / len(passages))
         asked = asked_of(passage, given)
         if len(asked) < ENOUGH:
-            key = content_id("q", repr(passage), agent.learner.fingerprint, *rooms.styles, seed)
+            key = content_id("q", _KEPT, repr(passage), agent.learner.fingerprint, *rooms.styles, seed)
             if (kept := line.tries.kept(key)) is None:
                 found = rooms.asked(passage, agent.learner)
                 line.tries.keep(key, passage.document, kept := [check.model_dump(mode="json") for check in found])

@@ -63,7 +63,7 @@ def _look(
         if seen.get(file) == stamp or not (once or _settled(stamp)):
             continue
         with _told(once, note, f"{file} not read"):
-            if not once:
+            if not once and file.is_file():
                 file.open("rb").close()  # what cannot be opened is refused as a document, and would count as seen
             for receipt in agent.stream(file):
                 done["documents"] += 1

@@ -223,6 +223,17 @@ def test_a_number_or_a_name_is_known_as_a_whole_word_only(new: str, agent: SealA
     assert (decision.action, decision.numbers["news"]) == ("edit", 1)
 
 
+def test_no_sentence_is_news_to_itself(agent: SealAgent) -> None:
+    """Nor is the name after a hyphen."""
+    more = "It stands on a pre-Roman wall. Its owners fought a lawsuit until mid-1911 against the post-War council."
+    agent.observe(MILL.model_copy(update={"text": f"{MILL.text} {more}"}))
+    assert agent.consolidate().outcome == "accepted"
+
+    said = sentences(f"{MILL.text} {more}")
+
+    assert agent.decide(MILL.model_copy(update={"text": " ".join(reversed(said))})).numbers["news"] == 0
+
+
 def test_what_is_new_in_a_long_text_is_found_wherever_it_stands(agent: SealAgent) -> None:
     """Eight of its sentences are shown to the model; all of them are compared with what is known."""
     stored = enumerate(("rye", "barley", "oats", "peas", "beans", "hops"), 21)

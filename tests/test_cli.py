@@ -323,10 +323,13 @@ def test_watch_reads_a_file_that_could_not_be_opened_at_first(
     for file in notes.iterdir():
         os.utime(file, (0, 0))
     with fake_agent(tmp_path / "home") as agent:
+        os.mkfifo(notes / "pipe.txt")  # who opens it waits for a writer
+        os.utime(notes / "pipe.txt", (0, 0))
         _break_once(monkeypatch, Path, "open", PermissionError("not yours yet"))
         done = watching.watch(agent, [notes], 5.0, False, told.append)
     assert sum("not read: PermissionError: not yours yet" in line for line in told) == 1
-    assert done["documents"] == 3
+    assert sum("not a regular file" in line for line in told) == 1
+    assert done["documents"] == 4
 
 
 @pytest.mark.parametrize(("rest", "tries"), [(3600.0, 2), (0.0, 3)])

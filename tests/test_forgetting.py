@@ -195,6 +195,19 @@ def test_what_is_forgotten_while_another_is_decided_on_does_not_come_back(
     assert not any(b"opened in 1871" in file.read_bytes() for file in files(agent.home))
 
 
+def test_a_writer_that_is_forgotten_while_it_writes_has_written_nothing(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, other = make(), make()
+    agent.observe(MILL)
+    tune(agent, MILL)
+    _meanwhile(monkeypatch, "edit", lambda: other.forget(MILL.id))
+
+    assert agent.observe(BARN).decision.action == "edit"
+
+    assert [call.target for call in agent.journal.calls.since()] == [None]
+
+
 def test_rows_are_not_written_again_because_another_document_came(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     agent, wrote = make(), []
     edit = Rooms.edit

@@ -13,10 +13,11 @@ from conftest import LIGHT, MILL, Make
 
 from seal_agent import cli_show, wiring
 from seal_agent.agent import WRITER, SealAgent
-from seal_agent.editing import improving, rewards
+from seal_agent.editing import improving, rewards, styles
 from seal_agent.editing.imitating import asked_of, imitated, placed
 from seal_agent.editing.improving import Loop, Practice, Tried
 from seal_agent.editing.menu import Bandit
+from seal_agent.editing.spans import hidden
 from seal_agent.editing.styles import named
 from seal_agent.errors import ConfigError
 from seal_agent.journal import Journal
@@ -177,9 +178,21 @@ def test_the_same_lesson_leads_back_to_a_writer_that_was_left(tmp_path: Path, le
 
     again = line.round(lessons)
 
-    assert "judged once" in again.reason
+    assert "(live), judged once" in again.reason
     assert again.outcome == "accepted"
     assert [version.status for version in line.journal.versions()] == ["live"]
+
+
+def test_a_writer_that_was_left_and_is_damaged_is_made_anew(tmp_path: Path, lessons: list[Practice]) -> None:
+    line = loop(tmp_path, Author(), test=all_above)
+    assert line.round(lessons).outcome == "accepted"
+    with (Path(line.journal.version(1).path) / "adapter_model.safetensors").open("ab") as file:
+        file.write(b" ")
+    line.journal.rollback(0)
+
+    assert line.round(lessons).outcome == "accepted"
+
+    assert [version.status for version in line.journal.versions()] == ["broken", "live"]
 
 
 def test_nothing_is_tried_where_too_few_questions_could_judge(tmp_path: Path, lessons: list[Practice]) -> None:
@@ -318,6 +331,26 @@ def test_an_answer_is_hidden_as_a_whole_or_the_question_is_not_shown_with_a_gap(
 
     assert shown == ["In 1912 it had ___ sheep."]
     assert list(imitated(farm, [guild], ["blanks"])) == []
+    assert hidden("12", "Of 12,500 none has 12.") == "Of 12,500 none has ___."
+    assert hidden("bicycle", "Pell Bicycles made a bicycle.") == "Pell Bicycles made a ___."
+    assert hidden("men", "women since the men left") == "women since the ___ left"
+    assert hidden("Oak", "the oak") == "the ___"
+
+
+def test_the_style_hides_what_it_asks_for_as_imitation_does() -> None:
+    prompts: list[str] = []
+
+    class Noting:
+        def write(self, given: Sequence[str], **how: Any) -> list[str]:
+            prompts.extend(given)
+            return ["?"] * len(given)
+
+    farm = Passage("d1", "Pell Farm", ("In 1912 it had 12 sheep.", "Forty wagons go from town to town."))
+    list(styles.blanks(farm, Noting(), 0))  # type: ignore[arg-type]  # it ranks nothing here
+
+    shown = {prompt.rpartition("Statement: ")[2].partition("\n")[0] for prompt in prompts}
+    assert "In 1912 it had ___ sheep." in shown
+    assert not any("19___" in said or "___ to town" in said for said in shown)
 
 
 def test_what_people_ask_judges_only_where_its_answer_stands() -> None:

@@ -240,7 +240,10 @@ class _Bench:
             for arm, examples in lessons.items():
                 folder = Path(scratch) / arm
                 folder.mkdir()
-                epochs, at_once = (_SEAL_EPOCHS, _SEAL_AT_ONCE) if arm == RECIPE else (1, _AT_ONCE)
+                # a step of few lines repeated would hold each of them several times, and there would be fewer steps
+                lines = len(set(examples))
+                few = round(lines / math.ceil(lines / _AT_ONCE))
+                epochs, at_once = (_SEAL_EPOCHS, _SEAL_AT_ONCE) if arm == RECIPE else (1, few)
                 trials[arm] = Trial(examples, folder, self.seed, epochs, _RATE, at_once)
             learner.train_many(list(trials.values()), None, self.agent.say)
             return {

@@ -154,9 +154,12 @@ class Loop:
         live, said = self.journal.live(), (row.prompt + row.completion for row in rows)
         run = content_id("r", live.digest if live else "", self.learner.fingerprint, str(self.seed), *said)
         while made := self.journal.made_by(run):
-            if made.status == "retired":  # someone went back from it; the same lesson leads to it again
+            if problems := adapters.verify(Path(made.path), made.digest) if made.status == "retired" else []:
+                self.journal.mark_broken(made.number, "; ".join(problems))
+            elif made.status == "retired":  # someone went back from it; the same lesson leads to it again
                 self.journal.rollback(made.number)
-            if made.status != "broken":
+                return _as_judged(self.journal.version(made.number))
+            elif made.status != "broken":
                 return _as_judged(made)
             run = content_id("r", run)  # what is lost may be made anew
         fence, _ = self.journal.claim(run)

@@ -100,8 +100,11 @@ def stands(span: str, text: str) -> bool:
 
 
 def hidden(span: str, text: str) -> str:
-    """*text* with "___" where *span* first stands in it."""
-    return _standing(span).sub("___", text, count=1)
+    """*text* with "___" where *span* first stands in it: as a word, if it does, and spelled so."""
+    word = rf"(?<!\w){re.escape(span)}(?!\w)"
+    ways = (*(() if numbers(span) else (re.compile(word), re.compile(word, re.IGNORECASE))), _standing(span))
+    found = next((match for way in ways if (match := way.search(text))), None)
+    return f"{text[: found.start()]}___{text[found.end() :]}" if found else text
 
 
 def _standing(span: str) -> re.Pattern[str]:

@@ -18,7 +18,7 @@ from seal_agent.editing.asking import lower_article, openings
 from seal_agent.editing.asking import questions as cut
 from seal_agent.editing.interview import QUESTIONS
 from seal_agent.editing.proving import names_subject, spelled
-from seal_agent.editing.spans import content_words, names, numbers, things
+from seal_agent.editing.spans import content_words, hidden, names, numbers, stands, things
 from seal_agent.parts import Passage, Writer
 from seal_agent.records import Origin, SelfEdit, content_id
 
@@ -48,15 +48,16 @@ def questions(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]
 def blanks(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     """Questions the model writes for a span it cannot see: what asks for a name must not give the name away."""
     asked = [
-        (said, said.replace(span, "___", 1), opening)
+        (said, shown, opening)
         for said in passage.sentences
-        for span in _hidden(said, passage.title)
+        for span in _asked_for(said, passage.title)
+        if not stands(span, shown := hidden(span, said))  # else what is asked for would be in view
         for opening in openings(said, span)
     ]
     yield from _asked(passage, writer, seed, "blanks", prompts.BLANKS, asked, temperature=0.7)
 
 
-def _hidden(sentence: str, title: str) -> list[str]:
+def _asked_for(sentence: str, title: str) -> list[str]:
     """Spans of *sentence* worth asking for, none of them part of the subject's name."""
     known = {word.lower() for word in content_words(title)}
     found = dict.fromkeys((*names(sentence), *numbers(sentence), *things(sentence)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 
 import torch
@@ -33,7 +34,8 @@ def at_once(amount: int) -> int:
 
 def machine() -> str:
     """What a measured second depends on, as far as can be told from here."""
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    known = re.search(r"model name\s*: (.*)", _cpuinfo())
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else known[1] if known else platform.machine()
     return (
         f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {base_dtype()}, torch {torch.__version__}"
     )
@@ -41,8 +43,9 @@ def machine() -> str:
 
 def _cpu_has_bf16() -> bool:
     # Emulated bf16 is slower than fp32, so ask the instruction set, not torch, which emulates silently.
+    return bool(re.search("avx512_bf16|amx_bf16", _cpuinfo()))
+
+
+def _cpuinfo() -> str:
     info = Path("/proc/cpuinfo")
-    if not info.exists():
-        return False
-    flags = info.read_text(errors="replace")
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return info.read_text(errors="replace") if info.exists() else ""

@@ -140,7 +140,12 @@ def _specifics(sentence: str) -> list[str]:
 
 def _heard(texts: Iterable[str]) -> set[str]:
     """Words and numbers, lower case, each whole: who has heard of 1871 has not heard of 7."""
-    return {word for text in texts for word in re.findall(r"\d[\d.,]*\d\b|\w[\w-]*", text.lower())}
+    return {
+        word
+        for text in texts
+        # a name after a hyphen ("pre-Roman") counts by itself, too: no sentence is news to itself
+        for word in (*re.findall(r"\d[\d.,]*\d\b|\w[\w-]*", text.lower()), *_specifics(f" {text}"))
+    }
 
 
 def _spread(items: Sequence[str], count: int) -> list[str]:
