@@ -199,8 +199,7 @@ def test_a_writer_that_is_forgotten_while_it_writes_has_written_nothing(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent, other = make(), make()
-    agent.observe(MILL)
-    tune(agent, MILL)
+    tune(agent, MILL)  # and nobody read it: nothing else of the home changes
     _meanwhile(monkeypatch, "edit", lambda: other.forget(MILL.id))
 
     assert agent.observe(BARN).decision.action == "edit"
