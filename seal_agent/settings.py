@@ -25,7 +25,7 @@ class Settings(BaseModel):
         16,
         ge=1,
         le=256,
-        description="of adapters that start from the base (twice it for many rows); others keep theirs",
+        description="of adapters that start from the base; others keep theirs",
     )
     rehearsal: float = Field(2.0, ge=0, le=4, description="the dial: rehearsed rows for each new row")
     scope: bool = Field(True, description="what names nothing that was learned is answered by the base")

@@ -14,13 +14,12 @@ import tiny
 import torch
 
 from seal_agent.errors import ConfigError, SealError
-from seal_agent.learning import learner as learner_module
 from seal_agent.learning import models, training
 from seal_agent.learning.adapters import CONFIG, WEIGHTS, read
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.learning.packing import Row
 from seal_agent.learning.training import Recipe
-from seal_agent.parts import Example, Trial
+from seal_agent.parts import Example
 
 KINDS = [("llama", True), ("llama", False), ("qwen2", True), ("gpt_neox", False), ("gpt2", False)]
 LESSON = [
@@ -317,26 +316,6 @@ def test_an_adapter_keeps_its_rank_where_new_ones_get_another(
     assert shapes == [{8}, {8}, {4}]
     assert [json.loads((of / "adapter_config.json").read_text())["r"] for of in (trained, on, fresh)] == [8, 8, 4]
     assert len(other.answer(asked, on)) == len(other.answer(asked, fresh)) == len(asked)
-
-
-def test_an_adapter_for_many_new_rows_gets_twice_the_rank_and_keeps_it(
-    learner: LoraLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Old rows and anchors are not counted: they are there already. What is tried for a moment has the rank of its rivals."""
-    monkeypatch.setattr(learner_module, "_MANY", len(LESSON) - 1)
-    quick = LoraLearner(learner.name, rank=4, recipe=Recipe(epochs=1, least_steps=1))
-    beside = [replace(LESSON[0], old=True), replace(LESSON[1], anchor=True)]
-    lessons = {"many": LESSON, "on": LESSON[:1], "few": [*LESSON[:-1], *beside]}
-    folders = {name: tmp_path / name for name in (*lessons, "tried")}
-    for folder in folders.values():
-        folder.mkdir()
-
-    for name, rows in lessons.items():
-        quick.train(rows, folders["many"] if name == "on" else None, folders[name], seed=1)
-    quick.train_many([Trial(LESSON, folders["tried"], 1, 1, 1e-3, 8)], None)
-
-    ranks = {name: json.loads((of / "adapter_config.json").read_text())["r"] for name, of in folders.items()}
-    assert ranks == {"many": 8, "on": 8, "few": 4, "tried": 4}
 
 
 def test_an_adapter_of_another_form_is_named_each_time(learner: LoraLearner, trained: Path, tmp_path: Path) -> None:

@@ -85,18 +85,15 @@ class Adapters:
         yield self.model
 
     @contextmanager
-    def training(
-        self, parent: Path | None, seeds: Sequence[int], doubled: bool = False
-    ) -> Iterator[dict[str, Trainable]]:
+    def training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
         """
-        New adapters, one for each seed, that start from *parent*'s weights, by name; or from nothing, then of twice the usual
-        rank if *doubled*.
+        New adapters, one for each seed, that start from *parent*'s weights, or from nothing, by name.
 
         What an adapter starts from depends on its seed alone, not on how many there are.
         """
         names = [_name(f"training-{number}-{seed}") for number, seed in enumerate(seeds)]
         begun = None if parent is None else read(parent)
-        config = self._shaped(begun or {}, doubled)
+        config = self._shaped(begun or {})
         made: dict[str, Trainable] = {}
         try:
             for name, seed in zip(names, seeds, strict=True):
@@ -155,11 +152,9 @@ class Adapters:
             fused.merge(self.model, name)
         return name
 
-    def _shaped(self, weights: dict[str, torch.Tensor], doubled: bool = False) -> LoraConfig:
+    def _shaped(self, weights: dict[str, torch.Tensor]) -> LoraConfig:
         """The configuration of an adapter of the rank that *weights* have; of a new one where there are none."""
-        rank = next(
-            (len(value) for key, value in weights.items() if key.endswith(_DOWN)), (1 + doubled) * self._config.r
-        )
+        rank = next((len(value) for key, value in weights.items() if key.endswith(_DOWN)), self._config.r)
         return replace(self._config, r=rank, lora_alpha=2 * rank)
 
     def _fill(self, name: str, weights: dict[str, torch.Tensor], folder: Path | None) -> None:

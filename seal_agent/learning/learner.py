@@ -30,9 +30,6 @@ from seal_agent.learning.training import Anchor, Lesson, Recipe, TrainingLog
 from seal_agent.parts import Example, Say, Trial
 
 Pairs = Sequence[tuple[str, str]]
-# New rows (some 25 documents) beyond which an adapter that starts from the base gets twice the rank: trained on 40 passages it
-# then knew more and lost less elsewhere, trained on six documents it did not.
-_MANY = 1000
 _WATCHED = 4  # every fourth anchor is not trained
 _LESS, _LEAST = 0.93, 0.6  # of a change, each time it drifted too far, and in the end
 Scores = Callable[[Mapping[int, Pairs]], dict[int, list[tuple[float, int]]]]
@@ -223,9 +220,7 @@ class LoraLearner:
         seed: int,
         say: Say = lambda stage, share: None,
     ) -> dict[str, Any]:
-        new = sum(not (example.anchor or example.old) for example in examples)
-        one = Candidate(examples, out, seed, self.recipe)
-        (log,) = self.train_together([one], parent, say, doubled=new > _MANY)
+        (log,) = self.train_together([Candidate(examples, out, seed, self.recipe)], parent, say)
         return log
 
     def train_many(
@@ -244,25 +239,23 @@ class LoraLearner:
         parent: Path | None,
         say: Say = lambda stage, share: None,
         leave: Callable[[dict[int, int], Scores], Collection[int]] = lambda epochs, scores: (),
-        doubled: bool = False,
     ) -> list[dict[str, Any]]:
         """
         Train *candidates* from *parent* in the same forward passes: each becomes the adapter it would be alone. Written
-        are those that stayed finite; a log for each. Architectures whose attention is not fused train one by one. Those
-        that start from the base are of twice the usual rank if *doubled*.
+        are those that stayed finite; a log for each. Architectures whose attention is not fused train one by one.
 
         When epochs end, *leave* is told how many each candidate has done and can score them as they are; the candidates
         it names train no further.
         """
         if len(candidates) > 1 and not (self._packs and fused.keeps_apart(self._adapters.model)):
             # one by one nobody is there to be compared with, so nobody leaves
-            return [log for one in candidates for log in self.train_together([one], parent, say, doubled=doubled)]
+            return [log for one in candidates for log in self.train_together([one], parent, say)]
         started = time.monotonic()
         # anchors and what is watched ask the base: before, not within
         studies = [self._study(one) for one in candidates]
         with self._lock:
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
-        with self._training(parent, [one.seed for one in candidates], doubled) as made:
+        with self._training(parent, [one.seed for one in candidates]) as made:
             names = list(made)
             lessons = [study.lesson(name, made[name]) for study, name in zip(studies, names, strict=True)]
             for study, trainable in zip(studies, made.values(), strict=True):
@@ -323,11 +316,9 @@ class LoraLearner:
         )
 
     @contextmanager
-    def _training(
-        self, parent: Path | None, seeds: Sequence[int], doubled: bool = False
-    ) -> Iterator[dict[str, Trainable]]:
+    def _training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:
         """New adapters, made and removed under the lock, which is free in between."""
-        adapters = self._adapters.training(parent, seeds, doubled)
+        adapters = self._adapters.training(parent, seeds)
         with self._lock:
             made = adapters.__enter__()
         try:
