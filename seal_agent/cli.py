@@ -168,7 +168,7 @@ def quarantine(
     model: Model = None,
     json: Json = False,
     release: Annotated[
-        str | None, typer.Option("--release", metavar="ID", help="Let this one, which is held, through.")
+        str | None, typer.Option("--release", metavar="ID", help="Let this held document through.")
     ] = None,
 ) -> Reply:
     """What is held, which rows were set aside, and why; with --release, decide on a held document without screening it."""

@@ -21,12 +21,7 @@ class Settings(BaseModel):
 
     model: str = "smollm2-135m"
     seed: int = 0
-    rank: int = Field(
-        16,
-        ge=1,
-        le=256,
-        description="of adapters that start from the base; others keep theirs",
-    )
+    rank: int = Field(16, ge=1, le=256, description="of adapters that start from the base; others keep theirs")
     rehearsal: float = Field(2.0, ge=0, le=4, description="the dial: rehearsed rows for each new row")
     scope: bool = Field(True, description="what names nothing that was learned is answered by the base")
     best_of: int = Field(
