@@ -11,7 +11,6 @@ for later.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -21,12 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seal_agent.errors import HomeBusy, SealError
-from seal_agent.reading.sources import SUFFIXES
+from seal_agent.reading import sources
+from seal_agent.reading.sources import Refusal
 
 if TYPE_CHECKING:
     from seal_agent.agent import SealAgent
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, ...]
+"""When a file was last written and changed, in nanoseconds, and its bytes; of what is refused unread nothing."""
 _SETTLED = 1.0  # seconds without a change after which a file counts as written
 _REST = 3600.0  # seconds between trainings after two that broke
 
@@ -36,7 +37,7 @@ def watch(
 ) -> dict[str, Any]:
     """Look at *paths* again and again (or *once*) until interrupted; what was done, in numbers."""
     done: dict[str, Any] = {"looks": 0, "documents": 0, "consolidations": []}
-    seen: dict[Path, Stamp] = {}
+    seen: dict[Path | Refusal, Stamp] = {}
     broke: list[float] = []
     with _interruptible(), suppress(KeyboardInterrupt):
         while True:
@@ -54,7 +55,7 @@ def watch(
 def _look(
     agent: SealAgent,
     paths: Sequence[Path],
-    seen: dict[Path, Stamp],
+    seen: dict[Path | Refusal, Stamp],
     once: bool,
     done: dict[str, Any],
     note: Callable[[str], None],
@@ -63,7 +64,7 @@ def _look(
         if seen.get(file) == stamp or not (once or _settled(stamp)):
             continue
         with _told(once, note, f"{file} not read"):
-            if not once and file.is_file():
+            if not once and isinstance(file, Path) and file.is_file():
                 file.open("rb").close()  # what cannot be opened is refused as a document, and would count as seen
             for receipt in agent.stream(file):
                 done["documents"] += 1
@@ -100,39 +101,21 @@ def _told(once: bool, note: Callable[[str], None], what: str) -> Iterator[None]:
         note(f"{what}: {kind}{error}")
 
 
-def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, Stamp]]:
+def _files(paths: Sequence[Path]) -> Iterator[tuple[Path | Refusal, Stamp]]:
     """Files worth reading under *paths*, each with what changes when it does; what vanishes is left out."""
     for path in paths:
-        if not path.is_dir():
-            yield from _stamped(path)
-            continue
-        inside = path.resolve()
-        for here, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                file = Path(here, name)
-                known = file.suffix.lower() in SUFFIXES and not name.startswith(".")
-                if known and _within(file, inside):
-                    yield from _stamped(file)
-
-
-def _within(file: Path, inside: Path) -> bool:
-    """No link is followed out of the folder; one that leads to itself leads nowhere."""
-    try:
-        return file.resolve().is_relative_to(inside)
-    except (OSError, RuntimeError):  # which of them, depends on Python's version
-        return False
-
-
-def _stamped(file: Path) -> Iterator[tuple[Path, Stamp]]:
-    with suppress(OSError):
-        facts = file.stat()
-        yield file, (facts.st_mtime_ns, facts.st_size, facts.st_ctime_ns)
+        for file in sources.files(path) if path.is_dir() else [path]:
+            if isinstance(file, Refusal):
+                yield file, ()
+                continue
+            with suppress(OSError):
+                facts = file.stat()
+                yield file, (facts.st_mtime_ns, facts.st_size, facts.st_ctime_ns)
 
 
 def _settled(stamp: Stamp) -> bool:
     # A time in the future (another machine's clock) says nothing, so it does not keep a file waiting.
-    return not 0 <= time.time() - stamp[0] / 1e9 < _SETTLED
+    return not stamp or not 0 <= time.time() - stamp[0] / 1e9 < _SETTLED
 
 
 @contextmanager

@@ -332,6 +332,19 @@ def test_watch_reads_a_file_that_could_not_be_opened_at_first(
     assert done["documents"] == 4
 
 
+def test_watch_says_once_that_it_follows_no_link_out_of_the_folder(
+    looks: list[float], notes: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    (tmp_path / "secret.md").write_text("The safe of Anstrow opens with 4711.")
+    (notes / "out.md").symlink_to(tmp_path / "secret.md")
+    with fake_agent(tmp_path / "home") as agent:
+        done = watching.watch(agent, [notes, tmp_path / "nothing yet"], 5.0, False, told.append)
+        assert done["looks"] == 5
+        assert not any("4711" in document.text for document in agent.journal.documents())
+    assert sum("out.md: refused: it is a link that leads out of the folder" in line for line in told) == 1
+
+
 @pytest.mark.parametrize(("rest", "tries"), [(3600.0, 2), (0.0, 3)])
 def test_a_machine_that_is_out_of_memory_for_a_while_costs_watch_no_rows(
     rest: float, tries: int, looks: list[float], notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -213,15 +213,24 @@ def _path(path: Path, limit: int) -> Found:
 
 
 def _folder(folder: Path, limit: int) -> Found:
+    """What all files of a folder hold."""
+    found = None
+    for found in files(folder):
+        yield from [found] if isinstance(found, Refusal) else _path(found, limit)
+    if found is None:
+        yield Refusal(name=_shown(folder), reason=f"the folder holds no file with {', '.join(SUFFIXES)}")
+
+
+def files(folder: Path) -> Iterator[Path | Refusal]:
     """Files with known suffixes, sorted, hidden ones left out; no link is followed out of the folder."""
-    inside = folder.resolve()
+    inside = _real(folder)
     seen: set[Path] = set()
     refused: list[OSError] = []
-    for here, folders, files in os.walk(folder, onerror=refused.append):
+    for here, folders, names in os.walk(folder, onerror=refused.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         away = [Path(here, name) for name in folders if not _real(Path(here, name)).is_relative_to(inside)]
         yield from (Refusal(name=_shown(link), reason="it is a link that leads out of the folder") for link in away)
-        for name in sorted(files):
+        for name in sorted(names):
             path = Path(here, name)
             if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
                 continue
@@ -230,11 +239,9 @@ def _folder(folder: Path, limit: int) -> Found:
                 yield Refusal(name=_shown(path), reason="it is a link that leads out of the folder")
             elif target not in seen:
                 seen.add(target)
-                yield from _path(path, limit)
+                yield path
     for error in refused:
         yield Refusal(name=_shown(Path(error.filename or folder)), reason=_said(error))
-    if not seen and not refused:
-        yield Refusal(name=_shown(folder), reason=f"the folder holds no file with {', '.join(SUFFIXES)}")
 
 
 def _real(path: Path) -> Path:
