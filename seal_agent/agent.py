@@ -343,7 +343,7 @@ class SealAgent:
 
     def _seed(self) -> None:
         """General memories and checks, once in the life of a home; and the base's fingerprint."""
-        self._same_base()
+        self._same_base(self.learner)
         self.journal.add_checks(self.rooms.user_checks())
         if self.journal.memories("general"):
             return
@@ -355,12 +355,12 @@ class SealAgent:
             self.journal.add_checks(checks)
         self.say("remembering what it knows", 1.0)
 
-    def _same_base(self) -> None:
+    def _same_base(self, learner: Learner) -> None:
         """ConfigError if this home was made with another base. Nothing is marked by it: the right one may open it again."""
         known = self.journal.meta("base")
-        if known and known != self.learner.fingerprint:
+        if known and known != learner.fingerprint:
             raise errors.ConfigError(
-                f"this home was made with base {known}, the model {self.settings.model!r} is {self.learner.fingerprint}; "
+                f"this home was made with base {known}, the model {self.settings.model!r} is {learner.fingerprint}; "
                 f"open it with the model it was made with, or start a new home"
             )
 
@@ -589,7 +589,7 @@ class SealAgent:
     def _problems(self, version: Version) -> list[str]:
         if version.digest in self._verified:
             return []
-        self._same_base()
+        self._same_base(self.learner)
         folder = Path(version.path)
         problems = adapters.verify(folder, version.digest)
         if not problems and adapters.manifest(folder).fingerprint != self.learner.fingerprint:
@@ -604,10 +604,12 @@ class SealAgent:
 
     @property
     def learner(self) -> Learner:
-        """The model, loaded on first use, once whichever thread asks first."""
+        """The model, loaded on first use, once whichever thread asks first. ConfigError if the home was made with another."""
         with self._serving:
             if self._learner is None:
-                self._learner = self.rooms.learner()
+                learner = self.rooms.learner()
+                self._same_base(learner)
+                self._learner = learner
             return self._learner
 
 

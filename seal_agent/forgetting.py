@@ -50,9 +50,10 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
                 f"{untold[0]} was read before this home wrote down what was asked of it, so it cannot be lived through"
                 f" again without {document_id}; start a new home"
             )
+        # refused before anything is lost, if this is not the home's model
+        before, old = agent.adapter(), {version.number for version in journal.versions()}
         tries, writers = _unpractised(agent, document_id, _pieces(agent, document))
         study = journal.study_of(document_id) if document else None
-        before, old = agent.adapter(), {version.number for version in journal.versions()}
         renewal.begin(journal, folder).close()
         with closing(agent.twin(folder, _past(agent, document_id))) as again:
             replay = _Replay(again, document_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -550,9 +551,29 @@ def test_a_home_made_with_another_base_says_so(make: Make) -> None:
     other = FakeLearner()
     other.fingerprint = "0" * 16
     stranger = make(other)
-    for act in (stranger.consolidate, stranger.adapter, lambda: stranger.ask("Who built Alder Mill?", version=1)):
+    acts: list[Callable[[], object]] = [
+        stranger.consolidate,
+        stranger.adapter,
+        lambda: stranger.ask("Who built Alder Mill?", version=1),
+        lambda: stranger.forget(MILL.id),
+    ]
+    for act in acts:
         with pytest.raises(ConfigError, match="made with base"):
             act()
+
+
+def test_nothing_is_written_or_answered_with_another_base_after_a_rollback_to_the_base(make: Make) -> None:
+    agent = learned(make())
+    agent.rollback(0)
+    other = FakeLearner()
+    other.fingerprint = "0" * 16
+    stranger = make(other)
+    bakery = Document(text="Holm bakery was founded by Ada Finch in 1902. It bakes forty rye loaves each day.")
+    acts: list[Callable[[], object]] = [lambda: stranger.observe(bakery), lambda: stranger.ask("Who built Alder Mill?")]
+    for act in acts:
+        with pytest.raises(ConfigError, match="made with base"):
+            act()
+    assert stranger.journal.document(bakery.id) is None
 
 
 def test_a_home_opened_once_with_another_base_keeps_its_versions(make: Make) -> None:
