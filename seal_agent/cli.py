@@ -211,16 +211,17 @@ def improve(
     from seal_agent.judging.quiz import practised
 
     given = practised(file)
+    documents = [document.id for document in given]  # what `forget` is told
     with _opened(home, model) as agent:
         if styles:
             menu = agent.menu(given)
-            return Reply(menu.model_dump(mode="json"), lambda: show.menu(menu))
+            return Reply({**menu.model_dump(mode="json"), "documents": documents}, lambda: show.menu(menu))
         reports = agent.improve(given, rounds, samples)
         live = agent.writer()
     data = {
         "rounds": [report.model_dump(mode="json") for report in reports],
         "writer": live.number if live else 0,
-        "documents": [document.id for document in given],  # what `forget` is told
+        "documents": documents,
     }
     return Reply(data, "\n".join(f"round {n}: {r.outcome}: {r.reason}" for n, r in enumerate(reports, 1)))
 

@@ -771,4 +771,5 @@ def test_improve_tells_what_became_of_each_round(run: Run, tmp_path: Path) -> No
     assert done.code == 0
     assert [report["outcome"] for report in done.data["rounds"]] == ["undecided"]
     assert (done.data["writer"], done.data["documents"]) == (0, [LIGHT.id])
+    assert run("improve", file, "--styles", "--json").data["documents"] == [LIGHT.id]
     assert run("improve", tmp_path / "nowhere.json", "--json").code == 1
