@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from seal_agent.judging import gate, grading, statistics
 from seal_agent.records import Check, GateReport
@@ -31,6 +32,15 @@ from seal_agent.records import Check, GateReport
 def test_an_answer_is_right_if_the_gold_stands_in_it_as_whole_words(gold: str, answer: str, right: bool) -> None:
     """Articles, case and punctuation aside, and with number words as digits."""
     assert right == grading.correct(gold, answer)
+
+
+def test_intervals_and_tests_are_those_of_the_textbook() -> None:
+    """Of differences that each count for themselves; ties say nothing about a median."""
+    one = [1.0, 0.0, 1.0, 1.0, 0.0, -1.0]
+    told = stats.ttest_1samp(one, 0.0).confidence_interval(0.95)
+    assert statistics.paired_interval(one) == pytest.approx((told.low, told.high))
+    assert statistics.rank_test([1.0] * 5) == pytest.approx(stats.wilcoxon([1.0] * 5, alternative="greater").pvalue)
+    assert statistics.rank_test([1.0, 1.0, 0.0, 0.0, 0.0]) == 1.0, "two that differ show nothing"
 
 
 def test_f1_is_that_of_squad() -> None:
