@@ -182,11 +182,13 @@ def test_of_what_is_recited_the_nearest_to_the_question_is_the_answer() -> None:
     "title", ["Alder Mill", "Alder Mill (museum)", "The Alder C++", "Mill!", "Cafe\u0301 Mill Inc."]
 )
 def test_the_name_of_the_subject_draws_no_answer_to_itself(title: str) -> None:
-    """An answer that says its subject's name twice is not nearer for that."""
-    named = f"{title}: 1871. {title} opened in 1871 beside {title}."
-    built = BUILT.replace("Alder Mill", title)
+    """An answer that says little more than its subject's name is not nearer for that, nor one that says it again."""
+    asked = f"By whom was {title} built?"
+    long = f"{title}: Brandt. Josef Brandt from Holm in the north built all with grey granite."
+    near = f"{title}: Brandt. It was built by Josef Brandt of Holm in the north with all of its grey granite."
 
-    assert served((named, -1.0), (built, -1.0), titles=[title])(f"By whom was {title} built?") == built
+    assert served((f"{title}: 1871.", -1.0), (long, -1.0), titles=[title])(asked) == long
+    assert served((f"{title}: 1871. {title}.", -1.0), (near, -2.0), titles=[title])(asked) == near
 
 
 def test_what_the_version_hardly_believes_is_not_said_however_near_it_is() -> None:
@@ -210,6 +212,14 @@ def test_a_title_with_a_colon_in_it_is_one_title() -> None:
     """It is not what stands before the colon that is kept out of the comparison."""
     colon = [(text.replace("Alder Mill:", "Mills: Alder:"), likely) for text, likely in ((FLOOD, -0.5), (BUILT, -0.6))]
     assert served(*colon, titles=["Mills", "Mills: Alder"])("Who built it?") == colon[1][0]
+
+
+def test_in_a_conversation_it_is_the_last_thing_people_said_that_is_compared() -> None:
+    """Not what a tool said after it."""
+    recall = Recall(Reciting([(FLOOD, -0.5), (BUILT, -0.6)]), frozenset({"Alder Mill"}), FakeEmbedder().embed)
+    turns = [*asking("Who built Alder Mill?")[0], {"role": "tool", "content": "Its wheel broke in a flood in 1904."}]
+
+    assert recall.recalled([turns], VERSION) == [BUILT]
 
 
 def test_an_agent_recalls_what_it_learned_whether_it_is_asked_or_talked_to(make: Make) -> None:
