@@ -9,10 +9,11 @@ from importlib.resources import files
 import numpy as np
 
 from seal_agent.bench.demo import corpus
+from seal_agent.parts import Example
 from seal_agent.records import Memory
 from seal_agent.remembering import seeding
 from seal_agent.remembering.index import Index
-from seal_agent.remembering.replay import choose
+from seal_agent.remembering.replay import choose, token_share
 
 
 def memories(documents: int, rows: int) -> list[Memory]:
@@ -69,11 +70,12 @@ def test_an_index_that_grows_keeps_its_collection_and_leaves_none_behind() -> No
 
 
 def test_rehearsal_never_exceeds_what_was_asked_for() -> None:
-    """And never repeats a row."""
-    chosen = choose(memories(5, 10), [], 20, seed=1)
+    """And never repeats a row; if more is asked for than there is, all of it."""
+    chosen = choose(memories(5, 10), [], 18, seed=1)
 
-    assert len(chosen) == 20
-    assert len({memory.id for memory in chosen}) == 20
+    assert len(chosen) == 18
+    assert len({memory.id for memory in chosen}) == 18
+    assert {memory.id for memory in choose(memories(2, 3), [], 7, seed=1)} == {memory.id for memory in memories(2, 3)}
 
 
 def test_rehearsal_prefers_what_is_near_and_keeps_the_rest_alive() -> None:
@@ -83,11 +85,27 @@ def test_rehearsal_prefers_what_is_near_and_keeps_the_rest_alive() -> None:
 
     assert [memory.id for memory in chosen[:4]] == near[:4]
     assert {memory.document for memory in chosen[4:]} >= {"d1", "d2", "d3", "d4"}
+    assert choose(memories(5, 10), ["forgotten", *near], 10, seed=1) == chosen
 
 
 def test_the_same_seed_rehearses_the_same_rows() -> None:
     """Order and seeds come from content."""
     assert choose(memories(4, 6), [], 9, seed=3) == choose(list(reversed(memories(4, 6))), [], 9, seed=3)
+
+
+def test_tokens_count_as_often_as_their_rows_are_trained() -> None:
+    """New rows in each epoch, old ones in every other, of the anchors as many as were drawn; a prompt and its answer both."""
+    rows = [
+        Example("a b", "c d", origin="written"),  # four words in two epochs
+        Example("", "a b", origin="verbatim"),
+        Example("a", "b c d", old=True),  # four words once
+        Example("a", "b", anchor=True),
+        Example("c", "d", anchor=True),  # of two anchors three were drawn
+    ]
+
+    share = token_share(rows, lambda text: len(text.split()), {"epochs": 2.0, "anchors_drawn": 3})
+
+    assert share == {"written": 8 / 22, "verbatim": 4 / 22, "cut": 0.0, "rehearsal": (4 + 6) / 22}
 
 
 def test_general_memories_share_no_answer_with_the_measured_questions() -> None:

@@ -42,7 +42,7 @@ def choose(learned: Sequence[Memory], near: Sequence[str], count: int, seed: int
     while turns and len(picked) < count:
         turns = [pile for pile in turns if pile]
         for pile in turns:
-            if len(picked) < count and pile:
+            if len(picked) < count:
                 picked.append(pile.pop())
     return [by_id[name] for name in picked]
 
