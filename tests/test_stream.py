@@ -29,6 +29,7 @@ def test_the_metrics_are_those_of_the_field() -> None:
     assert metrics.plasticity(MATRIX) == pytest.approx((0.8 + 0.9 + 1.0) / 3)
     assert metrics.backward_transfer(MATRIX) == pytest.approx(((0.7 - 0.8) + (0.5 - 0.9)) / 2)
     assert metrics.forgetting(MATRIX) == pytest.approx(((0.8 - 0.7) + (0.9 - 0.5)) / 2)
+    assert metrics.forgetting([[0.5], [0.8, 1.0]]) == pytest.approx(-0.3), "what is best in the end was gained"
     assert metrics.forward_transfer([0.0, 0.2, 0.4], [0.1, 0.1, 0.1]) == pytest.approx(0.2)
 
 
