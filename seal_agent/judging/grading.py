@@ -35,7 +35,7 @@ def _digits(words: list[str]) -> list[str]:
     out: list[str] = []
     for word in words:
         value = _NUMBERS.get(word)
-        if value is not None and 0 < value < 10 and out and out[-1] in _ROUND and out[-1] != "10":
+        if value is not None and 0 < value < 10 and out and out[-1] in _ROUND:
             out[-1] = str(int(out[-1]) + value)
         elif word == "hundred" and out and out[-1].isdigit():
             out[-1] = str(int(out[-1]) * 100)
