@@ -24,7 +24,7 @@ from seal_agent.records import Check, GateReport
         ("twenty-seven", "There were 27 of them.", True),
         ("45", "forty-five years", True),
         ("ninety", "It sounds every 90 seconds.", True),
-        ("29", "Its stairs have twenty and ten steps.", False),
+        ("30", "It opened in twenty ten.", False),
         ("two hundred", "200 trees", True),
         ("seven thousand", "7,000 letters", True),
         ("1,250", "1250 metres", True),
