@@ -348,9 +348,12 @@ class SealAgent:
         if self.journal.memories("general"):
             return
         self.say("remembering what it knows", 0.0)
-        memories, checks = self.rooms.seed(self.learner)
+        learner = (
+            self.learner
+        )  # not asked for under the journal's lock: who answers takes these two the other way round
+        memories, checks = self.rooms.seed(learner)
         with self.journal.transaction():
-            self.journal.set_meta("base", self.learner.fingerprint)
+            self.journal.set_meta("base", learner.fingerprint)
             self.journal.add_memories([(memory, None) for memory in memories])
             self.journal.add_checks(checks)
         self.say("remembering what it knows", 1.0)

@@ -209,10 +209,12 @@ def improve(
 ) -> Reply:
     """Practise writing edits: learn from the questions given, then sample several edits of each passage and keep what helped."""
     from seal_agent.judging.quiz import practised
+    from seal_agent.practising import cleaned
 
-    given = practised(file)
-    documents = [document.id for document in given]  # what `forget` is told
+    read = practised(file)
     with _opened(home, model) as agent:
+        given = cleaned(read, agent.settings.max_document_bytes)
+        documents = [document.id for document in given]  # what `forget` is told
         if styles:
             menu = agent.menu(given)
             return Reply({**menu.model_dump(mode="json"), "documents": documents}, lambda: show.menu(menu))

@@ -209,10 +209,10 @@ def menu(said: Menu) -> str:
     """What each style is worth, and the menu that stays."""
     rows = [(w.style, f"{w.gain:+.3f}", w.n, "stays" if w.kept else "leaves") for w in said.worth]
     stays = [w.style for w in said.worth if w.kept]
-    told = table(("style", "reward with less without", "questions", ""), rows)
+    told = table(("style", "reward with less without", "passages", ""), rows)
     if len(stays) == len(said.worth):
         return f"{told}\nno style leaves: none makes edits worse by more than chance"
-    earned = f"on {said.n} questions of other passages {said.before:.3f} to {said.after:.3f} (p = {said.p:.2g})"
+    earned = f"on {said.n} other passages {said.before:.3f} to {said.after:.3f} (p = {said.p:.2g})"
     return f"{told}\n{earned}; in seal.toml:\nstyles = {json.dumps(['facts', *stays])}"
 
 

@@ -1,8 +1,9 @@
 """
 Practising: the writer of a home learns to write, or its menu of styles is looked at, on passages that are not learned.
 
-Promises: what the home knows and serves is not touched; all of it is kept in the folder `writer` of the home, under its own
-lock, and is not done twice: not what the model asked itself, not what was tried.
+Promises: what the home knows and serves is not touched; documents are cleaned as `observe` cleans them and have its ids; all of
+it is kept in the folder `writer` of the home, under its own lock, and is not done twice: not what the model asked itself, not
+what was tried.
 Does not promise: to keep the texts. Of a document that was only practised on there is what was tried of it, by its id.
 """
 
@@ -18,8 +19,9 @@ from seal_agent.editing.menu import Bandit
 from seal_agent.editing.rewards import Reward
 from seal_agent.errors import ConfigError
 from seal_agent.journal import HomeLock, Journal, adapters
-from seal_agent.judging.statistics import rank_test
+from seal_agent.judging.statistics import mean_test
 from seal_agent.parts import ENOUGH
+from seal_agent.reading import sources
 from seal_agent.records import Check, Document, GateReport, Menu, content_id
 from seal_agent.wiring import OWN
 
@@ -34,7 +36,7 @@ def improve(agent: SealAgent, documents: Given, rounds: int, samples: int) -> li
         writer, live = agent.writer(), line.live()
         if live and (writer is None or writer.number != live.number):
             line.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
-        loop = Loop(agent.learner, line, write, reward, rank_test, basis, samples, agent.settings.seed, agent.say)
+        loop = Loop(agent.learner, line, write, reward, mean_test, basis, samples, agent.settings.seed, agent.say)
         # what people ask is learned first, and once: a writer that is live has learned it, or descends from one that won
         first = loop.imitate if not line.live() and any(one.shown for one in lessons) else loop.round
         return [round_of(lessons) for round_of in (first, *[loop.round] * (rounds - 1))]
@@ -43,8 +45,23 @@ def improve(agent: SealAgent, documents: Given, rounds: int, samples: int) -> li
 def menu(agent: SealAgent, documents: Given) -> Menu:
     """See SealAgent.menu."""
     with practice(agent, documents) as (line, lessons, write, reward, basis):
-        bandit = Bandit(agent.learner, line, write, reward, rank_test, basis, agent.settings.seed, agent.say)
+        bandit = Bandit(agent.learner, line, write, reward, mean_test, basis, agent.settings.seed, agent.say)
         return bandit.play(lessons)
+
+
+def cleaned(documents: Given, limit: int) -> dict[Document, list[Check]]:
+    """*documents* as `observe` would hold them. ConfigError lists what it would refuse, for one with more than *limit* bytes."""
+    found: dict[Document, list[Check]] = {}
+    refused = []
+    for given, checks in documents.items():
+        (one,) = sources.documents(given, limit_bytes=limit)
+        if isinstance(one, sources.Refusal):
+            refused.append(f"{one.name!r}: {one.reason}")
+        else:
+            found.setdefault(one, []).extend(check.model_copy(update={"document": one.id}) for check in checks)
+    if refused:
+        raise ConfigError(f"{len(refused)} of {len(documents)} passages cannot be read: {'; '.join(refused)}")
+    return found
 
 
 @contextmanager
@@ -70,6 +87,7 @@ def _lessons(agent: SealAgent, line: Journal, documents: Given) -> Iterator[Prac
     the model asks itself, too, which take minutes and are kept in *line*.
     """
     rooms, seed = agent.rooms, str(agent.settings.seed)
+    documents = cleaned(documents, agent.settings.max_document_bytes)
     of = {document: rooms.passages(document) for document in documents}
     passages = [pair for document, given in documents.items() for pair in placed(of[document], given)]
     for number, (passage, given) in enumerate(passages):

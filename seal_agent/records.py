@@ -235,7 +235,7 @@ class Forgotten(Record):
 
 
 class StyleWorth(Record):
-    """What a style earned: the mean reward of *n* questions with its rows less that without; kept: it stays on the menu."""
+    """What a style earned: the mean reward with its rows less that without, over *n* passages; kept: it stays on the menu."""
 
     style: str
     gain: float
@@ -245,7 +245,7 @@ class StyleWorth(Record):
 
 class Menu(Record):
     """
-    What each style is worth, and, if any left, the mean reward on *n* questions of passages kept back *before* and *after*;
+    What each style is worth, and, if any left, the mean reward on *n* passages kept back *before* and *after*;
     p: the chance of such a rise if there is none.
     """
 

@@ -337,12 +337,15 @@ class Rooms:
         return [*map(example, rows), *(example(memory, old=True) for memory in rehearsed), *anchors]
 
     def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
-        """Ids of learned rows about sentences near the new ones."""
+        """Ids of learned rows about sentences near the new ones, the nearest first."""
         known = self._remembered(journal)
         facts = list(dict.fromkeys(f"{row.title}. {row.fact}" for row in rows))
-        hits = {name for found in known.index.near(self.embedder.embed(facts), 2) for name, _ in found}
-        sentences = {known.told[name].completion for name in hits}
-        return [memory.id for memory in learned if memory.completion in sentences]
+        near: dict[str, float] = {}
+        for name, likeness in (hit for hits in known.index.near(self.embedder.embed(facts), 2) for hit in hits):
+            said = known.told[name].completion
+            near[said] = max(likeness, near.get(said, likeness))
+        told = [memory for memory in learned if memory.completion in near]
+        return [memory.id for memory in sorted(told, key=lambda memory: -near[memory.completion])]
 
     def _remembered(self, journal: Journal) -> _Remembered:
         """What is remembered now; where nothing came or went since it was looked at, as it was."""

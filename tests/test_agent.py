@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,42 @@ def test_what_cannot_be_judged_yet_waits_for_more(agent: SealAgent) -> None:
     agent.observe(MILL)
     assert agent.consolidate().outcome == "accepted"
     assert agent.status()["waiting"] == 0
+
+
+def test_what_is_rehearsed_as_near_begins_with_the_nearest_not_with_the_oldest(agent: SealAgent) -> None:
+    known = learned(agent).journal.memories("learned")
+    row = next(edit for edit, _ in agent.journal.edits_of(LIGHT.id) if not edit.refused)
+    rows = [row.model_copy(update={"fact": "A flood broke its gate.", "title": MILL.title}), row]
+
+    near = agent.rooms._near(rows, known, agent.journal)
+
+    of = {memory.id: memory for memory in known}
+    assert of[near[0]].document == LIGHT.id, "which was learned last"
+    assert MILL.id in {of[name].document for name in near}
+
+
+def test_who_answers_while_a_home_is_consolidated_for_the_first_time_waits_and_is_not_waited_for(
+    agent: SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who writes the first memories down holds the journal, who answers holds the model, and each wants the other."""
+    agent.observe(LIGHT)
+    hold, answers = agent.journal.transaction, threading.Thread(target=agent.adapter, daemon=True)
+
+    @contextmanager
+    def met() -> Iterator[None]:
+        with hold():
+            if not answers.ident:
+                answers.start()
+                while answers.is_alive() and agent._serving.acquire(blocking=False):
+                    agent._serving.release()
+            yield
+
+    monkeypatch.setattr(agent.journal, "transaction", met)
+    first = threading.Thread(target=agent._seed, daemon=True)
+    first.start()
+    first.join(20)
+
+    assert not first.is_alive(), "each waits for the other"
 
 
 @pytest.mark.parametrize(("rehearsal", "share"), [(2.0, 1.0), (0.0, 0.0)])

@@ -22,9 +22,9 @@ from seal_agent.editing.styles import named
 from seal_agent.errors import ConfigError
 from seal_agent.journal import Journal
 from seal_agent.judging.quiz import practised
-from seal_agent.judging.statistics import rank_test
+from seal_agent.judging.statistics import mean_test
 from seal_agent.parts import Passage
-from seal_agent.practising import practice
+from seal_agent.practising import cleaned, practice
 from seal_agent.records import Check, GateReport, SelfEdit
 from seal_agent.testing import FakeLearner, fake_agent
 
@@ -39,23 +39,91 @@ def tried(*scores: Sequence[float], base: Sequence[float] = NOTHING) -> Tried:
 
 
 def test_an_edit_wins_if_it_beats_no_edit_and_its_rivals_by_more_than_chance() -> None:
-    assert tried(POOR, GOOD, POOR).winner(rank_test) == 1
+    assert tried(POOR, GOOD, POOR).winner(mean_test) == 1
 
 
 def test_the_best_of_edits_that_are_alike_does_not_win() -> None:
     """SEAL keeps it: a third of what it learns from is the luck of one seed."""
     lucky = (*POOR[:-1], POOR[-1] + 1)
-    assert tried(POOR, lucky, POOR).winner(rank_test) is None
+    assert tried(POOR, lucky, POOR).winner(mean_test) is None
 
 
 def test_the_best_edit_does_not_win_if_it_is_no_better_than_none() -> None:
-    assert tried(POOR, GOOD, base=GOOD).winner(rank_test) is None
+    assert tried(POOR, GOOD, base=GOOD).winner(mean_test) is None
+
+
+def test_the_best_of_several_needs_more_to_win_than_one_of_two() -> None:
+    """Nobody named it before: whoever is tried more often is lucky more often."""
+    level: improving.Test = lambda differences: 0.02  # noqa: E731 - a constant
+
+    assert tried(POOR, GOOD).winner(level) == 1
+    assert tried(POOR, GOOD, POOR).winner(level) is None
+
+
+def test_a_passage_counts_once_however_many_questions_its_edits_were_asked() -> None:
+    """They share an adapter: of a hundred questions about one passage nobody learns how the next passage would have done."""
+    base = [0.0] * 100
+    before = [tried(base, base=base)] * 3
+    lucky, level = tried([0.3] * 100, base=base), tried([-0.01] * 100, base=base)
+
+    assert improving._judged(before, [lucky, level, level], mean_test).outcome == "undecided"
+    report = improving._judged(
+        before, [lucky, tried([0.2] * 5, base=base[:5]), tried([0.25] * 9, base=base[:9])], mean_test
+    )
+    assert report.outcome == "accepted"
+    assert report.findings[0].n == 3
+    assert report.findings[0].after == pytest.approx(0.25)
+
+
+def test_an_edit_or_a_writer_whose_loss_is_not_finite_earns_nothing_and_breaks_nothing(
+    tmp_path: Path, lessons: list[Practice]
+) -> None:
+    """Its folder is empty: nobody can be asked there. And it would be tuned so again each time."""
+    line = loop(tmp_path, Author())
+    train = line.learner.train_many
+
+    def diverges(trials: Sequence[Any], *given: Any) -> Any:
+        logs = train(trials, *given)
+        for trial in trials:
+            (trial.out / "adapter_model.safetensors").unlink()
+        return [{**log, "finite": False} for log in logs]
+
+    line.learner.train_many = diverges  # type: ignore[method-assign]  # for this once
+    assert line.round(lessons).reason == "no edit of 6 passages with questions won by more than chance"
+    asked = [replace(one, shown=((f"Question about {one.passage.title}:", " Who?\n"),)) for one in lessons]
+    for _ in range(2):
+        report = line.imitate(asked)
+        assert (report.outcome, "is not finite" in report.reason) == ("rejected", True)
+    assert line.journal.versions() == []
+    assert line.journal.verify() == []
+    assert not line.journal.unfinished()
+
+
+def test_a_passage_has_the_id_that_it_has_when_it_is_read_and_what_could_not_be_read_is_refused() -> None:
+    """Else `forget` would not find the writers that learned from it."""
+    hidden_in = LIGHT.model_copy(update={"text": LIGHT.text.replace("lamp", "la\u00admp")})
+    given = {hidden_in: [KEEPER], LIGHT: [STEPS]}
+
+    assert hidden_in.id != LIGHT.id
+    assert cleaned(given, 10_000) == {
+        LIGHT: [check.model_copy(update={"document": LIGHT.id}) for check in (KEEPER, STEPS)]
+    }
+    with pytest.raises(ConfigError, match=r"2 of 3 passages cannot be read: .*more than 200 bytes.*more than 200"):
+        cleaned({**given, MILL.model_copy(update={"text": "It burns. "}): []}, 200)
+
+
+def test_a_passage_that_is_named_once_for_each_question_keeps_all_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "flat.json"
+    rows = [{"question": check.question, "answer": check.gold} for check in (KEEPER, STEPS)]
+    file.write_text(json.dumps([{"title": LIGHT.title, "context": LIGHT.text, "questions": [row]} for row in rows]))
+
+    assert [check.question for check in practised(file)[LIGHT]] == [KEEPER.question, STEPS.question]
 
 
 def test_a_passage_that_nothing_can_be_asked_about_has_no_winner_and_is_not_practised_on(
     agent: SealAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Tried((), ((), ()), ((), ())).winner(rank_test) is None
+    assert Tried((), ((), ()), ((), ())).winner(mean_test) is None
     monkeypatch.setattr(rewards, "consistent", lambda *given: [])
 
     (report,) = agent.improve({LIGHT: []}, rounds=1, samples=2)
@@ -132,7 +200,7 @@ def lessons() -> list[Practice]:
 
 def loop(home: Path, author: Author, **more: Any) -> Loop:
     learner: Any = FakeLearner()
-    told = {"test": rank_test, "samples": 3, "basis": "", **more}
+    told = {"test": mean_test, "samples": 3, "basis": "", **more}
     return Loop(learner, Journal(home / WRITER), author.write, reward, **told)
 
 
@@ -203,6 +271,8 @@ def test_nothing_is_tried_where_too_few_questions_could_judge(tmp_path: Path, le
     report = loop(tmp_path, author).round(few)
 
     assert (report.outcome, "2 questions; a verdict needs 5" in report.reason) == ("undecided", True)
+    only = [one for one in lessons if one.passage.document != lessons[0].passage.document]
+    assert "1 of 7 passages are kept back to judge by, with 12 questions" in loop(tmp_path, author).round(only).reason
     assert author.asked == []
 
 
@@ -486,7 +556,7 @@ def test_what_a_style_was_worth_is_taken_over_only_by_the_same_passage_questions
     cook, one = Cook(), lessons[0]
     other = replace(one, passage=replace(one.passage, sentences=("Mill 0 burned in 1900.",)))
     learner: Any = FakeLearner()
-    bandit = Bandit(learner, Journal(tmp_path / WRITER), cook.write, tasted, rank_test, "")
+    bandit = Bandit(learner, Journal(tmp_path / WRITER), cook.write, tasted, mean_test, "")
     others = [replace(bandit, basis="another"), replace(bandit, learner=FakeLearner())]
     others[1].learner.fingerprint = "0123" * 4
     tries = [(bandit, one), (bandit, other), (bandit, replace(one, questions=one.questions[:5]))]
@@ -589,7 +659,7 @@ def test_a_style_that_does_harm_leaves_the_menu_and_what_helps_or_idles_stays(
     """It is seen by chance in so many questions only, and what nobody chose by says that it was right."""
     cook, learner = Cook(), FakeLearner()
     line = Journal(tmp_path / WRITER)
-    bandit = Bandit(learner, line, cook.write, tasted, rank_test, "")  # type: ignore[arg-type]  # a fake
+    bandit = Bandit(learner, line, cook.write, tasted, mean_test, "")  # type: ignore[arg-type]  # a fake
 
     menu = bandit.play(lessons)
 
@@ -600,8 +670,8 @@ def test_a_style_that_does_harm_leaves_the_menu_and_what_helps_or_idles_stays(
     assert gain["idle"] == pytest.approx(0)
     assert menu.after - menu.before == pytest.approx(1)
     assert menu.p < 0.05
-    assert menu.n == 2 * QUESTIONS
-    assert next(worth.n for worth in menu.worth if worth.style == "poison") < 6 * QUESTIONS, "it left on the way"
+    assert menu.n == 2
+    assert next(worth.n for worth in menu.worth if worth.style == "poison") == 5, "it left on the way"
     wrote = cook.wrote
     assert bandit.play(lessons) == menu
     assert cook.wrote == wrote, "what was tried is not tried again"
@@ -631,8 +701,11 @@ def test_edits_that_are_compared_by_style_are_trained_on_as_many_rows(
 
 def test_an_agent_practises_without_touching_what_it_knows(agent: SealAgent) -> None:
     """No version, no document, nothing waits."""
-    judge = MILL.model_copy(update={"text": MILL.text.replace("houses a museum of clocks", "is a museum")})
-    reports = agent.improve({LIGHT: [], judge: []}, rounds=2, samples=2)
+    judges = [
+        MILL.model_copy(update={"text": MILL.text.replace("houses a museum of clocks", "is a museum")}),
+        LIGHT.model_copy(update={"text": LIGHT.text.replace("green", "white")}),
+    ]
+    reports = agent.improve({LIGHT: [], **dict.fromkeys(judges, ())}, rounds=2, samples=2)
     menu = agent.menu({LIGHT: []})
 
     assert all(worth.kept for worth in menu.worth)

@@ -45,6 +45,8 @@ def test_intervals_and_tests_are_those_of_the_textbook() -> None:
     assert statistics.paired_interval(one) == pytest.approx((told.low, told.high))
     assert statistics.rank_test([1.0] * 5) == pytest.approx(stats.wilcoxon([1.0] * 5, alternative="greater").pvalue)
     assert statistics.rank_test([1.0, 1.0, 0.0, 0.0, 0.0]) == 1.0, "two that differ show nothing"
+    assert statistics.mean_test(one) == pytest.approx(stats.ttest_1samp(one, 0.0, alternative="greater").pvalue)
+    assert [statistics.mean_test(few) for few in ([], [1.0], [0.0] * 5, [-1.0] * 5, [0.5] * 5)] == [1, 1, 1, 1, 0]
 
 
 def test_f1_is_that_of_squad() -> None:

@@ -26,7 +26,7 @@ from seal_agent import agent as agents
 from seal_agent.bench import keeping
 from seal_agent.bench.arms import Plain
 from seal_agent.editing.room import example
-from seal_agent.errors import ConfigError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.judging.quiz import Item, by_passage, quiz, seen
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
@@ -245,7 +245,9 @@ class _Bench:
                 few = round(lines / math.ceil(lines / _AT_ONCE))
                 epochs, at_once = (_SEAL_EPOCHS, _SEAL_AT_ONCE) if arm == RECIPE else (1, few)
                 trials[arm] = Trial(examples, folder, self.seed, epochs, _RATE, at_once)
-            learner.train_many(list(trials.values()), None, self.agent.say)
+            logs = learner.train_many(list(trials.values()), None, self.agent.say)
+            if broken := [arm for arm, log in zip(trials, logs, strict=True) if not log["finite"]]:
+                raise SealError(f"the loss is not finite: {', '.join(broken)}; name other --arms")
             return {
                 arm: _shares(Plain(learner, trial.out), every, [row.prompt for row in trial.examples])
                 for arm, trial in trials.items()

@@ -2,11 +2,12 @@
 The outer loop: the model learns to write better edits from those that helped.
 
 Promises: of each passage several edits are sampled by the writer as it is, trained side by side and asked the same held-out
-questions; kept is a winner only if it beats no edit at all, and its rivals, by more than chance; the writer is tuned on what the
-winners' proved rows were written as, or, to begin with, on questions that people asked; a tuned writer goes live if its edits
-earn more on passages it was not tuned on, and is judged once: the same lesson again gets its report. What is done is written
-down, so that a process that died goes on where it was.
-Does not promise: that a round improves anything. A candidate that does not is kept aside with its report.
+questions; kept is a winner only if it beats no edit at all, and its rivals, by more than chance among questions; the writer is
+tuned on what the winners' proved rows were written as, or, to begin with, on questions that people asked; a tuned writer goes
+live if its edits earn more, by more than chance among passages it was not tuned on, and is judged once: the same lesson again
+gets its report. What is done is written down, so that a process that died goes on where it was.
+Does not promise: that a round improves anything. A candidate that does not is kept aside with its report. All questions of a
+passage are answered by the same adapter, each edit's from one seed: a winner may be the luck of its training, and does not judge.
 
 Source: ReST-EM as in SEAL (arXiv 2506.10943, section 3.2), which keeps every winner; significance, gate and versions are ours.
 """
@@ -33,7 +34,7 @@ Wrote = tuple[str, str]
 Write = Callable[[Passage, Path | None, int], tuple[list[SelfEdit], list[Wrote]]]
 """(passage, the writer's adapter, seed) -> the rows of an edit, proved or refused, and all that was written for them."""
 Test = Callable[[Sequence[float]], float]
-"""Differences -> the chance of such ones if their median is not above zero."""
+"""Differences -> the chance of such ones if their mean is not above zero."""
 
 _EPOCHS, _RATE, _AT_ONCE = 3, 1e-3, 8  # of an edit that is tried
 _TUNED_EPOCHS, _TUNED_RATE = 2, 3e-4  # of the writer, on what winners wrote
@@ -66,14 +67,15 @@ class Tried:
         """The edit that earns most, if it beats no edit at all, and the mean of its rivals, by more than chance."""
         if not (self.base and self.scores):
             return None
+        level = _ALPHA / len(self.scores)  # the best of several was not named before
         best = max(range(len(self.scores)), key=lambda number: fmean(self.scores[number]))
-        if test(self.gains(best)) >= _ALPHA:
+        if test(self.gains(best)) >= level:
             return None
         others = [of for number, of in enumerate(self.scores) if number != best]
         margins = (
             [mine - fmean(theirs) for mine, *theirs in zip(self.scores[best], *others, strict=True)] if others else []
         )
-        return None if margins and test(margins) >= _ALPHA else best
+        return None if margins and test(margins) >= level else best
 
 
 def rewarded(
@@ -86,8 +88,8 @@ def rewarded(
 ) -> list[list[list[float]]]:
     """
     Train the proved rows of each of *lessons* for a moment, side by side, and give every reward's numbers by lesson and
-    question. A row that asks what is *asked* is not trained; a lesson without rows is *parent* as it is. *level*: all are
-    trained for as many rows as the longest, over more epochs.
+    question. A row that asks what is *asked* is not trained; a lesson without rows, or whose loss does not stay finite, is
+    *parent* as it is. *level*: all are trained for as many rows as the longest, over more epochs.
     """
     apart = {check.question.lower() for _, checks in asked for check in checks}
     shown = [[example(edit) for edit in rows if _taught(edit) and edit.prompt.lower() not in apart] for rows in lessons]
@@ -99,9 +101,10 @@ def rewarded(
             folder.mkdir()
             epochs = round(_EPOCHS * most / len(rows)) if level and rows else _EPOCHS
             trials.append(Trial(rows, folder, seed, epochs, _RATE, _AT_ONCE) if rows else None)
-        if able := [trial for trial in trials if trial]:
-            learner.train_many(able, parent)
-        folders = [trial.out if trial else parent for trial in trials]
+        able = [trial for trial in trials if trial]
+        logs = learner.train_many(able, parent) if able else []
+        learned = {trial.out for trial, log in zip(able, logs, strict=True) if log["finite"]}
+        folders = [trial.out if trial and trial.out in learned else parent for trial in trials]
         return [[reward(learner, folder, checks) for folder in folders] for reward, checks in asked]
 
 
@@ -164,6 +167,9 @@ class Loop:
             run = content_id("r", run)  # what is lost may be made anew
         fence, _ = self.journal.claim(run)
         candidate = self._tuned(run, rows, live)
+        if candidate is None:
+            self.journal.release_claims(run, fence, reason := "the loss of the writer that was tuned is not finite")
+            return GateReport(outcome="rejected", reason=reason)
         kept_back = [one for one in lessons if held(one)]
         before = self._tried_all(kept_back, live)
         after = self._tried_all(kept_back, candidate)
@@ -198,12 +204,14 @@ class Loop:
         base = self.reward(self.learner, None, one.questions)
         return {"base": base, "scores": scores, "wrote": [_useful(one.passage, rows, wrote) for rows, wrote in edits]}
 
-    def _tuned(self, run: str, rows: Sequence[Example], live: Version | None) -> Candidate:
-        """The *live* writer, or the base, tuned on *rows*: an adapter nobody uses yet."""
+    def _tuned(self, run: str, rows: Sequence[Example], live: Version | None) -> Candidate | None:
+        """The *live* writer, or the base, tuned on *rows*: an adapter nobody uses yet. None if the loss is not finite."""
         root = self.journal.home / "adapters"
         staged, final = adapters.stage(root), root / run
         trial = Trial(rows, staged, self.seed, _TUNED_EPOCHS, _TUNED_RATE, _AT_ONCE)
         (log,) = self.learner.train_many([trial], Path(live.path) if live else None, self.say)
+        if not log["finite"]:
+            return None
         digest = adapters.seal(
             staged,
             final,
@@ -223,11 +231,11 @@ def grounds(one: Practice, learner: Learner, basis: str, seed: int) -> str:
 def _few(lessons: Sequence[Practice]) -> GateReport | None:
     """Nothing is tried, or tuned, for a verdict that cannot be given."""
     judges = [len(one.questions) for one in lessons if held(one)]
-    if sum(judges) >= ENOUGH:
+    if sum(judges) >= ENOUGH and len(judges) > 1:
         return None
     few = (
         f"{len(judges)} of {len(lessons)} passages are kept back to judge by, with {sum(judges)} questions; a verdict needs"
-        f" {ENOUGH}: give more passages"
+        f" {ENOUGH} of at least two: give more passages"
     )
     return GateReport(outcome="undecided", reason=few)
 
@@ -251,18 +259,18 @@ def _as_judged(made: Version) -> GateReport:
 
 
 def _judged(before: Sequence[Tried], after: Sequence[Tried], test: Test) -> GateReport:
-    """Does the tuned writer earn more than the one before it, on passages it was not tuned on?"""
-    differences = [
-        fmean(new) - fmean(old)
-        for one, other in zip(before, after, strict=True)
-        for old, new in zip(zip(*one.scores, strict=True), zip(*other.scores, strict=True), strict=True)
-    ]
-    if not differences or not all(map(math.isfinite, differences)):
+    """
+    Does the tuned writer earn more than the one before it, on passages it was not tuned on? A passage counts once: its
+    questions share their adapters.
+    """
+    differences = [_earned(new) - _earned(old) for old, new in zip(before, after, strict=True)]
+    if not all(map(math.isfinite, differences)):
         return GateReport(outcome="undecided", reason="no finite reward on a held-back passage")
     better, worse = test(differences), test([-d for d in differences])
     outcome = "accepted" if better < _ALPHA else "rejected" if worse < _ALPHA else "undecided"
-    old, new = (fmean(fmean(of) for one in side for of in one.scores) for side in (before, after))
-    told = f"reward on {len(before)} held-back passages {old:.3f} to {new:.3f}, {len(differences)} questions"
+    old, new = (fmean(map(_earned, side)) for side in (before, after))
+    asked = sum(len(one.base) for one in before)
+    told = f"reward on {len(before)} held-back passages {old:.3f} to {new:.3f}, {asked} questions"
     finding = Finding(
         name="reward of edits",
         n=len(differences),
@@ -274,3 +282,8 @@ def _judged(before: Sequence[Tried], after: Sequence[Tried], test: Test) -> Gate
         reason=told,
     )
     return GateReport(outcome=outcome, reason=told, findings=[finding])  # type: ignore[arg-type]  # one of the three
+
+
+def _earned(one: Tried) -> float:
+    """The mean reward of the edits of a passage."""
+    return fmean(fmean(of) for of in one.scores)

@@ -3,8 +3,8 @@ Which styles teach: a bandit over the menu, the cheap alternative to tuning the 
 
 Promises: of each passage one edit is written; it is trained as it is and once more without each style, side by side, as many
 rows in all each time, and asked the same held-out questions; a style leaves once edits without it earn more by more than
-chance, every look spending of the error; what stays is compared with the whole menu on passages that nobody chose by. What is
-done is written down, so that a process that died goes on where it was.
+chance among passages, every look spending of the error; what stays is compared with the whole menu on passages that nobody
+chose by. What is done is written down, so that a process that died goes on where it was.
 Does not promise: the best menu. Styles that help no more than chance stay, and a style alone may do what none missed.
 
 Source: elimination of arms as in Even-Dar et al. (JMLR 2006); plain rotation of styles beat SEAL's reinforcement (2603.22213).
@@ -24,7 +24,7 @@ from seal_agent.parts import Learner, Say
 from seal_agent.records import Menu, SelfEdit, StyleWorth, content_id
 
 _WHOLE = ""  # the name of an edit from which no style is left out
-_LEAST = 20  # questions asked before a style may leave
+_LEAST = 5  # passages looked at before a style may leave
 
 Scores = dict[str, list[float]]
 """By the style left out, the reward of each question."""
@@ -53,7 +53,7 @@ class Bandit:
             scores = self._tried(one, gone, None)
             whole = scores.pop(_WHOLE, [])
             for style, without in scores.items():
-                gains.setdefault(style, []).extend(a - b for a, b in zip(whole, without, strict=True))
+                gains.setdefault(style, []).append(fmean(whole) - fmean(without))
             gone += self._leaving(gains, gone, look)
         worth = [
             StyleWorth(style=style, gain=fmean(of), n=len(of), kept=style not in gone)
@@ -75,7 +75,7 @@ class Bandit:
     def _compared(self, menu: Menu, lessons: Sequence[Practice], gone: Sequence[str]) -> Menu:
         """*menu* with how the whole and what stays of it do on *lessons* nobody chose by."""
         both = [self._tried(one, (), gone) for one in lessons] if gone else []
-        pairs = [pair for scores in both for pair in zip(scores[_WHOLE], scores[",".join(gone)], strict=True)]
+        pairs = [(fmean(scores[_WHOLE]), fmean(scores[",".join(gone)])) for scores in both]
         if not pairs:
             return menu
         whole, chosen = zip(*pairs, strict=True)

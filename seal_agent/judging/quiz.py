@@ -119,11 +119,11 @@ def practised(file: Path) -> dict[Document, list[Check]]:
                 raise ConfigError(f"{where}: {_SHAPE}, `questions` may be missing")
             document = Document(text=passage["context"], title=str(entry.get("title", "")))
             rows = passage.get("questions", passage.get("qas")) or []
-            found[document] = [
+            found.setdefault(document, []).extend(
                 _check(document.id, item)
                 for row in rows
                 for item in _question(row, document.title, document.text, where)
-            ]
+            )
     if not found:
         raise ConfigError(f"{file} holds no passage")
     return found

@@ -27,6 +27,13 @@ def rank_test(differences: Sequence[float]) -> float:
     return 1.0 if len(kept) < 3 else float(stats.wilcoxon(kept, alternative="greater").pvalue)
 
 
+def mean_test(differences: Sequence[float]) -> float:
+    """One-sided t-test: chance of such *differences* if their mean is not above zero; of fewer than two it is 1."""
+    if len(set(differences)) < 2:  # no spread is known, or there is none
+        return float(len(differences) < 2 or differences[0] <= 0)
+    return float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue)
+
+
 def spent(attempt: int, purse: float = 0.05) -> float:
     """The level at which *attempt* (from 1 on) may test: those of all attempts together, however many, make *purse*."""
     return purse * 6 / (math.pi * attempt) ** 2
