@@ -95,7 +95,7 @@ class SealAgent:
         self.close()
 
     def close(self) -> None:
-        """Close the journal. Nothing is lost without it."""
+        """Close the journal. Nothing is lost without it; what others still read for this agent cannot be written down after."""
         self.journal.close()
 
     # -- reading ---------------------------------------------------------------------------------------------------

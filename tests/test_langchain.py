@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +33,7 @@ from pydantic import BaseModel
 import seal_agent
 from seal_agent.errors import ConfigError, PartError, SealError
 from seal_agent.testing import NOTHING, FakeLearner, fake_agent
-from seal_agent_langchain import ChatSeal, ChatWriter, SealMiddleware, SealRetriever, chat_model, chat_writer
+from seal_agent_langchain import ChatSeal, ChatWriter, SealMiddleware, SealRetriever, chat_model, chat_writer, outside
 from seal_agent_langchain.chat_model import until
 from seal_agent_langchain.rendering import turns
 from seal_agent_langchain.retriever import RECALLED
@@ -172,6 +175,33 @@ def test_a_call_can_choose_its_version(learned: seal_agent.SealAgent, asked: str
     reply = ChatSeal(agent=learned).invoke(QUESTION, model=asked)
 
     assert (reply.response_metadata["model_name"], reply.text) == (name, text)
+
+
+def test_options_of_a_call_that_cannot_be_followed_are_all_named(agent: seal_agent.SealAgent) -> None:
+    chat = ChatSeal(agent=agent)
+    for wrong in ({"max_tokens": 0}, {"max_tokens": -1}, {"temperature": float("nan")}, {"temperature": "hot"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(wrong))}="):
+            chat.invoke("?", **wrong)
+    with pytest.raises(ConfigError, match=r"max_tokens=0.*temperature=-1.*seed='x'"):
+        chat.invoke("?", max_tokens=0, temperature=-1, seed="x")
+
+
+def test_a_model_of_a_home_is_copied_and_pickled_before_and_after_its_first_use(
+    agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every copy answers by the one engine of the home."""
+    monkeypatch.setattr(seal_agent.agent, "open", lambda home, model: agent)
+    chat = ChatSeal(home=agent.home)
+    for _ in range(2):
+        for other in (copy.deepcopy(chat), pickle.loads(pickle.dumps(chat))):
+            assert other == chat
+            assert other.seal is chat.seal is agent
+
+
+def test_one_stop_string_is_not_its_letters(tmp_path: Path) -> None:
+    agent, _ = scripted(tmp_path, "It keeps on. And on.")
+    stop: Any = "And"
+    assert ChatSeal(agent=agent).invoke("?", stop=stop).text == "It keeps on. "
 
 
 @pytest.mark.parametrize("asked", ["gpt-4", "seal@", "seal@live", "seal@-1", 7])
@@ -464,6 +494,30 @@ def test_what_memory_gave_back_is_known_again_without_any_mark(learned: seal_age
     assert learned.journal.counts()["documents"]["total"] == before
 
 
+def test_a_picture_is_no_text_to_learn_and_pages_need_no_metadata(agent: seal_agent.SealAgent) -> None:
+    picture = {"type": "image_url", "image_url": "x"}
+    page = SimpleNamespace(page_content="Tarn has a mill.", metadata=None)
+    messages = [HumanMessage([picture, {"type": "text", "text": LOGBOOK}]), HumanMessage([picture])]
+
+    assert observed(agent, [*messages, *called("joined", artifact=[page])]) == {LOGBOOK, "Tarn has a mill."}
+
+
+def test_what_was_offered_before_is_not_compared_with_all_that_was_said_again(
+    agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run is handed its whole history: looked through each time, it would cost more with each turn."""
+    compared: list[str] = []
+    echoes = outside._echoes
+    monkeypatch.setattr(outside, "_echoes", lambda text, own: compared.append(text) or echoes(text, own))
+    middleware, history = SealMiddleware(agent), [AIMessage(WROTE)]
+    for turn in range(5):
+        history.append(HumanMessage(f"The mill of Tarn was founded in {1871 + turn} by Edda Holm."))
+        asyncio.run(middleware.aafter_agent({"messages": history}, None))  # type: ignore[arg-type]
+
+    assert middleware.flush(10)
+    assert len(compared) == 5
+
+
 def test_a_history_told_again_is_offered_once(agent: seal_agent.SealAgent) -> None:
     middleware = SealMiddleware(agent)
     for _ in range(3):
@@ -491,6 +545,41 @@ def test_a_full_queue_drops_and_counts_and_offers_again(tmp_path: Path) -> None:
         middleware.after_agent({"messages": messages}, None)  # type: ignore[arg-type]
         assert middleware.flush(10)
     assert sum(middleware.counts[action] for action in ("edit", "skip", "hold")) == 10
+
+
+def test_a_thread_that_died_is_started_again(agent: seal_agent.SealAgent) -> None:
+    """Killed by a part that ends the process, or left behind at a fork."""
+    middleware = SealMiddleware(agent)
+    middleware._thread = threading.Thread(target=lambda: None)
+    middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
+
+    assert middleware.flush(10)
+    assert texts(agent) == {LOGBOOK}
+
+
+def test_a_process_that_ends_still_reads_with_a_writer_that_needs_threads(tmp_path: Path) -> None:
+    """LangChain's batches run in thread pools, which are closed before `atexit`."""
+    code = f"""
+import time
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import HumanMessage
+from seal_agent.testing import FakeLearner, fake_agent
+from seal_agent_langchain import SealMiddleware
+
+class Batching(FakeLearner):
+    def score(self, *given, **how):
+        from concurrent.futures import ThreadPoolExecutor
+        time.sleep(0.3)  # until the script has ended
+        with ThreadPoolExecutor() as pool:
+            return pool.submit(super().score, *given, **how).result()
+
+middleware = SealMiddleware(fake_agent({str(tmp_path)!r}, Batching()))
+middleware.after_agent({{"messages": [HumanMessage({LOGBOOK!r})]}}, None)
+"""
+    fresh_process(code)
+
+    with fake_agent(tmp_path) as agent:
+        assert texts(agent) == {LOGBOOK}
 
 
 def test_hooks_never_raise(agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -558,6 +647,21 @@ def test_a_run_keeps_the_version_it_began_with(agent: seal_agent.SealAgent, run:
     assert set(second) == {"messages"}  # the pinned version is private
 
 
+def test_a_run_keeps_the_version_of_a_model_to_which_something_was_bound(learned: seal_agent.SealAgent) -> None:
+    noted: list[Any] = []
+
+    class Noting(AgentMiddleware):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            noted.append(request.model_settings.get("model"))
+            return handler(request)
+
+    for bound in ({"seed": 3}, {"model": "seal@base"}):
+        model: Any = ChatSeal(agent=learned).bind(**bound)
+        create_agent(model, [], middleware=[SealMiddleware(learned), Noting()]).invoke({"messages": QUESTION})
+
+    assert noted == ["smollm2-135m@1", None]
+
+
 def test_a_run_leaves_to_the_base_what_names_nothing_learned(learned: seal_agent.SealAgent) -> None:
     """The version that a run keeps is not one that somebody named."""
     strange = "What colour has the sky?"
@@ -568,6 +672,8 @@ def test_a_run_leaves_to_the_base_what_names_nothing_learned(learned: seal_agent
         return int(said.response_metadata["seal_version"])
 
     assert (by(strange), by(QUESTION)) == (0, 1)
+    said = [assistant.invoke({"messages": asked})["messages"][-1] for asked in (strange, QUESTION)]
+    assert [one.response_metadata["model_name"] for one in said] == ["smollm2-135m@0", "smollm2-135m@1"]
     assert ChatSeal(agent=learned, version=1).invoke(strange).response_metadata["seal_version"] == 1
 
 
@@ -649,12 +755,12 @@ async def test_an_empty_memory_gives_nothing(agent: seal_agent.SealAgent) -> Non
 @pytest.mark.parametrize(
     ("prompt", "reply", "expected"),
     [
-        ("Question: Who", "Question: Who keeps it?\nMore", " keeps it?"),
-        ("Question: Who", "who keeps it?", " keeps it?"),
-        ("Question: Who", "keeps it?", " keeps it?"),
-        ("Question: Who", "Whoever keeps it?", " Whoever keeps it?"),
-        ("Question:", "\nQuestion: Why?", " Why?"),
-        ("In other words:", "It is kept.\n", " It is kept."),
+        ("Question: Who", "Question: Who keeps it?\nMore", "keeps it?"),
+        ("Question: Who", "who keeps it?", "keeps it?"),
+        ("Question: Who", "keeps it?", "keeps it?"),
+        ("Question: Who", "Whoever keeps it?", "Whoever keeps it?"),
+        ("Question:", "\nQuestion: Why?", "Why?"),
+        ("In other words:", "It is kept.\n", "It is kept."),
     ],
 )
 def test_a_chat_model_writes_continuations(prompt: str, reply: str, expected: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +15,7 @@ import tiny
 import torch
 
 from seal_agent.errors import ConfigError, SealError
-from seal_agent.learning import models, training
+from seal_agent.learning import generation, models, training
 from seal_agent.learning.adapters import CONFIG, WEIGHTS, read
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.learning.packing import Row
@@ -226,6 +227,45 @@ def test_a_conversation_streams_the_text_that_answering_gives(learner: LoraLearn
     pieces = learner.chat([{"role": "user", "content": LESSON[0].prompt}], trained, max_new_tokens=32)
 
     assert learner.answer([LESSON[0].prompt], trained)[0].split("\n")[0] in "".join(pieces)
+
+
+def test_while_many_texts_are_written_others_are_answered(
+    learner: LoraLearner, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two tokens, under another adapter; and what is written is the same."""
+    prompts = [f"The mill of {name} was" for name in ("Tarn", "Alder", "Pell")]
+    texts, said = learner.complete(prompts, None, max_new_tokens=4), []
+    likeliest = generation._likeliest
+
+    def meanwhile(logits: torch.Tensor) -> torch.Tensor:
+        if threading.current_thread() is threading.main_thread():
+            other = threading.Thread(
+                target=lambda: said.append(learner.answer(["Who?", "When?"], trained)), daemon=True
+            )
+            other.start()
+            other.join(60)
+        return likeliest(logits)
+
+    monkeypatch.setattr(generation, "_likeliest", meanwhile)
+
+    assert learner.complete(prompts, None, max_new_tokens=4) == texts
+    assert said == [learner.answer(["Who?", "When?"], trained)] * len(said) != []
+
+
+def test_a_conversation_that_is_longer_than_the_model_reads_is_refused(learner: LoraLearner) -> None:
+    """What comes out beyond its window is noise, or an index out of range. Of a reply there is as much as has room."""
+    window = int(learner.base.window)
+    asked = "mill " * window
+    said = [{"role": "user", "content": asked}]
+    for ask in (
+        lambda: list(learner.chat(said, None)),
+        lambda: learner.recite([said], None, ["Mill"]),
+        lambda: learner.answer([asked], None),
+    ):
+        with pytest.raises(SealError, match=rf"of \d+ tokens, .* reads {window} with its reply"):
+            ask()
+    assert learner._left([[0] * 9, [0] * (window - 8)], 64) == 8
+    assert learner._left([[0] * 9], 64) == 64
 
 
 def test_an_abandoned_conversation_keeps_no_lock(learner: LoraLearner, trained: Path) -> None:

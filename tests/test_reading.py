@@ -121,6 +121,16 @@ class TestSources:
         core = pytest.importorskip("langchain_core.documents")
         assert only(core.Document(MILL, metadata={"title": "T"})) == Document(text=MILL, title="T")
 
+    def test_a_title_that_is_no_text_is_left_out_of_a_langchain_document(self):
+        for title in (["T"], {"en": "T"}, True):
+            page = SimpleNamespace(page_content=MILL, metadata={"title": title}, id=None)
+            assert only(page) == Document(text=MILL)
+
+    def test_a_record_is_no_list_of_its_fields(self):
+        messages = pytest.importorskip("langchain_core.messages")
+        (found,) = documents([messages.HumanMessage(MILL)])
+        assert (found.name, found.reason[:13]) == ("a HumanMessage", "it is no text")
+
     def test_lists_in_lists_and_generators_are_walked_in_order(self):
         assert [found.text for found in documents(["A mill.", ["B mill."]], (c for c in ["C mill."]))] == [
             "A mill.",

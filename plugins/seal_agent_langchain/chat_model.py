@@ -13,8 +13,10 @@ process; input tokens are counted without those that the chat template adds.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -62,6 +64,16 @@ def _assert_same(agent: SealAgent, model: str | None) -> None:
         raise ConfigError(f"{agent.home} is open with model {agent.settings.model!r}, not {model!r}; use another home")
 
 
+@dataclass
+class _Opened:
+    """An agent that was opened for a ChatSeal; copies of that one find it by its home."""
+
+    agent: SealAgent | None = field(default=None, compare=False)
+
+    def __reduce__(self) -> tuple[type[_Opened], tuple[()]]:
+        return _Opened, ()
+
+
 class ChatSeal(BaseChatModel):
     """
     A chat model that answers with what its home has learned: ChatSeal(agent=agent) or ChatSeal(home="…").
@@ -80,7 +92,7 @@ class ChatSeal(BaseChatModel):
     seed: int = 0
     stop: list[str] | None = None
 
-    _engine: SealAgent | None = PrivateAttr(default=None)
+    _opened: _Opened = PrivateAttr(default_factory=_Opened)
 
     @model_validator(mode="after")
     def _one_home(self) -> ChatSeal:
@@ -93,9 +105,9 @@ class ChatSeal(BaseChatModel):
     @property
     def seal(self) -> SealAgent:
         """The agent that answers, opened on first use."""
-        if self._engine is None:
-            self._engine = self.agent or engine(str(self.home), self.model)
-        return self._engine
+        if self.agent is None and self._opened.agent is None:
+            self._opened.agent = engine(str(self.home), self.model)
+        return self.agent or self._opened.agent  # type: ignore[return-value]  # one of them is there
 
     # -- replies
 
@@ -146,14 +158,27 @@ class ChatSeal(BaseChatModel):
             )
         asked = how.get("model")
         number = self.version if asked is None else self._number(asked)
-        limit = how.get("max_tokens") or self.max_tokens
-        options: dict[str, Any] = {"max_new_tokens": limit} if limit else {}
-        for key in ("temperature", "seed"):
-            options[key] = how[key] if how.get(key) is not None else getattr(self, key)
-        version, pieces = self.seal.chat(said, number, asked=question, scoped=how.get("scoped"), **options)
-        if asked in (None, ALIAS, self._name):
-            return f"{asked or self._name}@{version.number if version else 0}", version, pieces
-        return str(asked), version, pieces
+        version, pieces = self.seal.chat(said, number, asked=question, scoped=how.get("scoped"), **self._options(how))
+        answering, plainly = version.number if version else 0, asked is None or asked in (ALIAS, self._name)
+        if not plainly and number == answering:
+            return str(asked), version, pieces
+        # what names nothing learned may have been left to the base, whatever version the call was to be answered by
+        about = (asked or self._name) if plainly else str(asked).rpartition("@")[0]
+        return f"{about}@{answering}", version, pieces
+
+    def _options(self, how: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a call, else those of the model. ConfigError lists those that cannot be followed."""
+        given = {key: how.get(key) for key in ("max_tokens", "temperature", "seed")}
+        chosen = {key: getattr(self, key) if value is None else value for key, value in given.items()}
+        limit, heat, seed = chosen.values()
+        wrong = [] if limit is None or (isinstance(limit, int) and limit >= 1) else [f"max_tokens={limit!r}: 1 or more"]
+        if not (isinstance(heat, (int, float)) and math.isfinite(heat) and heat >= 0):
+            wrong.append(f"temperature={heat!r}: a number, 0 or more")
+        if not isinstance(seed, int):
+            wrong.append(f"seed={seed!r}: a whole number")
+        if wrong:
+            raise ConfigError(f"options of a call that cannot be followed: {'; '.join(wrong)}")
+        return {"temperature": heat, "seed": seed, **({"max_new_tokens": limit} if limit else {})}
 
     def _number(self, asked: object) -> int | None:
         """The version that a call's `model=` names: "seal@2", "…@base"; without "@" the usual one."""
@@ -236,7 +261,7 @@ class ChatSeal(BaseChatModel):
 
 def until(pieces: Iterator[str], stops: Sequence[str] | None) -> Iterator[str]:
     """*pieces* up to the first stop string. What may be the beginning of one is held back meanwhile."""
-    marks = [mark for mark in stops or () if mark]
+    marks = [mark for mark in ([stops] if isinstance(stops, str) else stops or ()) if mark]
     held = ""
     try:
         for piece in pieces:

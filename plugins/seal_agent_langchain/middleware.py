@@ -5,8 +5,8 @@ Promises: nothing on the reply path but a bounded queue (full: dropped and count
 a hook never raises; only text from outside is observed (outside.py); within a run the version does not
 change.
 Does not promise: that what waits in the queue survives the process. A document is committed once it is
-observed; `flush` waits for that, and at exit the process waits a few seconds. Consolidation is yours to
-call. What users say is kept in the home, as any document is.
+observed; `flush` waits for that (do so before you close the agent), and at exit the process waits up to a
+minute. Consolidation is yours to call. What users say is kept in the home, as any document is.
 Limits: LangChain does not call the hooks of a run that failed; what it read is observed after the thread's
 next run.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures.thread  # noqa: F401 - see _before_exit
 import logging
 import queue
 import threading
@@ -26,6 +27,7 @@ from typing import Annotated, Any, NotRequired
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import PrivateStateAttr
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableBinding
 from langgraph.runtime import Runtime
 
 from seal_agent.agent import SealAgent
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 
 _SEEN = 10_000  # documents of which this process knows that it offered them already
 _IDLE = 5.0  # seconds without work after which the thread ends
-_AT_EXIT = 10.0  # seconds a process that ends waits for what it has read
+_AT_EXIT = 60.0  # seconds a process that ends waits for what it has read: the model may have to be loaded first
 
 
 class SealState(AgentState[Any]):
@@ -83,7 +85,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         )
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
-        atexit.register(_flush_at_exit, weakref.ref(self))
+        _before_exit(_flush_at_exit, weakref.ref(self))
 
     @property
     def name(self) -> str:
@@ -130,7 +132,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         return await handler(await asyncio.to_thread(self._pinned, request))
 
     def _pinned(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        chat, settings = request.model, request.model_settings
+        chat, settings = _bare(request.model), request.model_settings
         number = dict(request.state).get("seal_versions", {}).get(self.name)  # type: ignore[attr-defined]
         if not isinstance(chat, ChatSeal) or chat.version is not None or "model" in settings or number is None:
             return request
@@ -146,7 +148,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         """Put what the run read into the queue."""
         try:
             limit = self.agent.settings.max_document_bytes
-            for found in outside.documents(state["messages"], self.learn_from, limit):
+            for found in outside.documents(state["messages"], self.learn_from, limit, self._known):
                 if isinstance(found, Refusal):
                     self._refused(found)
                 else:
@@ -155,14 +157,20 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             self._failed("messages could not be read", error)
 
     async def aafter_agent(self, state: SealState, runtime: Runtime[Any]) -> None:
-        self.after_agent(state, runtime)
+        await asyncio.to_thread(self.after_agent, state, runtime)
+
+    def _known(self, document: Document) -> bool:
+        with self._guard:
+            known = _key(document) in self._seen
+            if known:
+                self._seen.move_to_end(_key(document))
+        return known
 
     def _offer(self, document: Document) -> None:
-        # A run is handed its whole history. Each text is offered once, or its tellings would be miscounted.
-        key = f"{document.id} {document.source}"
+        # Each text is offered once, or its tellings would be miscounted; two runs may have come upon it at the same time.
+        key = _key(document)
         with self._guard:
             if key in self._seen:
-                self._seen.move_to_end(key)
                 return
             try:
                 self._queue.put_nowait((key, document))
@@ -172,7 +180,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             self._seen[key] = None
             while len(self._seen) > _SEEN:
                 self._seen.popitem(last=False)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():  # it was killed, or stayed behind at a fork
                 self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
                 self._thread.start()
 
@@ -217,6 +225,17 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             self._counts[what] += 1
 
 
+def _key(document: Document) -> str:
+    return f"{document.id} {document.source}"
+
+
+def _bare(model: Any) -> Any:
+    """*model* without what was bound to it; as it is where that names the version."""
+    while isinstance(model, RunnableBinding) and "model" not in model.kwargs:
+        model = model.bound
+    return model
+
+
 def _servable(chat: ChatSeal, number: int) -> bool:
     """Whether version *number* can still answer: it may have been forgotten since the run began."""
     try:
@@ -225,6 +244,11 @@ def _servable(chat: ChatSeal, number: int) -> bool:
         log.warning("version %s cannot be kept for this run: %s", number, error)
         return False
     return True
+
+
+def _before_exit(call: Callable[..., None], *given: Any) -> None:
+    """*call* when the process ends. `atexit` is too late for what uses a thread pool: those are closed before it."""
+    getattr(threading, "_register_atexit", atexit.register)(call, *given)  # those registered last are called first
 
 
 def _flush_at_exit(middleware: weakref.ref[SealMiddleware]) -> None:

@@ -11,7 +11,7 @@ Does not promise: to see through a tool that asks another model. Mark its result
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -34,8 +34,16 @@ _NUMBER = re.compile(r"[\W\d_]+")  # before a line: "[1] ", "12\t"
 _ECHO = 0.5  # share of a text in the model's own words from which the text counts as the model's
 
 
-def documents(messages: Sequence[BaseMessage], kinds: Collection[str], limit_bytes: int) -> Found:
-    """What is in *messages* of *kinds* ("tool", "human") and comes from outside; what cannot be read is a Refusal."""
+def documents(
+    messages: Sequence[BaseMessage],
+    kinds: Collection[str],
+    limit_bytes: int,
+    known: Callable[[Document], bool] = lambda document: False,
+) -> Found:
+    """
+    What is in *messages* of *kinds* ("tool", "human") and comes from outside; what cannot be read is a Refusal. What is *known*
+    is left out: a run is handed its whole history.
+    """
     own: list[str] = []
     for message in messages:
         if isinstance(message, AIMessage):
@@ -44,7 +52,7 @@ def documents(messages: Sequence[BaseMessage], kinds: Collection[str], limit_byt
             own += [said for text in wrote for said in (text, *sentences(text)) if len(said.split()) >= _OWN_WORDS]
         elif message.type.removesuffix("MessageChunk").lower() in kinds and not _ours(message):
             for found in _read(message, limit_bytes):
-                if not (isinstance(found, Document) and _echoes(found.text, own)):
+                if not (isinstance(found, Document) and (known(found) or _echoes(found.text, own))):
                     yield found
 
 
@@ -62,9 +70,9 @@ def _read(message: BaseMessage, limit: int) -> Found:
     artifact = getattr(message, "artifact", None)
     # A retriever tool brings its documents along, with titles and marks; its text is only their sum.
     if isinstance(artifact, (list, tuple)) and artifact and all(hasattr(item, "page_content") for item in artifact):
-        given = [item for item in artifact if not item.metadata.get(RECALLED) and item.page_content.strip()]
+        given = [item for item in artifact if not (item.metadata or {}).get(RECALLED) and item.page_content.strip()]
         yield from sources.documents(*given, limit_bytes=limit)
-    elif text := plain(message).strip():
+    elif text := plain(message, named="").strip():
         yield from sources.documents(Document(text=text, source=where), limit_bytes=limit)
 
 

@@ -42,17 +42,17 @@ def _spoken(message: BaseMessage) -> Iterator[tuple[str, str]]:
         yield "user", f"Called {call['name']} {json.dumps(call['args'], ensure_ascii=False, default=str)}."
 
 
-def plain(message: BaseMessage) -> str:
-    """The text of *message*, whatever shape its content has."""
+def plain(message: BaseMessage, named: str = "[{}]") -> str:
+    """The text of *message*, whatever shape its content has; *named*: how its pictures and files are told of."""
     if isinstance(message.content, str):
         return message.content
-    parts = [part if isinstance(part, str) else _block(part) for part in message.content]
+    parts = [part if isinstance(part, str) else _block(part, named) for part in message.content]
     return "\n".join(part for part in parts if part)
 
 
-def _block(block: dict[str, object]) -> str:
+def _block(block: dict[str, object], named: str) -> str:
     kind = str(block.get("type", "block"))
     if isinstance(text := block.get("text"), str):
         return text
     # Calls stand in AIMessage.tool_calls already, and thoughts are not for the template.
-    return "" if kind in ("tool_use", "tool_call", "function_call", "thinking", "reasoning") else f"[{kind}]"
+    return "" if kind in ("tool_use", "tool_call", "function_call", "thinking", "reasoning") else named.format(kind)

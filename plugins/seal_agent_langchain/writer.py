@@ -80,7 +80,7 @@ def continuation(prompt: str, reply: str, stop: Sequence[str]) -> str:
     text = _after(_after(reply.strip(), label.strip() + colon), opening.strip())
     for mark in stop:
         text = text.split(mark, 1)[0]
-    return f" {text.strip()}"
+    return text.strip()
 
 
 def _after(text: str, start: str) -> str:

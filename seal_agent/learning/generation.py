@@ -2,7 +2,8 @@
 Generation in batches: what all prompts begin with is computed once, rows that finished leave the batch.
 
 Promises: greedy text of a row does not depend on its neighbours (up to the last bits of bf16); sampling depends only
-on the seed, the prompts and their order, on one kind of device; stop tokens and stop strings end a row.
+on the seed, the prompts and their order, on one kind of device; stop tokens and stop strings end a row; many prompts are gone
+on with in turns, a token each, so that whoever holds the model for a turn lets others have it in between.
 Does not promise: a compiled decode step: on two cores compiling costs more than it saves.
 
 Source: going on from each of the likeliest first tokens, CoT-decoding (arXiv 2402.10200).
@@ -13,6 +14,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from unicodedata import normalize
 
@@ -27,6 +29,8 @@ _WAYS, _LIKELY = 5, 0.02  # ways at most to go on after a head, and how likely e
 
 Done = Callable[[Sequence[int]], bool]
 """The tokens of a text so far -> does it end with the last of them?"""
+Turn = Callable[[], AbstractContextManager[object]]
+"""A context within which the model is as it is wanted."""
 
 
 def generate(
@@ -39,24 +43,25 @@ def generate(
     seed: int = 0,
     stop: Sequence[str] = (),
     written: bool = False,
+    turn: Turn = nullcontext,
 ) -> list[str]:
     """
-    A continuation of each prompt (token ids), in the order given; *written*: by the blocks of decoding.py.
+    A continuation of each prompt (token ids), in the order given; *written*: by the blocks of decoding.py. *model* is used in
+    a *turn* only.
 
     temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string.
     """
     stopped = _stopped(base, stop)
     if written and len(prompts) == 1:
         choose = _chooser(temperature, torch.Generator().manual_seed(seed * 1_000_003))
-        return [
-            _cut(base.decode(_single(base, model, prompts[0], max_new_tokens, choose, temperature <= 0, stopped)), stop)
-        ]
+        with turn():
+            ids = _single(base, model, prompts[0], max_new_tokens, choose, temperature <= 0, stopped)
+        return [_cut(base.decode(ids), stop)]
     texts = [""] * len(prompts)
     for at, chosen in _batches(prompts):
         source = torch.Generator().manual_seed(seed * 1_000_003 + at)
-        rows, _ = _decode(
-            base, model, [prompts[i] for i in chosen], max_new_tokens, _chooser(temperature, source), stopped, written
-        )
+        given, choose = [prompts[i] for i in chosen], _chooser(temperature, source)
+        rows, _ = _decode(base, model, given, max_new_tokens, choose, stopped, written, turn=turn)
         for index, ids in zip(chosen, rows, strict=True):
             texts[index] = _cut(base.decode(ids), stop)
     return texts
@@ -90,7 +95,8 @@ def recite(
         return stopped(ids) or longer == len(named) or not named[longer].startswith(text)
 
     # a head may be longer than what is wanted of the continuation; no token is less than a byte
-    limit = max((len(name.encode()) for name in named), default=0)
+    longest = max(map(len, prompts), default=0)
+    limit = int(min(max((len(name.encode()) for name in named), default=0), base.window - longest))
     begun = [
         _longest(ids, said, known)
         for ids, _ in (_greedy(base, model, prompts, limit, settled, written) if named else [])
@@ -218,9 +224,11 @@ def _decode(
     done: Done,
     written: bool,
     scored: bool = False,
+    turn: Turn = nullcontext,
 ) -> tuple[list[list[int]], list[float]]:
     """What follows each prompt, and if *scored* its log-likelihood, the end's included."""
-    batch = _begin(model, prompts, limit, written)
+    with turn():
+        batch = _begin(model, prompts, limit, written)
     out: list[list[int]] = [[] for _ in prompts]
     sums = [0.0] * len(prompts)
     alive = list(range(len(prompts)))
@@ -242,7 +250,8 @@ def _decode(
         if not going:
             break
         alive = [alive[slot] for slot in going]
-        batch.step(going, [tokens[slot] for slot in going])
+        with turn():
+            batch.step(going, [tokens[slot] for slot in going])
     return out, sums
 
 

@@ -2,7 +2,8 @@
 The learner: one base, its adapters, and what the other rooms ask of it (parts.Learner).
 
 Promises: answers, scores and continuations under any version; a trained adapter is on disk, finite and complete when
-`train` returns; one lock around every use, released between training steps so that questions are answered meanwhile.
+`train` returns; one lock around every use, released between training steps, and between the tokens of what is written, so
+that questions are answered meanwhile.
 Does not promise: two processes on one home, or merging into the base (it is frozen for ever).
 """
 
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -111,7 +112,8 @@ class LoraLearner:
     ) -> list[str]:
         shown = contexts or [""] * len(questions)
         prompts = [self.base.question(q, c) for q, c in zip(questions, shown, strict=True)]
-        return self._generate(prompts, adapter, max_new_tokens=max_new_tokens, stop=self._turn_ends)
+        limit = self._left(prompts, max_new_tokens)
+        return self._generate(prompts, adapter, max_new_tokens=limit, stop=self._turn_ends)
 
     def recite(
         self,
@@ -121,6 +123,7 @@ class LoraLearner:
         max_new_tokens: int = 64,
     ) -> list[list[tuple[str, float]]]:
         prompts = [self.base.conversation(messages) for messages in conversations]
+        max_new_tokens = self._left(prompts, max_new_tokens)
         written = self._streams
         with self._lock, self._adapters.using(adapter) as model:
             return generation.recite(
@@ -132,6 +135,10 @@ class LoraLearner:
                 stop=self._turn_ends,
                 written=written,
             )
+
+    def _left(self, prompts: Sequence[Sequence[int]], wanted: int) -> int:
+        """How many of so many tokens *wanted* can follow each of *prompts*."""
+        return int(min(wanted, self.base.window - max(map(len, prompts), default=0)))
 
     @property
     def _turn_ends(self) -> Sequence[str]:
@@ -157,8 +164,13 @@ class LoraLearner:
         if not prompts:
             return []
         written = self._streams  # looked at before an adapter is in force, never within
-        with self._lock, self._adapters.using(adapter) as model:
-            return generation.generate(self.base, model, prompts, written=written, **how)
+        turn = partial(self._in_force, adapter)
+        return generation.generate(self.base, self._adapters.model, prompts, written=written, turn=turn, **how)
+
+    @contextmanager
+    def _in_force(self, adapter: Path | None) -> Iterator[None]:
+        with self._lock, self._adapters.using(adapter):
+            yield
 
     def chat(
         self,
@@ -171,11 +183,12 @@ class LoraLearner:
     ) -> Iterator[str]:
         ids, shown = [], ""  # type: list[int], str
         # The lock is held token by token, never across a yield: an abandoned generator must not keep it.
+        prompt = self.base.conversation(messages)
         tokens = generation.stream(
             self.base,
             self._adapters.model,
-            self.base.conversation(messages),
-            max_new_tokens=max_new_tokens,
+            prompt,
+            max_new_tokens=self._left([prompt], max_new_tokens),
             temperature=temperature,
             seed=seed,
             written=self._streams,

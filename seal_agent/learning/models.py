@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import threading
 import warnings
@@ -19,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from seal_agent.errors import ConfigError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning import embedded
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may ask the hub; weights come from disk or not at all
@@ -60,7 +61,18 @@ class Base:
         return self.conversation([{"role": "user", "content": asked}])
 
     def conversation(self, messages: Sequence[dict[str, str]]) -> list[int]:
-        """Token ids of a conversation, up to where the model's turn begins. Control tokens in it are plain text."""
+        """
+        Token ids of a conversation, up to where the model's turn begins. Control tokens in it are plain text. SealError if the
+        model cannot read so much.
+        """
+        ids = self._conversation(messages)
+        if len(ids) >= self.window:
+            raise SealError(
+                f"a conversation of {len(ids)} tokens, and {self.name!r} reads {self.window} with its reply; give it less"
+            )
+        return ids
+
+    def _conversation(self, messages: Sequence[dict[str, str]]) -> list[int]:
         if self.has_template:
             with self._tokenizing:
                 encoded = self.tokenizer.apply_chat_template(
@@ -94,6 +106,11 @@ class Base:
     def embeddings(self) -> torch.Tensor:
         """The token embeddings, [vocabulary, width]: on the device and in the format of everything else."""
         return cast(torch.Tensor, self.model.get_input_embeddings().weight)
+
+    @property
+    def window(self) -> float:
+        """Tokens the model can read and write in one go; infinite where its configuration names no end."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
 
     @property
     def end(self) -> int:

@@ -109,12 +109,17 @@ def _read(thing: Any, limit: int, depth: int) -> Found:
         yield from _path(Path(thing), limit)
     elif isinstance(thing, dict):
         yield _row("a dictionary", thing, "", limit)
-    elif isinstance(thing, Iterable) and not isinstance(thing, (bytes, bytearray, memoryview)):
+    elif isinstance(thing, Iterable) and not _record(thing):
         ordered = sorted(thing, key=str) if isinstance(thing, (set, frozenset)) else thing
         yield from _each(lambda: ordered, f"a {type(thing).__name__}", limit, depth)
     else:
         reason = "it is no text, Document, loader, path or list of these"
         yield Refusal(name=f"a {type(thing).__name__}", reason=reason)
+
+
+def _record(thing: Any) -> bool:
+    """Is *thing* bytes, or a pydantic model (a chat message, a blob), which would give away its fields one by one?"""
+    return isinstance(thing, (bytes, bytearray, memoryview)) or hasattr(type(thing), "model_fields")
 
 
 def _each(start: Any, name: str, limit: int, depth: int) -> Found:
@@ -173,7 +178,13 @@ def _from_langchain(thing: Any, limit: int) -> Document | Refusal:
     """A LangChain Document, by its shape."""
     extra = getattr(thing, "metadata", None)
     extra = extra if isinstance(extra, dict) else {}
-    row = {"text": thing.page_content, "title": extra.get("title"), "id": getattr(thing, "id", None)}
+    # loaders put anything there: a title that is none is left out, a source is only told
+    title = extra["title"] if isinstance(extra.get("title"), (str, int, float)) else None
+    row = {
+        "text": thing.page_content,
+        "title": None if isinstance(title, bool) else title,
+        "id": getattr(thing, "id", None),
+    }
     row["source"] = None if extra.get("source") is None else str(extra["source"])
     return _row("a LangChain Document", row, "", limit)
 
