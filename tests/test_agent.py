@@ -131,15 +131,15 @@ def test_who_answers_while_a_home_is_consolidated_for_the_first_time_waits_and_i
 ) -> None:
     """Who writes the first memories down holds the journal, who answers holds the model, and each wants the other."""
     agent.observe(LIGHT)
-    hold, answers = agent.journal.transaction, threading.Thread(target=agent.adapter, daemon=True)
+    hold = agent.journal.transaction
 
     @contextmanager
     def met() -> Iterator[None]:
         with hold():
-            if not answers.ident:
-                answers.start()
-                while answers.is_alive() and agent._serving.acquire(blocking=False):
-                    agent._serving.release()
+            answers = threading.Thread(target=agent.adapter, daemon=True)
+            answers.start()
+            while answers.is_alive() and agent._serving.acquire(blocking=False):
+                agent._serving.release()
             yield
 
     monkeypatch.setattr(agent.journal, "transaction", met)
