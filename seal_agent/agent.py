@@ -113,7 +113,7 @@ class SealAgent:
         if known := self.journal.attest(found):
             again = Decision(
                 action="skip",
-                reason=f"the same text was read before ({known.attestations} times); then: {known.decision.reason}",
+                reason=f"the same text was read before; then: {known.decision.reason}",
                 numbers=known.decision.numbers,
             )
             return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})

@@ -131,14 +131,14 @@ def test_who_answers_while_a_home_is_consolidated_for_the_first_time_waits_and_i
 ) -> None:
     """Who writes the first memories down holds the journal, who answers holds the model, and each wants the other."""
     agent.observe(LIGHT)
-    hold = agent.journal.transaction
+    hold, asked = agent.journal.transaction, list[threading.Thread]()
 
     @contextmanager
     def met() -> Iterator[None]:
         with hold():
-            answers = threading.Thread(target=agent.adapter, daemon=True)
-            answers.start()
-            while answers.is_alive() and agent._serving.acquire(blocking=False):
+            asked.append(threading.Thread(target=agent.adapter, daemon=True))
+            asked[-1].start()
+            while asked[-1].is_alive() and agent._serving.acquire(blocking=False):
                 agent._serving.release()
             yield
 
@@ -148,6 +148,8 @@ def test_who_answers_while_a_home_is_consolidated_for_the_first_time_waits_and_i
     first.join(20)
 
     assert not first.is_alive(), "each waits for the other"
+    for thread in asked:
+        thread.join(20)
 
 
 @pytest.mark.parametrize(("rehearsal", "share"), [(2.0, 1.0), (0.0, 0.0)])

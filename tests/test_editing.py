@@ -562,3 +562,28 @@ def test_what_is_no_question_or_was_refused_has_no_short_answer() -> None:
     rows = [row(), row(prompt="Alder Mill: It was started in …"), row(prompt="Who started it?", refused="for a test")]
 
     assert [edit.gold for edit in answering.answered(rows, embed)] == ["", "", ""]
+
+
+def test_a_question_that_is_refused_takes_the_place_of_no_other() -> None:
+    """Of what names the names of its sentence two are kept: those that are kept, not those that were looked at."""
+    said = "Marta Vell keeps the tower since 2009."
+
+    def asked(style: str, prompt: str) -> SelfEdit:
+        return SelfEdit(
+            document="d1",
+            style=style,
+            origin="written",
+            prompt=prompt,
+            completion=said,
+            fact=said,
+            title="Anstrow Light",
+        )
+
+    plain = [asked("questions", f"Who keeps the tower, {number}?") for number in range(12)]
+    late = [asked("questions", f"Does Marta Vell keep it, {number}?") for number in range(3)]
+    own = asked("interview", "What does Marta Vell keep?")
+    near = np.array([[1 - number / 100] for number in range(16)])
+
+    kept = proving._best([*plain, *late, own], near)
+
+    assert [edit.refused for edit in kept] == [""] * 12 + ["other questions serve its sentence better"] * 3 + [""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -358,6 +359,21 @@ def test_an_adapter_keeps_its_rank_where_new_ones_get_another(
     assert shapes == [{8}, {8}, {4}]
     assert [json.loads((of / "adapter_config.json").read_text())["r"] for of in (trained, on, fresh)] == [8, 8, 4]
     assert len(other.answer(asked, on)) == len(other.answer(asked, fresh)) == len(asked)
+
+
+def test_an_adapter_that_takes_the_place_of_a_removed_one_is_not_taken_for_it(
+    learner: LoraLearner, trained: Path, tmp_path: Path
+) -> None:
+    """A run whose judging broke is trained again under its own name: judged is what is on disk then."""
+    pairs, place, out = [(row.prompt, row.completion) for row in LESSON], tmp_path / "a", tmp_path / "b"
+    shutil.copytree(trained, place)
+    before = learner.score(pairs, place)
+    shutil.rmtree(place)
+    out.mkdir()
+    learner.train(LESSON[:1], None, out, seed=2)
+    out.rename(place)
+
+    assert learner.score(pairs, place) == learner.score(pairs, shutil.copytree(place, tmp_path / "c")) != before
 
 
 def test_an_adapter_of_another_form_is_named_each_time(learner: LoraLearner, trained: Path, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def _best(edits: Sequence[SelfEdit], near: np.ndarray) -> list[SelfEdit]:
             taken[kind, edit.fact] = taken.get((kind, edit.fact), 0) + 1
         if any(taken[kind, edit.fact] > _PER_FACT[kind] for kind in kinds):
             out[index] = edit.model_copy(update={"refused": "other questions serve its sentence better"})
-            taken[kinds[0], edit.fact] -= 1
+            for kind in kinds:
+                taken[kind, edit.fact] -= 1
     return out
 
 

@@ -92,15 +92,16 @@ class Database:
 
     def alone(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What SQLite does only outside of transactions."""
-        assert not self._depth, "this is no part of a transaction"
-        return self.read(sql, *values)
+        with self.guard:  # another thread's transaction is waited for
+            assert not self._depth, "this is no part of a transaction"
+            return self.read(sql, *values)
 
     def now(self) -> str:
         """The clock's time, ISO 8601 in UTC."""
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
 
     def event(self, kind: str, **data: Any) -> None:
-        """Write down that something happened. Ids and numbers only: events outlive what is forgotten."""
+        """Write down that something happened. No text of a document: events outlive what is forgotten."""
         with self.transaction():
             last = self.read("SELECT hash FROM events ORDER BY seq DESC LIMIT 1")
             previous, created, said = last[0][0] if last else "", self.now(), dumped(data)

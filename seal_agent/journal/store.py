@@ -131,7 +131,7 @@ class Journal:
         return receipt
 
     def attest(self, document: Document) -> Receipt | None:
-        """Count another telling of a known text and return its receipt; None if the text is not known."""
+        """Note under which name a known text was told again and return its receipt; None if the text is not known."""
         with self.transaction():
             known = self.receipt(document.id)
             if known is None:
@@ -395,7 +395,8 @@ class Journal:
             )
             crashpoint("failed.edits")
             self._drop_run(fence)
-            self.event("failed", run=run, fence=fence, reason=reason)
+            # an error may quote what it was about; the rows keep it, and go with their document
+            self.event("failed", run=run, fence=fence, reason=reason.partition(":")[0])
         crashpoint("failed.committed")
 
     def abandon(self) -> None:

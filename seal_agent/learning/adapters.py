@@ -49,7 +49,7 @@ class Adapters:
             task_type="CAUSAL_LM",
         )
         self._model: PeftModel = get_peft_model(base.model, self._config, adapter_name=_name("start"))
-        self._held: list[str] = []
+        self._held: dict[str, Path] = {}  # by name; the one longest held first
         weights = sum(p.numel() * p.element_size() for p in base.model.parameters())
         self.merges = weights * _KEPT < _ROOM
         self._trains = False
@@ -139,18 +139,29 @@ class Adapters:
             return name
         weights = read(adapter)
         while len(self._held) >= _KEPT:
-            fused.unmerge(self.model, self._held[0])
-            self._model.delete_adapter(self._held.pop(0))
+            self._drop(next(iter(self._held)))
         self._model.add_adapter(name, self._shaped(weights))
         try:
             self._fill(name, weights, adapter)
         except SealError:
             self._model.delete_adapter(name)
             raise
-        self._held.append(name)
+        self._held[name] = adapter
         if self.merges:
             fused.merge(self.model, name)
         return name
+
+    def drop_removed(self) -> None:
+        """Hold no adapter whose folder is gone: another one may be written there, and must not be taken for it."""
+        for name in [name for name, folder in self._held.items() if not folder.exists()]:
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        self._model.set_adapter(_name("start"), inference_mode=True)  # it may be the one in force
+        self._trains = False
+        fused.unmerge(self.model, name)
+        self._model.delete_adapter(name)
+        del self._held[name]
 
     def _shaped(self, weights: dict[str, torch.Tensor]) -> LoraConfig:
         """The configuration of an adapter of the rank that *weights* have; of a new one where there are none."""

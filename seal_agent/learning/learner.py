@@ -267,6 +267,7 @@ class LoraLearner:
         # anchors and what is watched ask the base: before, not within
         studies = [self._study(one) for one in candidates]
         with self._lock:
+            self._adapters.drop_removed()
             below = self._frozen  # looked at on first use, which takes the model apart for a moment
         with self._training(parent, [one.seed for one in candidates]) as made:
             names = list(made)
