@@ -50,18 +50,25 @@ def menu(agent: SealAgent, documents: Given) -> Menu:
 
 
 def cleaned(documents: Given, limit: int) -> dict[Document, list[Check]]:
-    """*documents* as `observe` would hold them. ConfigError lists what it would refuse, for one with more than *limit* bytes."""
-    found: dict[Document, list[Check]] = {}
+    """
+    *documents* as `observe` would hold them, each question about one once. ConfigError lists what it would refuse, for one with
+    more than *limit* bytes.
+    """
+    found: dict[Document, dict[str, Check]] = {}
     refused = []
     for given, checks in documents.items():
         (one,) = sources.documents(given, limit_bytes=limit)
         if isinstance(one, sources.Refusal):
             refused.append(f"{one.name!r}: {one.reason}")
         else:
-            found.setdefault(one, []).extend(check.model_copy(update={"document": one.id}) for check in checks)
+            for check in checks:
+                asked, gold = (sources.clean(said)[0] or said for said in (check.question, check.gold))
+                same = check.model_copy(update={"document": one.id, "question": asked, "gold": gold})
+                found.setdefault(one, {}).setdefault(asked.lower(), same)
+            found.setdefault(one, {})
     if refused:
         raise ConfigError(f"{len(refused)} of {len(documents)} passages cannot be read: {'; '.join(refused)}")
-    return found
+    return {document: list(checks.values()) for document, checks in found.items()}
 
 
 @contextmanager

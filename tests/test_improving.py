@@ -57,6 +57,7 @@ def test_the_best_of_several_needs_more_to_win_than_one_of_two() -> None:
     level: improving.Test = lambda differences: 0.02  # noqa: E731 - a constant
 
     assert tried(POOR, GOOD).winner(level) == 1
+    assert tried(POOR, GOOD).winner(lambda differences: float("nan")) is None
     assert tried(POOR, GOOD, POOR).winner(level) is None
 
 
@@ -102,7 +103,8 @@ def test_an_edit_or_a_writer_whose_loss_is_not_finite_earns_nothing_and_breaks_n
 def test_a_passage_has_the_id_that_it_has_when_it_is_read_and_what_could_not_be_read_is_refused() -> None:
     """Else `forget` would not find the writers that learned from it."""
     hidden_in = LIGHT.model_copy(update={"text": LIGHT.text.replace("lamp", "la\u00admp")})
-    given = {hidden_in: [KEEPER], LIGHT: [STEPS]}
+    same = STEPS.model_copy(update={"question": STEPS.question.replace("lamp", "la\u00admp")})
+    given = {hidden_in: [KEEPER, same], LIGHT: [STEPS]}
 
     assert hidden_in.id != LIGHT.id
     assert cleaned(given, 10_000) == {

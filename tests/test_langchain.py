@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
@@ -34,6 +35,7 @@ import seal_agent
 from seal_agent.errors import ConfigError, PartError, SealError
 from seal_agent.testing import NOTHING, FakeLearner, fake_agent
 from seal_agent_langchain import ChatSeal, ChatWriter, SealMiddleware, SealRetriever, chat_model, chat_writer, outside
+from seal_agent_langchain import middleware as seal_middleware
 from seal_agent_langchain.chat_model import until
 from seal_agent_langchain.rendering import turns
 from seal_agent_langchain.retriever import RECALLED
@@ -196,6 +198,10 @@ def test_a_model_of_a_home_is_copied_and_pickled_before_and_after_its_first_use(
         for other in (copy.deepcopy(chat), pickle.loads(pickle.dumps(chat))):
             assert other == chat
             assert other.seal is chat.seal is agent
+    elsewhere = chat.model_copy(update={"home": agent.home / "other"})
+    monkeypatch.setattr(seal_agent.agent, "open", fake_agent)
+    assert elsewhere.seal.home == agent.home / "other"
+    assert chat.seal is agent
 
 
 def test_one_stop_string_is_not_its_letters(tmp_path: Path) -> None:
@@ -580,6 +586,43 @@ middleware.after_agent({{"messages": [HumanMessage({LOGBOOK!r})]}}, None)
 
     with fake_agent(tmp_path) as agent:
         assert texts(agent) == {LOGBOOK}
+
+
+def test_a_process_that_ends_waits_for_its_threads_and_what_they_read(tmp_path: Path) -> None:
+    code = f"""
+import threading, time
+from langchain_core.messages import HumanMessage
+from seal_agent.testing import fake_agent
+from seal_agent_langchain import SealMiddleware
+
+middleware = SealMiddleware(fake_agent({str(tmp_path)!r}))
+
+def run():
+    time.sleep(0.5)  # the script has ended
+    SealMiddleware(middleware.agent)
+    middleware.after_agent({{"messages": [HumanMessage({LOGBOOK!r})]}}, None)
+
+middleware._thread = threading.Thread(target=middleware._drain, daemon=True)
+middleware._thread.start()
+threading.Thread(target=run).start()
+"""
+    fresh_process(code)
+
+    with fake_agent(tmp_path) as agent:
+        assert texts(agent) == {LOGBOOK}
+
+
+def test_a_fork_reads_nothing_and_is_not_waited_for(
+    agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    middleware = SealMiddleware(agent)
+    monkeypatch.setattr(middleware, "_process", -1)
+    middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
+
+    assert middleware.counts["dropped"] == 1
+    assert (middleware.counts["waiting"], texts(agent)) == (0, set())
+    monkeypatch.setattr(middleware, "flush", pytest.fail)
+    seal_middleware._flush_at_exit(weakref.ref(middleware))
 
 
 def test_hooks_never_raise(agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,8 +267,20 @@ def test_a_conversation_that_is_longer_than_the_model_reads_is_refused(learner: 
     ):
         with pytest.raises(SealError, match=rf"of \d+ tokens, .* reads {window} with its reply"):
             ask()
-    assert learner._left([[0] * 9, [0] * (window - 8)], 64) == 8
-    assert learner._left([[0] * 9], 64) == 64
+
+
+def test_a_text_ends_where_the_model_can_read_no_more_and_its_neighbours_do_not(
+    learner: LoraLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = ["The mill of Tarn was", "The mill of Tarn was built by the miller of Alder and was"]
+    whole = learner.complete(prompts, None, max_new_tokens=6)
+    longest = max(len(learner.base.start + learner.base.text(prompt)) for prompt in prompts)
+    monkeypatch.setattr(models.Base, "window", longest + 2)
+
+    first, second = learner.complete(prompts, None, max_new_tokens=6)
+
+    assert first == whole[0]
+    assert second == learner.complete(prompts, None, max_new_tokens=2)[1] != whole[1]
 
 
 def test_an_abandoned_conversation_keeps_no_lock(learner: LoraLearner, trained: Path) -> None:

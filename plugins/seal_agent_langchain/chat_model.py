@@ -66,8 +66,9 @@ def _assert_same(agent: SealAgent, model: str | None) -> None:
 
 @dataclass
 class _Opened:
-    """An agent that was opened for a ChatSeal; copies of that one find it by its home."""
+    """The agent of a *home* that was opened for a ChatSeal; who is pickled or copied with it finds it by the home."""
 
+    home: str | Path | None = field(default=None, compare=False)
     agent: SealAgent | None = field(default=None, compare=False)
 
     def __reduce__(self) -> tuple[type[_Opened], tuple[()]]:
@@ -105,9 +106,11 @@ class ChatSeal(BaseChatModel):
     @property
     def seal(self) -> SealAgent:
         """The agent that answers, opened on first use."""
-        if self.agent is None and self._opened.agent is None:
-            self._opened.agent = engine(str(self.home), self.model)
-        return self.agent or self._opened.agent  # type: ignore[return-value]  # one of them is there
+        if self.agent:
+            return self.agent
+        if self._opened.home != self.home or self._opened.agent is None:  # a copy may have been given another home
+            self._opened = _Opened(self.home, engine(str(self.home), self.model))
+        return self._opened.agent  # type: ignore[return-value]  # it was opened
 
     # -- replies
 
@@ -171,8 +174,10 @@ class ChatSeal(BaseChatModel):
         given = {key: how.get(key) for key in ("max_tokens", "temperature", "seed")}
         chosen = {key: getattr(self, key) if value is None else value for key, value in given.items()}
         limit, heat, seed = chosen.values()
-        wrong = [] if limit is None or (isinstance(limit, int) and limit >= 1) else [f"max_tokens={limit!r}: 1 or more"]
-        if not (isinstance(heat, (int, float)) and math.isfinite(heat) and heat >= 0):
+        wrong = []
+        if limit is not None and not (isinstance(limit, int) and limit >= 1):
+            wrong.append(f"max_tokens={limit!r}: a whole number, 1 or more")
+        if not (isinstance(heat, (int, float)) and 0 <= heat < math.inf):
             wrong.append(f"temperature={heat!r}: a number, 0 or more")
         if not isinstance(seed, int):
             wrong.append(f"seed={seed!r}: a whole number")

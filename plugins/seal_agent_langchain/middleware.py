@@ -7,8 +7,8 @@ change.
 Does not promise: that what waits in the queue survives the process. A document is committed once it is
 observed; `flush` waits for that (do so before you close the agent), and at exit the process waits up to a
 minute. Consolidation is yours to call. What users say is kept in the home, as any document is.
-Limits: LangChain does not call the hooks of a run that failed; what it read is observed after the thread's
-next run.
+Limits: a process that was forked reads nothing for the one it came from. LangChain does not call the hooks of
+a run that failed; what it read is observed after the thread's next run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import asyncio
 import atexit
 import concurrent.futures.thread  # noqa: F401 - see _before_exit
 import logging
+import os
 import queue
 import threading
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
@@ -85,6 +87,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         )
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._process = os.getpid()
         _before_exit(_flush_at_exit, weakref.ref(self))
 
     @property
@@ -157,7 +160,10 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             self._failed("messages could not be read", error)
 
     async def aafter_agent(self, state: SealState, runtime: Runtime[Any]) -> None:
-        await asyncio.to_thread(self.after_agent, state, runtime)
+        try:
+            await asyncio.to_thread(self.after_agent, state, runtime)
+        except RuntimeError as error:  # the loop is being shut down
+            self._failed("messages could not be read", error)
 
     def _known(self, document: Document) -> bool:
         with self._guard:
@@ -173,6 +179,8 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             if key in self._seen:
                 return
             try:
+                if os.getpid() != self._process:  # a fork has neither the thread nor a journal of its own
+                    raise queue.Full
                 self._queue.put_nowait((key, document))
             except queue.Full:
                 self._counts["dropped"] += 1
@@ -180,7 +188,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             self._seen[key] = None
             while len(self._seen) > _SEEN:
                 self._seen.popitem(last=False)
-            if self._thread is None or not self._thread.is_alive():  # it was killed, or stayed behind at a fork
+            if self._thread is None or not self._thread.is_alive():  # or it was killed
                 self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
                 self._thread.start()
 
@@ -247,11 +255,16 @@ def _servable(chat: ChatSeal, number: int) -> bool:
 
 
 def _before_exit(call: Callable[..., None], *given: Any) -> None:
-    """*call* when the process ends. `atexit` is too late for what uses a thread pool: those are closed before it."""
-    getattr(threading, "_register_atexit", atexit.register)(call, *given)  # those registered last are called first
+    """
+    *call* when the process ends: when its main thread has ended, for thread pools are closed then, those registered last first;
+    and again when all other threads have.
+    """
+    atexit.register(call, *given)
+    with suppress(AttributeError, RuntimeError):  # it is no public function, and refuses in a process that ends
+        threading._register_atexit(call, *given)  # type: ignore[attr-defined]
 
 
 def _flush_at_exit(middleware: weakref.ref[SealMiddleware]) -> None:
     found = middleware()
-    if found and not found.flush(_AT_EXIT):
+    if found and found._process == os.getpid() and not found.flush(_AT_EXIT):
         log.warning("%s: %s documents were not observed before the end", found.name, found.counts["waiting"])

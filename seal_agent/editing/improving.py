@@ -69,13 +69,13 @@ class Tried:
             return None
         level = _ALPHA / len(self.scores)  # the best of several was not named before
         best = max(range(len(self.scores)), key=lambda number: fmean(self.scores[number]))
-        if test(self.gains(best)) >= level:
+        if not test(self.gains(best)) < level:  # nor where it is no number
             return None
         others = [of for number, of in enumerate(self.scores) if number != best]
         margins = (
             [mine - fmean(theirs) for mine, *theirs in zip(self.scores[best], *others, strict=True)] if others else []
         )
-        return None if margins and test(margins) >= level else best
+        return best if not margins or test(margins) < level else None
 
 
 def rewarded(

@@ -14,6 +14,8 @@ from collections.abc import Callable, Hashable, Sequence
 
 from scipy import stats
 
+_ALIKE = 1e-9  # differences that differ by less are equal, but for their rounding
+
 
 def sign_test(better: int, worse: int) -> float:
     """One-sided exact McNemar test: chance of this many *better* among the discordant pairs if neither side is better."""
@@ -29,8 +31,10 @@ def rank_test(differences: Sequence[float]) -> float:
 
 def mean_test(differences: Sequence[float]) -> float:
     """One-sided t-test: chance of such *differences* if their mean is not above zero; of fewer than two it is 1."""
-    if len(set(differences)) < 2:  # no spread is known, or there is none
-        return float(len(differences) < 2 or differences[0] <= 0)
+    if len(differences) < 2:
+        return 1.0
+    if max(differences) - min(differences) < _ALIKE:
+        return float(differences[0] <= 0)
     return float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue)
 
 

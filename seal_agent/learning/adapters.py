@@ -52,7 +52,7 @@ class Adapters:
         self._held: dict[str, Path] = {}  # by name; the one longest held first
         weights = sum(p.numel() * p.element_size() for p in base.model.parameters())
         self.merges = weights * _KEPT < _ROOM
-        self._trains = False
+        self._trains = self._off = False
         self._model.eval()
 
     @property
@@ -76,13 +76,27 @@ class Adapters:
     def using(self, adapter: Path | None) -> Iterator[torch.nn.Module]:
         """The model as it is under *adapter* (a folder), or the untouched base for None."""
         if adapter is None:
-            with self._model.disable_adapter():
+            with self._none():
                 yield self.model
             return
         name = self._load(adapter)
         self._model.set_adapter(name, inference_mode=True)
         self._trains = False
         yield self.model
+
+    @contextmanager
+    def _none(self) -> Iterator[None]:
+        """As PeftModel.disable_adapter, without its look at the state of every layer, which costs more than a token."""
+        tuner: Any = self._model.base_model
+        within, self._off = self._off, True
+        if not within:
+            tuner.disable_adapter_layers()
+        try:
+            yield
+        finally:
+            self._off = within
+            if not within:
+                tuner.enable_adapter_layers()
 
     @contextmanager
     def training(self, parent: Path | None, seeds: Sequence[int]) -> Iterator[dict[str, Trainable]]:

@@ -2,8 +2,8 @@
 Generation in batches: what all prompts begin with is computed once, rows that finished leave the batch.
 
 Promises: greedy text of a row does not depend on its neighbours (up to the last bits of bf16); sampling depends only
-on the seed, the prompts and their order, on one kind of device; stop tokens and stop strings end a row; many prompts are gone
-on with in turns, a token each, so that whoever holds the model for a turn lets others have it in between.
+on the seed, the prompts and their order, on one kind of device; stop tokens and stop strings end a row, and so does the end of
+what the model can read; with many prompts the model is wanted in turns, so that others have it between two tokens.
 Does not promise: a compiled decode step: on two cores compiling costs more than it saves.
 
 Source: going on from each of the likeliest first tokens, CoT-decoding (arXiv 2402.10200).
@@ -95,8 +95,7 @@ def recite(
         return stopped(ids) or longer == len(named) or not named[longer].startswith(text)
 
     # a head may be longer than what is wanted of the continuation; no token is less than a byte
-    longest = max(map(len, prompts), default=0)
-    limit = int(min(max((len(name.encode()) for name in named), default=0), base.window - longest))
+    limit = max((len(name.encode()) for name in named), default=0)
     begun = [
         _longest(ids, said, known)
         for ids, _ in (_greedy(base, model, prompts, limit, settled, written) if named else [])
@@ -140,13 +139,13 @@ def stream(
 ) -> Iterator[int]:
     """Token ids of one continuation as they come; *written*: by decoding.py."""
     source = torch.Generator().manual_seed(seed)
-    choose = _chooser(temperature, source)
+    choose, limit = _chooser(temperature, source), _room(base, prompt, max_new_tokens)
     if written:
-        yield from decoding.tokens(model, prompt, choose, max_new_tokens, base.stops, temperature <= 0)
+        yield from decoding.tokens(model, prompt, choose, limit, base.stops, temperature <= 0)
         return
     cache = DynamicCache(config=model.config)
     ids = torch.tensor([list(prompt)], device=base.model.device)
-    for _ in range(max_new_tokens):
+    for _ in range(limit):
         with torch.inference_mode():
             out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=_last(ids))
             token = int(choose(out.logits[:, -1])[0])
@@ -161,7 +160,7 @@ def _single(
 ) -> list[int]:
     """Token ids after one prompt, by decoding.py: copied ahead of where the text repeats itself, if *greedy*."""
     ids: list[int] = []
-    for token in decoding.tokens(model, prompt, choose, limit, base.stops, greedy):
+    for token in decoding.tokens(model, prompt, choose, _room(base, prompt, limit), base.stops, greedy):
         ids.append(token)
         if done(ids):
             break
@@ -245,14 +244,19 @@ def _decode(
             if token in base.stops:
                 continue
             out[row].append(token)
-            if len(out[row]) < limit and not done(out[row]):
+            if len(out[row]) < _room(base, prompts[row], limit) and not done(out[row]):
                 going.append(slot)
         if not going:
             break
         alive = [alive[slot] for slot in going]
-        with turn():
+        with turn() if isinstance(batch, _Cached) else nullcontext():  # the other has its weights by itself
             batch.step(going, [tokens[slot] for slot in going])
     return out, sums
+
+
+def _room(base: Base, prompt: Sequence[int], limit: int) -> int:
+    """How many of at most *limit* tokens the model can write after *prompt*."""
+    return max(1, int(min(limit, base.window - len(prompt))))
 
 
 class _Cached:

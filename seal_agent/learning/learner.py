@@ -2,8 +2,8 @@
 The learner: one base, its adapters, and what the other rooms ask of it (parts.Learner).
 
 Promises: answers, scores and continuations under any version; a trained adapter is on disk, finite and complete when
-`train` returns; one lock around every use, released between training steps, and between the tokens of what is written, so
-that questions are answered meanwhile.
+`train` returns; one lock around every use, released between training steps, and between tokens where many texts are written,
+so that questions are answered meanwhile.
 Does not promise: two processes on one home, or merging into the base (it is frozen for ever).
 """
 
@@ -112,8 +112,7 @@ class LoraLearner:
     ) -> list[str]:
         shown = contexts or [""] * len(questions)
         prompts = [self.base.question(q, c) for q, c in zip(questions, shown, strict=True)]
-        limit = self._left(prompts, max_new_tokens)
-        return self._generate(prompts, adapter, max_new_tokens=limit, stop=self._turn_ends)
+        return self._generate(prompts, adapter, max_new_tokens=max_new_tokens, stop=self._turn_ends)
 
     def recite(
         self,
@@ -123,7 +122,6 @@ class LoraLearner:
         max_new_tokens: int = 64,
     ) -> list[list[tuple[str, float]]]:
         prompts = [self.base.conversation(messages) for messages in conversations]
-        max_new_tokens = self._left(prompts, max_new_tokens)
         written = self._streams
         with self._lock, self._adapters.using(adapter) as model:
             return generation.recite(
@@ -135,10 +133,6 @@ class LoraLearner:
                 stop=self._turn_ends,
                 written=written,
             )
-
-    def _left(self, prompts: Sequence[Sequence[int]], wanted: int) -> int:
-        """How many of so many tokens *wanted* can follow each of *prompts*."""
-        return int(min(wanted, self.base.window - max(map(len, prompts), default=0)))
 
     @property
     def _turn_ends(self) -> Sequence[str]:
@@ -183,12 +177,11 @@ class LoraLearner:
     ) -> Iterator[str]:
         ids, shown = [], ""  # type: list[int], str
         # The lock is held token by token, never across a yield: an abandoned generator must not keep it.
-        prompt = self.base.conversation(messages)
         tokens = generation.stream(
             self.base,
             self._adapters.model,
-            prompt,
-            max_new_tokens=self._left([prompt], max_new_tokens),
+            self.base.conversation(messages),
+            max_new_tokens=max_new_tokens,
             temperature=temperature,
             seed=seed,
             written=self._streams,

@@ -110,7 +110,9 @@ class Base:
     @property
     def window(self) -> float:
         """Tokens the model can read and write in one go; infinite where its configuration names no end."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or math.inf
+        config = self.model.config.get_text_config()
+        stretched = (getattr(config, "rope_parameters", None) or {}).get("factor") or 1  # by some beyond what is named
+        return (getattr(config, "max_position_embeddings", None) or math.inf) * max(1, stretched)
 
     @property
     def end(self) -> int:

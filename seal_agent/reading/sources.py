@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import BaseModel
+
 from seal_agent.records import Document, Record
 
 SUFFIXES = (".txt", ".md", ".jsonl", ".json")
@@ -119,7 +121,8 @@ def _read(thing: Any, limit: int, depth: int) -> Found:
 
 def _record(thing: Any) -> bool:
     """Is *thing* bytes, or a pydantic model (a chat message, a blob), which would give away its fields one by one?"""
-    return isinstance(thing, (bytes, bytearray, memoryview)) or hasattr(type(thing), "model_fields")
+    fields = getattr(type(thing), "__iter__", None) is BaseModel.__iter__
+    return fields or isinstance(thing, (bytes, bytearray, memoryview))
 
 
 def _each(start: Any, name: str, limit: int, depth: int) -> Found:
