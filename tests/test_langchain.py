@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from itertools import cycle
@@ -822,3 +823,17 @@ def test_a_writer_ranks_with_the_learner_and_names_itself_when_it_fails() -> Non
     ]
     with pytest.raises(PartError, match="GenericFakeChatModel"):
         writer.write(["x"], max_new_tokens=1, temperature=0.0, seed=0, stop=())
+
+
+def test_a_process_that_ends_waits_once_however_often_it_is_told_to(
+    agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    middleware, waited = SealMiddleware(agent), list[float]()
+    monkeypatch.setattr(middleware, "flush", lambda timeout: waited.append(timeout))
+    monkeypatch.setattr(seal_middleware, "_AT_EXIT", 0.2)
+    seal_middleware._flush_at_exit(weakref.ref(middleware))
+    time.sleep(0.3)
+    seal_middleware._flush_at_exit(weakref.ref(middleware))
+
+    assert waited == [pytest.approx(0.2, abs=0.1), 0.0]
+    assert "0 documents were not observed before the end" in caplog.text

@@ -17,9 +17,11 @@ import asyncio
 import atexit
 import concurrent.futures.thread  # noqa: F401 - see _before_exit
 import logging
+import math
 import os
 import queue
 import threading
+import time
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -87,7 +89,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         )
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._process = os.getpid()
+        self._process, self._ends = os.getpid(), math.inf
         _before_exit(_flush_at_exit, weakref.ref(self))
 
     @property
@@ -266,5 +268,8 @@ def _before_exit(call: Callable[..., None], *given: Any) -> None:
 
 def _flush_at_exit(middleware: weakref.ref[SealMiddleware]) -> None:
     found = middleware()
-    if found and found._process == os.getpid() and not found.flush(_AT_EXIT):
+    if not found or found._process != os.getpid():
+        return
+    found._ends = min(found._ends, time.monotonic() + _AT_EXIT)  # that long in all, however often it is called
+    if not found.flush(max(0.0, found._ends - time.monotonic())):
         log.warning("%s: %s documents were not observed before the end", found.name, found.counts["waiting"])
