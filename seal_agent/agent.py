@@ -107,7 +107,8 @@ class SealAgent:
 
     def observe(self, document: Document | str) -> Receipt:
         """Decide on one document and, if it is worth learning, write its edits. The receipt means: committed."""
-        found = next(iter(sources.documents(document, limit_bytes=self.settings.max_document_bytes)))
+        nothing = sources.Refusal(name="nothing", reason="it holds no document")
+        found = next(sources.documents(document, limit_bytes=self.settings.max_document_bytes), nothing)
         if isinstance(found, sources.Refusal):
             return self._refused(found)
         if known := self.journal.attest(found):
@@ -393,6 +394,9 @@ class SealAgent:
         self, questions: Sequence[str], version: int | None = None, contexts: Sequence[str] = ()
     ) -> list[Answer]:
         """Answers to many questions at once. *contexts*, one each, are shown before the question (open book)."""
+        _legible(questions)
+        if blank := [number for number, question in enumerate(questions, 1) if not question.strip()]:
+            raise errors.SealError(f"question {blank[0]} of {len(questions)} is empty")
         number, digest, adapter = self._serve(version)
         if contexts:
             said = [(text, adapter) for text in self.learner.answer(questions, adapter, contexts)]
@@ -409,6 +413,7 @@ class SealAgent:
 
     def nearest(self, text: str) -> list[tuple[Memory, float]]:
         """The sentences the live version was taught that are nearest to *text*, one a document, and their cosines."""
+        _legible([text])
         return self.rooms.nearest([text], self.journal, _SOURCES)[0]
 
     def _recall(self, scoped: bool) -> Recall:
@@ -429,6 +434,7 @@ class SealAgent:
         *asked*: the question, where the last turn says more. *scoped*: does the base answer what names nothing learned? Unless
         said, where no *version* is named. What was learned is recited before the first piece, the rest comes as it is made.
         """
+        _legible([message["content"] for message in messages])
         number, _, adapter = self._serve(version)
         serving = self.journal.version(number) if number else None
         if adapter and any(message["role"] == "user" for message in messages):
@@ -616,6 +622,15 @@ class SealAgent:
             return self._learner
 
 
+def _legible(texts: Iterable[str]) -> None:
+    """SealError if one of *texts* is no valid Unicode."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise errors.SealError(f"{text!r} is not valid Unicode ({error.reason}); decode it first") from error
+
+
 def _damages(name: str, line: Journal) -> list[str]:
     """What is wrong with the adapters of *line* that may serve."""
     return [
@@ -634,7 +649,12 @@ def open(home: str | Path, model: str | None = None, *, say: Say = _NEVER, **set
     Raises ConfigError listing every setting that cannot work. Loads no model yet.
     """
     folder = Path(home).expanduser().absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise errors.ConfigError(
+            f"{error.filename} cannot be the folder of a home ({error.strerror}); name another"
+        ) from error
     return SealAgent(folder, resolve(folder, model=model, **settings), say)
 
 

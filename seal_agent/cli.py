@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,11 +57,16 @@ HOME = Path("seal-home")
 _TOLD = ("seal-agent", "torch", "transformers", "peft", "chromadb", "langchain-core")  # by doctor
 
 
+_INTERRUPTED, _CTRL_C = "interrupted; what was acknowledged is kept", 130
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     as_json, stdout = "--json" in options, sys.stdout
+    if isinstance(stdout, TextIOWrapper):
+        stdout.reconfigure(errors="backslashreplace")  # a terminal may know fewer characters than a text has
     # A library that prints would spoil the one JSON document.
     with redirect_stdout(sys.stderr) if as_json and "--help" not in options else nullcontext():
         reply, code = _run(arguments)
@@ -74,8 +80,12 @@ def main(argv: list[str] | None = None) -> int:
             print(show.as_json(document), file=stdout, flush=True)
         elif reply.text:  # beside an error too: what was done before it, or what was found besides
             print(show.encodable(reply.text() if callable(reply.text) else reply.text), file=stdout, flush=True)
-    except BrokenPipeError:  # whoever reads has gone: Python's own last flush must find an open end
+    except (
+        OSError
+    ) as error:  # whoever reads has gone, or the disk is full: Python's own last flush must find an open end
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            show.complain(f"the answer could not be written: {error}")
         return code or 1
     return code
 
@@ -87,12 +97,14 @@ def _run(arguments: list[str]) -> tuple[Reply | None, int]:
     except (SealError, OSError) as error:
         return Reply({}, error=str(error)), 1
     except (typer.Abort, KeyboardInterrupt):
-        return Reply({}, error="interrupted; what was acknowledged is kept"), 1
+        return Reply({}, error=_INTERRUPTED), 1
     except Exception as error:
         if hasattr(error, "format_message"):  # click's usage errors; typer brings its own copy of click
             return Reply({}, error=f"{error.format_message()} (seal-agent --help tells more)"), 2
         show.traceback()
         return Reply({}, error=f"{type(error).__name__}: {error}"), 1
+    if said == _CTRL_C:  # typer makes it of the KeyboardInterrupt
+        return Reply({}, error=_INTERRUPTED), 1
     return (said, said.code) if isinstance(said, Reply) else (None, int(said or 0))
 
 
@@ -141,8 +153,12 @@ def observe(
         except (SealError, OSError) as error:
             broke = f"the stream broke after {len(receipts)} documents: {error}"
             return Reply({"receipts": receipts}, error=broke)
+        except KeyboardInterrupt:
+            return Reply({"receipts": receipts}, error=f"{_INTERRUPTED}: {len(receipts)} documents")
     text = "" if json_lines else lambda: show.receipts(receipts)
     nothing = f"there is no such file or folder: {', '.join(missing)}" if len(missing) == len(paths) else ""
+    if receipts and not nothing and not any(receipt["id"] for receipt in receipts):
+        nothing = f"nothing could be read: {receipts[0]['reason']}"
     return Reply({"receipts": receipts}, text, error=nothing)
 
 
@@ -156,7 +172,9 @@ def _found(paths: Iterable[str | Path], limit: int) -> Iterator[Document | Refus
     from seal_agent.reading import sources
 
     for path in paths:
-        if path == "-":
+        if path == "-" and sys.stdin is None:
+            yield sources.Refusal(name="standard input", reason="it is closed")
+        elif path == "-":
             yield from sources.stdin_documents(sys.stdin, limit_bytes=limit)
         else:
             yield from sources.documents(Path(path), limit_bytes=limit)
@@ -173,7 +191,7 @@ def quarantine(
 ) -> Reply:
     """What is held, which rows were set aside, and why; with --release, decide on a held document without screening it."""
     with _opened(home, model) as agent:
-        found = [agent.release(release)] if release else agent.quarantine()
+        found = agent.quarantine() if release is None else [agent.release(release)]
         told = {"document", "title", "prompt", "completion"}
         aside = [{**edit.model_dump(include=told), "reason": reason} for edit, reason in agent.journal.aside()]
     rows = [show.receipt(receipt) for receipt in found]

@@ -13,6 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,7 +64,8 @@ class Reply:
 
 def as_json(data: Any, indent: int | None = 1) -> str:
     """*data* as one JSON document."""
-    return encodable(json.dumps(_finite(data), indent=indent, ensure_ascii=False, allow_nan=False, default=str))
+    ascii_only = "utf" not in (getattr(sys.__stdout__, "encoding", None) or "utf-8").lower()
+    return encodable(json.dumps(_finite(data), indent=indent, ensure_ascii=ascii_only, allow_nan=False, default=str))
 
 
 def encodable(text: str) -> str:
@@ -85,19 +87,21 @@ def _finite(data: Any) -> Any:
 
 def complain(reason: str) -> None:
     """Why it did not work."""
-    print(encodable(f"seal-agent: {reason}"), file=sys.stderr, flush=True)
+    note(f"seal-agent: {reason}")
 
 
 def note(text: str) -> None:
-    """Something that happened on the way."""
-    print(encodable(text), file=sys.stderr, flush=True)
+    """Something that happened on the way. Where it cannot be told, what was to be done is done all the same."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(encodable(text), file=sys.stderr, flush=True)
 
 
 def traceback() -> None:
     """Where an error came from that nobody foresaw."""
-    from traceback import print_exc
+    from traceback import format_exc
 
-    print_exc(file=sys.stderr)
+    note(format_exc().rstrip())
 
 
 class Progress:
@@ -112,9 +116,14 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bars:
-            self._bars.stop()
+            with suppress(OSError, ValueError):
+                self._bars.stop()
 
     def __call__(self, stage: str, share: float) -> None:
+        with suppress(OSError, ValueError):  # nobody sees it: that stops no training
+            self._draw(stage, share)
+
+    def _draw(self, stage: str, share: float) -> None:
         if self._bars is None:
             self._bars = _bars()
             self._bars.start()

@@ -438,18 +438,29 @@ class Rooms:
 
 
 def resolve(home: Path, **given: Any) -> Rooms:
-    """The rooms of *home* by its settings and what is *given*. ConfigError names a part that is not installed."""
+    """The rooms of *home* by its settings and what is *given*. ConfigError names every part that is not installed."""
     chosen = settings.read(home, **given)
-    return Rooms(
+    missing: list[str] = []
+
+    def look(find: Callable[[str, Any], Any], kind: str, named: str | Sequence[str]) -> Any:
+        try:
+            return find(kind, named)
+        except ConfigError as error:
+            missing.append(str(error))
+
+    rooms = Rooms(
         home=home,
         settings=chosen,
-        styles=_chosen("styles", chosen.styles),
-        screens=_chosen("screens", chosen.screens),
+        styles=look(_chosen, "styles", chosen.styles),
+        screens=look(_chosen, "screens", chosen.screens),
         checks=parts.installed("checks"),
-        decider=parts.find("deciders", chosen.decider),
-        make_learner=parts.find("learners", chosen.learner),
-        make_writer=parts.find("writers", chosen.writer),
+        decider=look(parts.find, "deciders", chosen.decider),
+        make_learner=look(parts.find, "learners", chosen.learner),
+        make_writer=look(parts.find, "writers", chosen.writer),
     )
+    if missing:
+        raise ConfigError("; ".join(missing))
+    return rooms
 
 
 def lora_learner(chosen: Settings) -> Learner:

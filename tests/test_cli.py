@@ -773,3 +773,98 @@ def test_improve_tells_what_became_of_each_round(run: Run, tmp_path: Path) -> No
     assert (done.data["writer"], done.data["documents"]) == (0, [LIGHT.id])
     assert run("improve", file, "--styles", "--json").data["documents"] == [LIGHT.id]
     assert run("improve", tmp_path / "nowhere.json", "--json").code == 1
+
+
+def interrupted(run: Run, monkeypatch: pytest.MonkeyPatch, part: str, *command: str) -> Ran:
+    def stops(*given: Any, **how: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeLearner, part, stops)
+    return run(*command, "--json")
+
+
+def test_ctrl_c_is_an_error_that_says_what_is_kept(
+    run: Run, notes: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As any other error: with a document, and 1."""
+    run("observe", str(notes))
+    said = interrupted(run, monkeypatch, "train", "consolidate")
+    assert (said.code, said.data) == (1, {"error": "interrupted; what was acknowledged is kept"})
+    new = tmp_path / "new.md"
+    new.write_text(LIGHT.text.replace("green", "white"))
+    said = interrupted(run, monkeypatch, "score", "observe", str(notes), str(new))
+    assert said.code == 1
+    assert said.data["receipts"]
+    assert said.data["error"].startswith("interrupted; what was acknowledged is kept: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_what_cannot_be_told_is_done_all_the_same_and_what_cannot_be_answered_is_an_error(tmp_path: Path) -> None:
+    def ran(*command: str, **pipes: Any) -> subprocess.CompletedProcess[bytes]:
+        environment = {**os.environ, "SEAL_HOME": str(tmp_path / "home")}
+        line = [sys.executable, "-c", PROCESS, *command, "--json"]
+        return subprocess.run(line, env=environment, check=False, **{"stdout": subprocess.PIPE, **pipes})
+
+    note = tmp_path / "a.md"
+    note.write_text(f"# {MILL.title}\n\n{MILL.text}")
+    with Path("/dev/full").open("wb") as full:
+        assert ran("observe", str(note), stderr=full).returncode == 0
+        told = ran("consolidate", stderr=full)
+        assert (told.returncode, json.loads(told.stdout)["outcome"]) == (0, "accepted")
+        told = ran("status", stdout=full, stderr=subprocess.PIPE)
+        assert told.returncode == 1
+        assert told.stderr.startswith(b"seal-agent: the answer could not be written: ")
+        assert b"Traceback" not in told.stderr
+
+
+def test_json_for_a_terminal_that_knows_ascii_only_is_still_json(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "__stdout__", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    said = run("observe", str(tmp_path / "é.md"), "--json")
+    assert said.out.isascii()
+    assert "é.md" in said.data["error"]
+
+
+def test_a_file_that_cannot_be_read_is_an_error_only_if_it_is_alone(run: Run, notes: Path, tmp_path: Path) -> None:
+    scan = tmp_path / "scan.md"
+    scan.write_bytes(b"\xff\xfe\x00")
+    alone, beside = (run("observe", *paths, "--json") for paths in ([str(scan)], [str(scan), str(notes)]))
+    assert (alone.code, beside.code) == (1, 0)
+    assert "nothing could be read: refused: it looks like UTF-16" in alone.data["error"]
+    assert alone.data["receipts"]
+
+
+def test_an_empty_id_releases_nothing_and_a_closed_input_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("quarantine", "--release", "", "--json").code == 1
+    monkeypatch.setattr(sys, "stdin", None)
+    assert [found.reason for found in cli._found(["-"], 100)] == ["it is closed"]
+
+
+def test_a_question_that_is_empty_or_no_valid_unicode_is_refused(run: Run) -> None:
+    for command in ("ask", "why"):
+        assert "is not valid Unicode" in run(command, "h\udcffi", "--json").data["error"]
+    assert "question 1 of 1 is empty" in run("ask", " ", "--json").data["error"]
+
+
+def test_answers_as_hugging_face_has_them_are_all_taken(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "squad.json"
+    answers = {"text": ["1871", "the year 1871"], "answer_start": [3, 3]}
+    row = {"title": "T", "context": "C", "questions": [{"question": WHEN, "answers": answers}]}
+    file.write_text(json.dumps([row]))
+    assert run("quiz", str(file), "--json").data["rows"][0]["gold"] == "1871"
+
+
+def test_every_part_that_is_not_installed_is_named_and_a_home_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(cli.SealError, match=r"no styles called nope.*no decider called 'dd'.*no writer called 'ww'"):
+        agents.open(tmp_path / "home", styles=["nope"], decider="dd", writer="ww")
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        with pytest.raises(cli.SealError, match="cannot be the folder of a home"):
+            agents.open(tmp_path / place)
+
+
+def test_a_list_without_a_document_is_refused(run: Run, tmp_path: Path) -> None:
+    with fake_agent(tmp_path / "h") as agent:
+        empty: Any = []
+        assert agent.observe(empty).decision.reason == "refused: it holds no document"

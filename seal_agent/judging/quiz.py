@@ -151,6 +151,7 @@ def _question(row: Any, title: str, context: str, where: str) -> Iterator[Item]:
     if not isinstance(row, dict) or not isinstance(row.get("question"), str):
         raise ConfigError(f"{where}: a question is an object with `question` and `answer`")
     given = row.get("answers", row.get("answer"))
+    given = given.get("text") if isinstance(given, dict) else given  # as Hugging Face's copy of SQuAD has it
     texts = [g.get("text") if isinstance(g, dict) else g for g in (given if isinstance(given, list) else [given])]
     golds = [str(text) for text in texts if text not in (None, "")]
     if golds:
