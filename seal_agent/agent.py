@@ -349,9 +349,8 @@ class SealAgent:
         if self.journal.memories("general"):
             return
         self.say("remembering what it knows", 0.0)
-        learner = (
-            self.learner
-        )  # not asked for under the journal's lock: who answers takes these two the other way round
+        # not asked for under the journal's lock: who answers takes these two the other way round
+        learner = self.learner
         memories, checks = self.rooms.seed(learner)
         with self.journal.transaction():
             self.journal.set_meta("base", learner.fingerprint)

@@ -80,9 +80,8 @@ def main(argv: list[str] | None = None) -> int:
             print(show.as_json(document), file=stdout, flush=True)
         elif reply.text:  # beside an error too: what was done before it, or what was found besides
             print(show.encodable(reply.text() if callable(reply.text) else reply.text), file=stdout, flush=True)
-    except (
-        OSError
-    ) as error:  # whoever reads has gone, or the disk is full: Python's own last flush must find an open end
+    except OSError as error:
+        # whoever reads has gone, or the disk is full: Python's own last flush must find an open end
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             show.complain(f"the answer could not be written: {error}")

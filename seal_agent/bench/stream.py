@@ -33,11 +33,8 @@ from seal_agent.remembering import metrics
 
 SCOPED = "full_scoped"  # the full arm again, asked with scope after each step
 ARMS = (*MAKERS, SCOPED)
-_QUICK, _FEW, _SPARSE = (
-    ("full", "store"),
-    2,
-    8,
-)  # arms and documents of a quick look, and one general question in so many
+_QUICK, _FEW = ("full", "store"), 2  # arms and documents of a quick look,
+_SPARSE = 8  # and of the general questions one in so many
 _ONE_BY_ONE = 20  # documents up to which each is consolidated by itself; beyond that ten at a time, as in daily use
 
 

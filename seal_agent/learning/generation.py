@@ -46,7 +46,7 @@ def generate(
     turn: Turn = nullcontext,
 ) -> list[str]:
     """
-    A continuation of each prompt (token ids), in the order given; *written*: by the blocks of decoding.py. *model* is used in
+    A continuation of each prompt (token ids), in the order given; *written*: by the blocks of decoding.py. *model* is read in
     a *turn* only.
 
     temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string.
