@@ -61,11 +61,11 @@ def cleaned(documents: Given, limit: int) -> dict[Document, list[Check]]:
         if isinstance(one, sources.Refusal):
             refused.append(f"{one.name!r}: {one.reason}")
         else:
+            known = found.setdefault(one, {})
             for check in checks:
                 asked, gold = (sources.clean(said)[0] or said for said in (check.question, check.gold))
                 same = check.model_copy(update={"document": one.id, "question": asked, "gold": gold})
-                found.setdefault(one, {}).setdefault(asked.lower(), same)
-            found.setdefault(one, {})
+                known.setdefault(asked.lower(), same)
     if refused:
         raise ConfigError(f"{len(refused)} of {len(documents)} passages cannot be read: {'; '.join(refused)}")
     return {document: list(checks.values()) for document, checks in found.items()}
