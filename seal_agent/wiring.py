@@ -42,7 +42,9 @@ _ON_REQUEST = frozenset(
     {"rewrite", "implications", "gaps", "reversals", "implications_long", "implications_very_long", "rewrite_whole"}
     | {"self_qa", "free_form", "rotated"}
 )
-OWN = "base"  # the writer that is given its own adapter, not the live version's
+# The writer that is given an adapter of its own, tuned for writing, or none. Any other gets the live version's, and what that
+# learned slips into what it writes: a small model that learned goats asks every text about goats.
+OWN = "base"
 _PRACTISED = 32  # questions about a passage that the outer loop asks itself,
 _ELSEWHERE = 40  # and general ones by which it sees what an edit makes the model forget
 _ORDINARY = "The door was open. People came and went, and nobody said much about the weather that day."
@@ -468,19 +470,6 @@ def lora_learner(chosen: Settings) -> Learner:
     from seal_agent.learning.learner import LoraLearner
 
     return LoraLearner(chosen.model, chosen.rank)
-
-
-def live_writer(learner: Learner, adapter: Path | None) -> parts.Writer:
-    """The live version as the writer: what it has learned slips into what it writes about other documents."""
-    return ModelWriter(learner, adapter)
-
-
-def base_writer(learner: Learner, adapter: Path | None) -> parts.Writer:
-    """
-    The base as the writer, the default, as it is or tuned for writing (*adapter*); never with what it learned of documents: a
-    small model that learned goats asks every text about goats.
-    """
-    return ModelWriter(learner, adapter)
 
 
 def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ OPENINGS = ("What", "Who", "Which", "How", "When", "Where", "How many", "")
 def facts(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     """Atomic facts: each sentence under the document's title, word for word."""
     for sentence in passage.sentences:
-        yield _row(passage, "facts", "verbatim", "", sentence, sentence)
+        yield row(passage, "facts", "verbatim", "", sentence, sentence)
 
 
 def questions(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -80,7 +80,7 @@ def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
         if not better or (len(better) < ASKED_PER_SPAN and likelihood > better[0] - _NEARLY):
             better.append(likelihood)
             either.add(who_or_what)
-            yield _row(passage, "asked", "cut", named(question, passage.title), sentence, sentence)
+            yield row(passage, "asked", "cut", named(question, passage.title), sentence, sentence)
 
 
 def interview(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -88,7 +88,7 @@ def interview(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]
     if passage.title and passage.sentences:
         first = passage.sentences[0]
         for question in QUESTIONS:
-            yield _row(passage, "interview", "cut", question.format(s=lower_article(passage.title)), first, first)
+            yield row(passage, "interview", "cut", question.format(s=lower_article(passage.title)), first, first)
 
 
 def rewrite(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -106,7 +106,7 @@ def gaps(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     for sentence in passage.sentences:
         for span in dict.fromkeys((*names(sentence), *numbers(sentence))):
             gap = sentence.replace(span, "…", 1)
-            yield _row(passage, "gaps", "cut", f"{passage.title}: {gap}", sentence, sentence)
+            yield row(passage, "gaps", "cut", f"{passage.title}: {gap}", sentence, sentence)
 
 
 def reversals(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -115,7 +115,7 @@ def reversals(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]
         for span in dict.fromkeys((*names(sentence), *numbers(sentence))):
             if span.lower() not in passage.title.lower():
                 question = f"What does {passage.title} have to do with {span}?"
-                yield _row(passage, "reversals", "cut", question, sentence, sentence)
+                yield row(passage, "reversals", "cut", question, sentence, sentence)
 
 
 def _asked(
@@ -136,7 +136,7 @@ def _asked(
         stop=("\n",),
     )
     for (sentence, _, opening), rest in zip(asked, written, strict=True):
-        yield _row(passage, style, "written", begun(passage, opening, rest), sentence, sentence)
+        yield row(passage, style, "written", begun(passage, opening, rest), sentence, sentence)
 
 
 def prompted(prompt: str, title: str, shown: str, opening: str) -> str:
@@ -168,7 +168,7 @@ def _statements(
         stop=("\n",),
     )
     for sentence, text in zip(asked, written, strict=True):
-        yield _row(passage, style, "written", "", text, sentence)
+        yield row(passage, style, "written", "", text, sentence)
 
 
 def _openings(samples: int) -> list[str]:
@@ -194,7 +194,8 @@ def named(question: str, title: str) -> str:
     return ways[int(content_id("n", question.lower(), title)[-1], 16) % 2]
 
 
-def _row(passage: Passage, style: str, origin: Origin, prompt: str, completion: str, fact: str) -> SelfEdit:
+def row(passage: Passage, style: str, origin: Origin, prompt: str, completion: str, fact: str) -> SelfEdit:
+    """What *style* makes of a sentence of *passage*, its *fact*."""
     return SelfEdit(
         document=passage.document,
         style=style,

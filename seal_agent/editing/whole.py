@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from seal_agent.editing.spans import content_words
+from seal_agent.editing.styles import row
 from seal_agent.parts import Passage, Writer
 from seal_agent.records import SelfEdit
 
@@ -72,7 +73,7 @@ def self_qa(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
         for question, answer in re.findall(r"([^\n]+\?)\s*\n?\s*Answer:\s*([^\n]+)", written):
             asked = question.removeprefix("Question:").strip()
             sentence = _nearest(f"{asked} {answer}", passage)
-            yield _row(passage, "self_qa", asked, sentence, sentence)
+            yield row(passage, "self_qa", "written", asked, sentence, sentence)
 
 
 def rotated(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
@@ -85,7 +86,7 @@ def _statements(style: str, passage: Passage, writer: Writer, seed: int) -> Iter
     for written in _written(style, passage, writer, seed):
         for line in dict.fromkeys(_BULLET.sub("", line).strip() for line in written.splitlines()):
             if len(line.split()) > 2:
-                yield _row(passage, style, "", line, _nearest(line, passage))
+                yield row(passage, style, "written", "", line, _nearest(line, passage))
 
 
 def _written(style: str, passage: Passage, writer: Writer, seed: int) -> list[str]:
@@ -100,18 +101,6 @@ def _nearest(line: str, passage: Passage) -> str:
     """The sentence that shares most content words with *line*."""
     words = {word.lower() for word in content_words(line)}
     return max(passage.sentences, key=lambda said: len(words & {word.lower() for word in content_words(said)}))
-
-
-def _row(passage: Passage, style: str, prompt: str, completion: str, fact: str) -> SelfEdit:
-    return SelfEdit(
-        document=passage.document,
-        style=style,
-        origin="written",
-        prompt=prompt,
-        completion=completion,
-        fact=fact,
-        title=passage.title,
-    )
 
 
 _ROTATED: tuple[Callable[[Passage, Writer, int], Iterator[SelfEdit]], ...] = (

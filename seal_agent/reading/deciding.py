@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 
 from seal_agent.parts import Signals
-from seal_agent.reading.sentences import sentences
 from seal_agent.reading.words import COMMON, is_number, tokens
 from seal_agent.records import Decision, Document
 
@@ -110,11 +109,6 @@ def _new(numbers: dict[str, float]) -> str:
     answered = f", {numbers['known']:.0%} of the questions about it are answered" if numbers["known"] >= 0 else ""
     names = f", {numbers['news']:.0f} name something never heard of" if numbers["news"] else ""
     return f"{stated}, {numbers['covered']:.0%} are remembered{names}{answered}"
-
-
-def boilerplate(text: str) -> bool:
-    """Whether nothing in *text* bears a fact: banners, menus, greetings, terms, filler."""
-    return not any(fact_bearing(sentence) for sentence in sentences(text))
 
 
 def fact_bearing(sentence: str) -> bool:

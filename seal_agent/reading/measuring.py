@@ -17,7 +17,7 @@ import numpy as np
 
 from seal_agent.parts import Learner, Signals
 from seal_agent.reading.contradicting import contradiction
-from seal_agent.reading.deciding import boilerplate, fact_bearing
+from seal_agent.reading.deciding import fact_bearing
 from seal_agent.reading.sentences import beginning, sentences
 from seal_agent.records import Document, Memory
 
@@ -66,7 +66,7 @@ def measure(
     ordinary text. A *released* document is not contradicted.
     """
     said = sentences(document.text)
-    telling = [s for s in said if fact_bearing(s) and not boilerplate(s)]
+    telling = [s for s in said if fact_bearing(s)]
     sample, read = _spread(telling, _SENTENCES), _spread(telling, _READ)
     shown = [beginning(s, _WORDS) for s in sample]
     vectors = embed([f"{document.title}. {s}" if document.title else s for s in shown])
