@@ -245,7 +245,7 @@ class SealAgent:
         return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
 
     def _waits(self) -> tuple[str, ...]:
-        return tuple(sorted({edit.document for edit in self.journal.waiting()}))
+        return tuple(self.journal.waiting_documents())
 
     def _unjudgeable(self) -> str:
         """Why no consolidation of what waits could be judged, or "": nothing is trained for a verdict that cannot be given."""
@@ -296,7 +296,7 @@ class SealAgent:
         if self.writers.is_dir():
             with Journal(self.writers) as line:
                 renewal.clean(line)
-        known = [version.path for version in self.journal.versions()]
+        known = [path for _, _, path in self.journal.made()]
         adapters.tidy(self.home / "adapters", known, lock)
 
     def _made(self, run: str, edits: Sequence[SelfEdit]) -> tuple[None, Candidate, GateReport]:
@@ -345,7 +345,7 @@ class SealAgent:
     def _seed(self) -> None:
         """General memories and checks, once in the life of a home; and the base's fingerprint."""
         self._same_base(self.learner)
-        self.journal.add_checks(self.rooms.user_checks())
+        self.journal.keep_checks(self.rooms.user_checks())
         if self.journal.memories("general"):
             return
         self.say("remembering what it knows", 0.0)
@@ -374,10 +374,9 @@ class SealAgent:
 
     def _run_id(self) -> str:
         """From content, not from a clock: the same rows after the same versions make the same run."""
-        waiting = sorted(edit.id for edit in self.journal.waiting())
         tried = sorted(self.journal.attempts().items())
-        history = [version.id for version in self.journal.versions()]
-        return content_id("r", *waiting, repr(tried), *history, str(self.settings.seed))
+        history = [key for _, key, _ in self.journal.made()]
+        return content_id("r", *self.journal.waiting_ids(), repr(tried), *history, str(self.settings.seed))
 
     # -- answering -------------------------------------------------------------------------------------------------
 
@@ -390,10 +389,13 @@ class SealAgent:
         return self.ask_all([question], version)[0]
 
     def ask_all(
-        self, questions: Sequence[str], version: int | None = None, contexts: Sequence[str] = ()
+        self, questions: Iterable[str], version: int | None = None, contexts: Sequence[str] = ()
     ) -> list[Answer]:
         """Answers to many questions at once. *contexts*, one each, are shown before the question (open book)."""
+        questions = [questions] if isinstance(questions, str) else list(questions)
         _legible(questions)
+        if contexts and len(contexts) != len(questions):
+            raise errors.SealError(f"{len(contexts)} contexts for {len(questions)} questions; give one each, or none")
         if blank := [number for number, question in enumerate(questions, 1) if not question.strip()]:
             raise errors.SealError(f"question {blank[0]} of {len(questions)} is empty")
         number, digest, adapter = self._serve(version)
@@ -550,14 +552,18 @@ class SealAgent:
     def verify(self) -> list[str]:
         """Every problem found in the journal and in the adapters on disk; empty if all is sound."""
         problems = self.journal.verify()
-        if self._unclean():
-            problems.append(
-                "old pages of a journal may hold what was forgotten; the next consolidation overwrites them"
-            )
-        problems += _damages("version", self.journal)
-        if self.writers.is_dir():
-            with Journal(self.writers) as line:
-                problems += _damages("writer, version", line)
+        try:
+            if self._unclean():
+                problems.append(
+                    "old pages of a journal may hold what was forgotten; the next consolidation overwrites them"
+                )
+            problems += _damages("version", self.journal)
+            problems += [_lost(number, documents) for number, documents in self.journal.lost().items()]
+            if self.writers.is_dir():
+                with Journal(self.writers) as line:
+                    problems += _damages("writer, version", line)
+        except errors.SealError as error:  # of a damaged file not everything can be read
+            problems.append(str(error))
         return problems
 
     def _unclean(self) -> bool:
@@ -640,6 +646,13 @@ def _damages(name: str, line: Journal) -> list[str]:
     ]
 
 
+def _lost(number: int, documents: Sequence[str]) -> str:
+    return (
+        f"version {number} is broken, and what it learned of {len(documents)} documents is not known any more; `seal-agent"
+        f" forget` each and read it again: {', '.join(documents)}"
+    )
+
+
 def open(home: str | Path, model: str | None = None, *, say: Say = _NEVER, **settings: Any) -> SealAgent:
     """
     Open the home in folder *home*, creating it if need be.
@@ -647,6 +660,8 @@ def open(home: str | Path, model: str | None = None, *, say: Say = _NEVER, **set
     *model* is "smollm2-135m" (embedded), a folder or a Hugging Face id; *settings* are fields of settings.Settings.
     Raises ConfigError listing every setting that cannot work. Loads no model yet.
     """
+    if not str(home):
+        raise errors.ConfigError("'' names no folder for a home; the folder you are in is '.'")
     folder = Path(home).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)

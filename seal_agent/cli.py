@@ -40,7 +40,19 @@ app = typer.Typer(
 
 app.add_typer(bench, name="bench")
 
-Home = Annotated[Path, typer.Option("--home", envvar="SEAL_HOME", help="The home's folder; made if need be.")]
+
+def _folder(name: str) -> Path:
+    if not name:  # a variable that is not set
+        raise typer.BadParameter('"" is no folder for a home; the folder you are in is "."')
+    return Path(name)
+
+
+Home = Annotated[
+    Path,
+    typer.Option(
+        "--home", metavar="DIR", parser=_folder, envvar="SEAL_HOME", help="The home's folder; made if need be."
+    ),
+]
 Which = Annotated[str | None, typer.Option("--version", help="'base' or a number; by default the live one.")]
 
 
@@ -263,6 +275,8 @@ def watch(
         data = run(agent, [Path(path) for path in paths], every, once, show.note)
     missing = [path for path in paths if once and not Path(path).exists()]
     nothing = f"there is no such file or folder: {', '.join(missing)}" if len(missing) == len(paths) else ""
+    if once and data["refused"] and not data["documents"]:
+        nothing = nothing or "nothing could be read"
     told = f"{data['documents']} documents read, {len(data['consolidations'])} consolidations"
     return Reply(data, told, error=nothing)
 
@@ -451,7 +465,7 @@ def _device() -> dict[str, str]:
 def _lock(home: Path) -> str:
     from seal_agent.journal import HomeLock
 
-    if not home.exists():
+    if not (home / "seal.lock").exists():  # looking makes nothing
         return "free"
     try:
         with HomeLock(home):

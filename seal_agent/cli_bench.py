@@ -180,7 +180,7 @@ def reward(
     data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages.")],
     n: Annotated[int, typer.Option("--n", min=1, help="Passages.")] = 10,
     samples: Annotated[int, typer.Option("--samples", min=2, help="Edits of each.")] = 5,
-    seeds: Annotated[int, typer.Option("--seeds", min=1)] = 2,
+    seeds: Annotated[int, typer.Option("--seeds", min=2)] = 2,
     quick: Annotated[bool, typer.Option("--quick", help="Two passages, two edits: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-reward"),
     home: Home = None,

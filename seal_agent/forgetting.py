@@ -131,12 +131,11 @@ class _Replay:
     def _ask(self, agent: SealAgent, call: Call) -> bool:
         """Ask once more what *call* asked; whether that had to be computed."""
         if call.kind == "consolidate":
-            known = {version.number for version in self.again.journal.versions()}
+            known = self._numbers_of(self.again)
             self.again.consolidate()
             if call.target is not None:
                 self._numbers[call.target] = self.live
-            was = {version.number for version in agent.journal.versions()}
-            return bool({version.number for version in self.again.journal.versions()} - known - was)
+            return bool(self._numbers_of(self.again) - known - self._numbers_of(agent))
         if call.kind == "rollback":
             self._roll_back(call.target)
             return False
@@ -155,9 +154,15 @@ class _Replay:
                     f"{document.id} cannot be read again without {self.forgotten}: {given.decision.reason};"
                     " raise max_document_bytes in seal.toml"
                 )
-        (*_, asked) = self.again.journal.calls.since(self._asked)
+        if not (since := self.again.journal.calls.since(self._asked)):
+            return False  # without the forgotten one it changes nothing
+        asked = since[-1]
         self._asked = asked.number
         return bool(asked.state) and (document.id, asked.state, call.kind == "release") not in self.again.past.studies
+
+    @staticmethod
+    def _numbers_of(agent: SealAgent) -> set[int]:
+        return {number for number, _, _ in agent.journal.made()}
 
     def _roll_back(self, target: int | None) -> None:
         # without the document there may be no version to leave, or none to return to

@@ -32,6 +32,8 @@ Given = Mapping[Document, Sequence[Check]]
 
 def improve(agent: SealAgent, documents: Given, rounds: int, samples: int) -> list[GateReport]:
     """See SealAgent.improve."""
+    if rounds < 1 or samples < 2:
+        raise ConfigError(f"rounds={rounds}, samples={samples}: at least one round, and two samples to choose from")
     with practice(agent, documents) as (line, lessons, write, reward, basis):
         writer, live = agent.writer(), line.live()
         if live and (writer is None or writer.number != live.number):

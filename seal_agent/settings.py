@@ -20,7 +20,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = "smollm2-135m"
-    seed: int = 0
+    seed: int = Field(0, ge=-(2**31), lt=2**31)
     rank: int = Field(16, ge=1, le=256, description="of adapters that start from the base; others keep theirs")
     rehearsal: float = Field(2.0, ge=0, le=4, description="the dial: rehearsed rows for each new row")
     scope: bool = Field(True, description="what names nothing that was learned is answered by the base")
@@ -41,8 +41,10 @@ def read(home: Path, **given: object) -> Settings:
     """seal.toml of *home*, with *given* values before it. ConfigError lists every problem."""
     file = home / "seal.toml"
     try:
-        stored = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
+        stored = tomllib.loads(file.read_text("utf-8-sig")) if file.exists() else {}
         return Settings(**{**stored, **{key: value for key, value in given.items() if value is not None}})
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
     except ValidationError as error:

@@ -36,15 +36,19 @@ def watch(
     agent: SealAgent, paths: Sequence[Path], every: float, once: bool, note: Callable[[str], None]
 ) -> dict[str, Any]:
     """Look at *paths* again and again (or *once*) until interrupted; what was done, in numbers."""
-    done: dict[str, Any] = {"looks": 0, "documents": 0, "consolidations": []}
+    done: dict[str, Any] = {"looks": 0, "documents": 0, "refused": 0, "consolidations": []}
     seen: dict[Path | Refusal, Stamp] = {}
     broke: list[float] = []
+
+    def learn() -> None:
+        with _told(once, note, "not consolidated"):
+            _consolidate(agent, broke, done, note)
+
     with _interruptible(), suppress(KeyboardInterrupt):
         while True:
             with _told(once, note, "this look broke off"):
-                _look(agent, paths, seen, once, done, note)
-            with _told(once, note, "not consolidated"):
-                _consolidate(agent, broke, done, note)
+                _look(agent, paths, seen, once, done, note, learn)
+            learn()
             done["looks"] += 1
             if once:
                 break
@@ -59,6 +63,7 @@ def _look(
     once: bool,
     done: dict[str, Any],
     note: Callable[[str], None],
+    learn: Callable[[], None],
 ) -> None:
     for file, stamp in _files(paths):
         if seen.get(file) == stamp or not (once or _settled(stamp)):
@@ -67,9 +72,10 @@ def _look(
             if not once and isinstance(file, Path) and file.is_file():
                 file.open("rb").close()  # what cannot be opened is refused as a document, and would count as seen
             for receipt in agent.stream(file):
-                done["documents"] += 1
+                done["documents" if receipt.id else "refused"] += 1
                 note(f"{receipt.decision.action}  {receipt.title or receipt.id}: {receipt.decision.reason}")
             seen[file] = stamp
+        learn()  # when it is due, not only when all of a large folder is read
 
 
 def _consolidate(agent: SealAgent, broke: list[float], done: dict[str, Any], note: Callable[[str], None]) -> None:

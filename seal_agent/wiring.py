@@ -105,9 +105,12 @@ def _parted(prompt: str, text: str) -> str:
 
 @dataclass(frozen=True)
 class _Remembered:
-    """The index over remembered sentences, these by id, and the questions each was learned with by document and sentence."""
+    """
+    The index over remembered sentences, these by id, and the questions each was learned with by document and sentence; and what
+    the journal said it remembers then.
+    """
 
-    ids: tuple[str, ...]
+    stands: str
     index: Index
     told: dict[str, Memory]
     asked: dict[tuple[str, str], list[str]]
@@ -250,10 +253,10 @@ class Rooms:
         from seal_agent.reading.deciding import worth_learning
         from seal_agent.reading.sentences import heading, items, paragraphs, sentences
 
-        title = document.title or spans.subject(document.text)
+        key, title = document.id, document.title or spans.subject(document.text)
         listed = items(document.text)
         return [
-            parts.Passage(document.id, title, tuple(dict.fromkeys(spans.self_contained(said, title))))
+            parts.Passage(key, title, tuple(dict.fromkeys(spans.self_contained(said, title))))
             for paragraph in paragraphs(document.text)
             if (
                 said := [
@@ -309,7 +312,7 @@ class Rooms:
     def memories(self, rows: Sequence[SelfEdit]) -> list[tuple[Memory, bytes | None]]:
         """Learned rows as memories; those that state a sentence get its vector."""
         verbatim = [row for row in rows if row.origin == "verbatim"]
-        vectors = self.embedder.embed([f"{row.title}. {row.completion}" for row in verbatim])
+        vectors = self.embedder.embed([_placed(row.title, row.completion) for row in verbatim])
         of = {row.id: vector.astype("float32").tobytes() for row, vector in zip(verbatim, vectors, strict=True)}
         return [(_memory(row), of.get(row.id)) for row in rows]
 
@@ -341,7 +344,7 @@ class Rooms:
     def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
         """Ids of learned rows about sentences near the new ones, the nearest first."""
         known = self._remembered(journal)
-        facts = list(dict.fromkeys(f"{row.title}. {row.fact}" for row in rows))
+        facts = list(dict.fromkeys(_placed(row.title, row.fact) for row in rows))
         near: dict[str, float] = {}
         for name, likeness in (hit for hits in known.index.near(self.embedder.embed(facts), 2) for hit in hits):
             said = known.told[name].completion
@@ -352,16 +355,27 @@ class Rooms:
     def _remembered(self, journal: Journal) -> _Remembered:
         """What is remembered now; where nothing came or went since it was looked at, as it was."""
         with self._kept.lock:
-            ids, vectors = journal.memory_vectors(self.embedder.fingerprint)
-            known = self._kept.remembered
-            if known is None or known.ids != tuple(ids):
-                known = self._kept.remembered = _indexed(ids, vectors, journal.memories("learned"), known)
+            stands, known = journal.remembers(), self._kept.remembered
+            if known is None or known.stands != stands:
+                self._embed_anew(journal)
+                told = {memory.id: memory for memory in journal.memories("learned")}
+                placed = zip(*journal.memory_vectors(self.embedder.fingerprint), strict=True)
+                # another process may have changed what there is since it was told of
+                vectors = {name: vector for name, vector in placed if name in told}
+                known = self._kept.remembered = _indexed(stands, vectors, told, known)
             return known
+
+    def _embed_anew(self, journal: Journal) -> None:
+        """Vectors for what another embedder placed: the home was made with that one."""
+        if old := journal.placed_otherwise(self.embedder.fingerprint):
+            vectors = self.embedder.embed([_placed(memory.title, memory.completion) for memory in old])
+            placed = [(memory, vector.astype("float32").tobytes()) for memory, vector in zip(old, vectors, strict=True)]
+            journal.add_memories(placed, self.embedder.fingerprint)
 
     def nearest(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
         """For each question the remembered sentences nearest to it, one a document and at most *k*, and their cosines."""
         known = self._remembered(journal)
-        found = known.index.near(self.embedder.embed(questions), 2 * k) if known.ids else [[] for _ in questions]
+        found = known.index.near(self.embedder.embed(questions), 2 * k) if len(known.index) else [[] for _ in questions]
         best: list[dict[str, tuple[Memory, float]]] = [{} for _ in questions]
         for of, hits in zip(best, found, strict=True):
             for name, likeness in hits:
@@ -397,20 +411,20 @@ class Rooms:
         shown, unseen = journal.prompts(), self._unseen(journal, documents)
         fresh = {check.id for check in unseen}
         kept = [c for c in journal.checks("fact") if c.id not in fresh and c.question.lower() not in shown]
-        attempt = len(journal.versions()) + 1
+        attempt = journal.judged() + 1
         beside = self._beside(documents, journal)
         near = sorted((c for c in kept if c.document in beside), key=lambda c: -beside[c.document])[:_NEAR_CHECKS]
-        old = gate.sample([*kept, *journal.checks("user")], attempt)
+        old = gate.sample(kept, attempt)
         learned = journal.when_learned([check.id for check in old])
-        questions = gate.Questions(unseen, old, journal.checks("general"), near, learned)
-        served, asked = self.recall(learner, journal, judged=True), self._answered(live)
-        return gate.judge(served, questions, live, candidate, say, asked, attempt)
+        questions = gate.Questions(unseen, old, journal.checks("general"), near, journal.checks("user"), learned)
+        would_serve, serving = self.recall(learner, journal, judged=True), self.recall(learner, journal)
+        return gate.judge(would_serve, questions, live, candidate, say, self._answered(live), attempt, serving)
 
     def unanswered(self, learner: Learner, journal: Journal, documents: Sequence[str], live: Path | None) -> int:
         """How many of the wordings that *documents* reserved *live* answers wrongly: by these a lesson is judged."""
         from seal_agent.judging import gate
 
-        served, unseen = self.recall(learner, journal, judged=True), self._unseen(journal, documents)
+        served, unseen = self.recall(learner, journal), self._unseen(journal, documents)
         return sum(not right for right, _ in gate.ask(served, unseen, live, self._answered(live)).values())
 
     def _unseen(self, journal: Journal, documents: Sequence[str]) -> list[Check]:
@@ -428,9 +442,9 @@ class Rooms:
         """The documents remembered that have a sentence near one of *documents*, and how near (cosine)."""
         known = self._remembered(journal)
         said = {
-            f"{e.title}. {e.fact}" for name in documents for e, _ in journal.edits_of(name) if e.origin == "verbatim"
+            _placed(e.title, e.fact) for name in documents for e, _ in journal.edits_of(name) if e.origin == "verbatim"
         }
-        found = known.index.near(self.embedder.embed(sorted(said)), 2) if known.ids and said else []
+        found = known.index.near(self.embedder.embed(sorted(said)), 2) if len(known.index) and said else []
         out: dict[str, float] = {}
         for name, likeness in (hit for hits in found for hit in hits if hit[1] >= _NEAR):
             document = known.told[name].document
@@ -483,22 +497,25 @@ def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _indexed(
-    ids: Sequence[str], vectors: Sequence[bytes], learned: Sequence[Memory], before: _Remembered | None
+    stands: str, vectors: Mapping[str, bytes], told: dict[str, Memory], before: _Remembered | None
 ) -> _Remembered:
     import numpy as np
 
     from seal_agent.remembering.index import Index
 
-    wanted = set(ids)
-    told = {memory.id: memory for memory in learned if memory.id in wanted}
     asked: dict[tuple[str, str], list[str]] = {}
-    for memory in learned:
+    for memory in told.values():
         if memory.prompt:
             asked.setdefault((memory.document, memory.completion), []).append(memory.prompt)
     # with nothing remembered there is no width to know, and none is needed
-    matrix = np.frombuffer(b"".join(vectors), dtype=np.float32).reshape(len(ids), -1 if ids else 0)
-    index = before.index.then(ids, matrix) if before else Index(ids, matrix)
-    return _Remembered(tuple(ids), index, told, asked)
+    matrix = np.frombuffer(b"".join(vectors.values()), dtype=np.float32).reshape(len(vectors), -1 if vectors else 0)
+    index = before.index.then(list(vectors), matrix) if before else Index(list(vectors), matrix)
+    return _Remembered(stands, index, told, asked)
+
+
+def _placed(title: str, said: str) -> str:
+    """What of a sentence is embedded: what it is about belongs to it."""
+    return f"{title}. {said}"
 
 
 def _questions(memory: Memory, asked: Mapping[tuple[str, str], Sequence[str]]) -> list[tuple[str, str]]:

@@ -15,9 +15,10 @@ from seal_agent import wiring
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, HomeBusy, SealError
 from seal_agent.journal import HomeLock, Journal, adapters
+from seal_agent.judging import gate
 from seal_agent.judging.quiz import quiz
 from seal_agent.reading.sentences import sentences
-from seal_agent.records import Document
+from seal_agent.records import Check, Document, GateReport, content_id
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 from seal_agent.wiring import Rooms
 
@@ -512,6 +513,110 @@ def test_rows_that_were_set_aside_say_how_they_wait_again(make: Make) -> None:
         agent.release(MILL.id)
     agent.forget(MILL.id)
     assert agent.observe(MILL).edits == rows == agent.status()["waiting"]
+
+
+def test_what_a_broken_version_alone_knew_is_named_until_it_is_learned_again(make: Make) -> None:
+    """Who asks gets an answer of the version before; nothing else would ever say that something is missing."""
+    damage(learned(make()), 2)
+    agent = make()
+    assert agent.ask(WHEN).version == 1
+
+    (problem,) = agent.verify()
+    assert "version 2 is broken" in problem
+    assert LIGHT.id in problem
+    assert MILL.id not in problem
+    agent.forget(LIGHT.id)
+    agent.observe(LIGHT)
+    assert agent.consolidate().outcome == "accepted"
+    assert agent.verify() == []
+
+
+def test_an_attempt_that_was_forgotten_stays_spent(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgetting what was refused and reading it again would else be judged at the first attempt's level for ever."""
+    attempts: list[int] = []
+    real = gate.judge
+
+    def judge(*given: Any) -> GateReport:
+        attempts.append(given[6])
+        return real(*given)
+
+    monkeypatch.setattr(gate, "judge", judge)
+    agent = make(FakeLearner(learns=False))
+    for _ in range(2):
+        agent.observe(MILL)
+        for _ in range(2):
+            assert agent.consolidate().outcome == "rejected"
+        agent.forget(MILL.id)
+    assert attempts == [1, 2, 3, 4]
+
+
+def test_what_a_user_wants_kept_is_what_the_maker_says_now(agent: SealAgent) -> None:
+    """A corrected answer takes the place of the old one, and what is dropped is asked no more."""
+    rules = {"Who keeps the keys?": "Ada", "Who pays?": "Bo"}
+    agent.rooms.checks["house"] = lambda: [
+        Check(id=content_id("c", "user", question), kind="user", question=question, gold=gold)
+        for question, gold in rules.items()
+    ]
+    agent.observe(MILL)
+    agent.consolidate()
+    rules.pop("Who pays?")
+    rules["Who keeps the keys?"] = "Cy"
+    agent.observe(LIGHT)
+    agent.consolidate()
+    assert [(check.question, check.gold) for check in agent.journal.checks("user")] == [("Who keeps the keys?", "Cy")]
+
+
+def test_a_home_opened_with_another_embedder_still_sees_what_stands_near(make: Make) -> None:
+    agent = learned(make())
+    near = agent.nearest("Who keeps the lighthouse of Anstrow?")
+    assert near
+    other = make()
+    other.rooms.embedder.fingerprint = "another one"  # type: ignore[misc] - a stand-in
+    assert other.nearest("Who keeps the lighthouse of Anstrow?") == near
+    assert {row[0] for row in other.journal._db.read("SELECT embedder FROM memories WHERE vector IS NOT NULL")} == {
+        "another one"
+    }
+
+
+def test_what_is_superseded_while_it_is_looked_for_is_not_found_and_breaks_nothing(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = learned(make())
+    real = agent.journal.memory_vectors
+
+    def vectors(*given: Any) -> Any:
+        make().rollback()
+        return real(*given)
+
+    monkeypatch.setattr(agent.journal, "memory_vectors", vectors)
+    assert {memory.document for memory, _ in agent.nearest("Who keeps Anstrow Light?")} <= {MILL.id}
+
+
+def test_a_question_costs_no_look_at_all_that_is_remembered_where_nothing_changed(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = learned(make())
+    first = agent.ask(WHO)
+    monkeypatch.setattr(agent.journal, "memory_vectors", _interrupted)
+    assert agent.ask(WHO) == first
+    agent.rollback()
+    with pytest.raises(KeyboardInterrupt):
+        agent.ask(WHO)
+
+
+def test_questions_may_come_as_anything_that_gives_them_one_by_one(agent: SealAgent) -> None:
+    learned(agent)
+    assert agent.ask_all(question for question in (WHO, WHEN)) == agent.ask_all([WHO, WHEN])
+    assert agent.ask_all(WHO) == [agent.ask(WHO)]
+    with pytest.raises(SealError, match="1 contexts for 2 questions"):
+        agent.ask_all([WHO, WHEN], contexts=["The mill."])
+
+
+def test_a_closed_agent_says_that_it_is_closed(make: Make) -> None:
+    agent = make()
+    agent.close()
+    with pytest.raises(SealError, match="was closed; open it again"):
+        agent.status()
 
 
 def test_a_home_can_be_moved(make: Make, tmp_path: Path) -> None:

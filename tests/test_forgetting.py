@@ -117,6 +117,20 @@ def test_a_home_that_forgot_is_a_home_that_was_never_told(name: str, tmp_path: P
     assert "1871" not in forgot.ask("In which year did Alder Mill open?").text
 
 
+def test_who_reads_the_same_files_again_and_again_asks_for_nothing(tmp_path: Path) -> None:
+    """No call is kept of it, but where a text of the same name, or one that was released, came in between."""
+    named = [one.model_copy(update={"source": "notes", "external_id": one.title}) for one in (MILL, BARN)]
+    agent = lived(tmp_path / "home", [*map(read, named), learn])
+    calls = agent.journal.calls.since()
+    for act in (*map(read, named), *map(read, named)):
+        act(agent)
+    assert agent.journal.calls.since() == calls
+    newer = named[0].model_copy(update={"text": MILL.text.replace("1871", "1872")})
+    for document in (newer, named[0], named[1]):
+        agent.observe(document)
+    assert [call.document for call in agent.journal.calls.since(calls[-1].number)] == [newer.id, MILL.id]
+
+
 def test_what_was_observed_while_another_was_learned_leaves_that_lesson_as_it_was(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

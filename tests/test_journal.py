@@ -485,7 +485,7 @@ def test_a_broken_version_yields_to_its_nearest_sound_ancestor_for_good(journal:
 
     assert journal.mark_broken(2, "hash") == 3
     assert journal.mark_broken(3, "hash") == journal.mark_broken(3, "hash") == 1
-    with pytest.raises(SealError, match=r"version 3 is broken; possible: 0$"):
+    with pytest.raises(SealError, match=r"version 3 is broken; `seal-agent verify` tells what it knew; possible: 0$"):
         journal.rollback(3)
     assert journal.verify() == []
 
@@ -612,11 +612,45 @@ def test_a_newer_or_damaged_file_is_refused_in_words(journal: Journal, tmp_path:
 
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "seal.db").write_bytes(b"not a database, certainly not one" * 100)
-    with pytest.raises(SealError, match="refused"):
+    with pytest.raises(SealError, match="is damaged: file is not a database; put a copy in its place"):
         Journal(tmp_path / "bad")
     (tmp_path / "file").write_text("")
     with pytest.raises(SealError, match="cannot be a home"):
         Journal(tmp_path / "file")
+
+
+def test_a_damaged_page_is_a_problem_to_read_not_an_error(journal: Journal) -> None:
+    (page,) = journal._db.read("SELECT rootpage FROM sqlite_master WHERE name = 'edits'")[0]
+    journal.close()
+    file = journal.home / "seal.db"
+    pages = bytearray(file.read_bytes())
+    pages[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    file.write_bytes(pages)
+    assert "put a copy in its place" in str(Journal(journal.home).verify())
+
+
+def test_a_document_is_named_once_however_many_rows_come_of_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name hashes the text, and everybody waits for the journal meanwhile."""
+    named: list[Document] = []
+    real = Document.id.fget  # type: ignore[attr-defined] - a property
+
+    def name(document: Document) -> str:
+        named.append(document)
+        return str(real(document))
+
+    monkeypatch.setattr(Document, "id", property(name))
+    counts = []
+    for document, rows in ((MILL, 2), (LAMP, 60)):
+        edits = [
+            SelfEdit(document=document.id, style="s", origin="cut", prompt=f"{n}?", completion="x", fact="x", title="")
+            for n in range(rows)
+        ]
+        named.clear()
+        journal.record(document, Decision(action="edit", reason=""), edits, [])
+        counts.append(len(named))
+    assert counts[0] == counts[1]
 
 
 def test_an_acknowledged_commit_is_a_durable_one(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import json
 from importlib.resources import files
 
 import numpy as np
+import pytest
 
 from seal_agent.bench.demo import corpus
 from seal_agent.parts import Example
@@ -27,6 +28,14 @@ def memories(documents: int, rows: int) -> list[Memory]:
 def unit(n: int, seed: int = 0) -> np.ndarray:
     vectors = np.random.default_rng(seed).normal(size=(n, 32)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_a_large_home_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chroma would take half a minute to begin with, and be no faster then."""
+    monkeypatch.setattr("chromadb.EphemeralClient", lambda *given: pytest.fail("not for so few"))
+    vectors = np.random.default_rng(0).normal(size=(20_000, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert Index([str(n) for n in range(20_000)], vectors).near(vectors[7:8], 1)[0][0][0] == "7"
 
 
 def test_chroma_and_brute_force_find_the_same_neighbours() -> None:

@@ -72,6 +72,8 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         waiting: int = 256,
     ) -> None:
         super().__init__()
+        if not isinstance(agent, SealAgent):  # hooks never raise: it would be told of at each turn, and nothing learned
+            raise ConfigError(f"{agent!r} is no agent; give seal_agent.open(...)")
         kinds = (learn_from,) if isinstance(learn_from, str) else tuple(learn_from)
         if wrong := [kind for kind in kinds if kind not in outside.KINDS]:
             raise ConfigError(

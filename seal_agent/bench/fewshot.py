@@ -27,7 +27,7 @@ from seal_agent.adapting.tasks import Pair, Task, task_of
 from seal_agent.bench import keeping
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import ConfigError
-from seal_agent.judging.statistics import paired_interval
+from seal_agent.judging.statistics import interval, paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.records import content_id
 
@@ -271,7 +271,8 @@ def _arm(rows: Sequence[dict[str, Any]], arm: str) -> dict[str, Any]:
     scores = [fmean(row["scores"][arm]) for row in rows if row["scores"][arm]]
     if not scores:
         return {"success": 0.0, "n": 0, "low": 0.0, "high": 1.0}
-    low, high = paired_interval(scores)
+    whole = set(scores) <= {0.0, 1.0}  # where all are alike, Student's t would see no spread and be sure
+    low, high = interval(round(sum(scores)), len(scores)) if whole else paired_interval(scores)
     return {"success": fmean(scores), "n": len(scores), "low": max(0.0, low), "high": min(1.0, high)}
 
 

@@ -171,7 +171,7 @@ def _verdict(given: Mapping[str, Answers], learned: Mapping[str, tuple[bool, flo
     table: Any = Table(given)
     new, everything, general = _CHECKS.values()
     old, near = sample(everything, attempt), everything[:_NEAR]
-    questions = Questions(new, old, general, near, learned)
+    questions = Questions(new, old, general, near, learned=learned)
     return judge(table, questions, Path("live"), Path("candidate"), attempt=attempt).outcome
 
 

@@ -118,9 +118,9 @@ def _reliability(found: Sequence[dict[str, Any]], name: str, axis: int) -> float
             for half in (0, 1):
                 halves[half].append(scores.take(order[half::2], axis).mean(axis=(0, 2)))
         one_half, other = (_centred(half) for half in halves)
-        r = float(np.corrcoef(one_half, other)[0, 1]) if one_half.std() and other.std() else 0.0
-        out.append(2 * r / (1 + r) if r > -1 else -1.0)
-    return float(np.mean(out))
+        out.append(float(np.corrcoef(one_half, other)[0, 1]) if one_half.std() and other.std() else 0.0)
+    r = max(0.0, float(np.mean(out)))  # below zero halves have nothing in common, and the correction runs away
+    return 2 * r / (1 + r)
 
 
 def _centred(of: Sequence[np.ndarray]) -> np.ndarray:

@@ -81,7 +81,7 @@ def run(
 ) -> dict[str, Any]:
     """The whole bench; finished parts are kept in *out* and not run again. Returns the document of `bench speed`."""
     if find_spec("trl") is None or find_spec("datasets") is None:
-        raise SealError("the rivals are not installed; bring them with: pip install 'seal-agent[bench]'")
+        raise SealError("the rivals are not installed; bring them with: pip install 'trl>=1.16,<2' 'datasets>=4'")
     bench = _Bench(model or embedded.MODEL.folder, seed, out, say_line)
     taught = lessons(data, 15)
     chosen = range(0, 5, 5) if quick else range(0, 15, 5)  # the first edit of each passage

@@ -2,11 +2,14 @@
 What was asked of a home, in order, and the state it stood in: enough to live through it again without a document.
 
 Promises: a call is written down in the transaction that does what it asks, or not at all; a consolidation stands where it took
-what it learned, for what was observed while it trained came after.
+what it learned, for what was observed while it trained came after. A text told again where that changes nothing is no call.
 Does not promise: calls of homes made before there was this list, or what was asked in vain.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Sequence
 
 from seal_agent.journal.database import Database
 from seal_agent.records import Call, CallKind, Document
@@ -33,6 +36,26 @@ class Calls:
                 target,
                 state,
             )
+
+    def touched(self, document: Document, names: Sequence[tuple[str, str]]) -> bool:
+        """
+        Since *document* was last told as it is now, was another text told under one of its *names*, or one released, which may
+        have them too? Then telling it once more may change a home in which these were decided otherwise.
+        """
+        told = (document.id, document.source, document.external_id)
+        last = self._db.number(
+            "SELECT ifnull(max(seq), 0) FROM calls WHERE document = ? AND source = ? AND external_id = ?", *told
+        )
+        return bool(
+            self._db.number(
+                "SELECT EXISTS (SELECT 1 FROM calls WHERE seq > ?1 AND kind = 'release')"
+                " OR EXISTS (SELECT 1 FROM json_each(?2) AS name JOIN calls ON calls.source = name.value ->> 0"
+                " AND calls.external_id = name.value ->> 1 WHERE seq > ?1 AND document != ?3)",
+                last,
+                json.dumps(names),
+                document.id,
+            )
+        )
 
     def begin(self, fence: int) -> None:
         """A consolidation takes what waits; it is none yet."""

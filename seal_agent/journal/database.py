@@ -144,8 +144,18 @@ def _explained(home: Path) -> Iterator[None]:
     """What SQLite and the file system complain about, as an error for people."""
     try:
         yield
-    except sqlite3.Error as error:
+    except sqlite3.ProgrammingError as error:
+        if "closed" not in str(error):
+            raise  # a mistake of ours
+        raise SealError(f"{home} was closed; open it again with seal_agent.open") from error
+    except sqlite3.OperationalError as error:  # busy, full, not to be opened or written: nothing a check would find
+        raise SealError(f"the journal of {home} refused: {error}; try again once that is mended") from error
+    except sqlite3.IntegrityError as error:
         raise SealError(f"the journal of {home} refused: {error}; `seal-agent verify` tells more") from error
+    except sqlite3.Error as error:
+        raise SealError(
+            f"the journal of {home} is damaged: {error}; put a copy in its place, or start a new home"
+        ) from error
     except UnicodeEncodeError as error:
         raise SealError(f"this text is not valid Unicode ({error.reason}); clean it first") from error
 

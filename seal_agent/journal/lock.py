@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from seal_agent.errors import HomeBusy
+from seal_agent.errors import HomeBusy, SealError
 
 
 class HomeLock:
@@ -33,8 +33,13 @@ class HomeLock:
         """Take the lock or raise HomeBusy; never waits."""
         if self._handle is not None:
             raise _busy(self.home, str(os.getpid()))
-        self.home.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.home / "seal.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.home / "seal.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise SealError(
+                f"{self.home} cannot be locked: {error.strerror}; who learns must be able to write there"
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

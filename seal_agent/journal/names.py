@@ -20,16 +20,19 @@ class Names:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def say(self, document: Document, state: str) -> None:
-        """*document* is what its name says now: it stands (again, in *state*), and what the name said before does not."""
+    def say(self, document: Document, state: str) -> bool:
+        """
+        *document* is what its name says now: it stands (again, in *state*), and what the name said before does not. Is that new?
+        """
         said = (document.id, document.source, document.external_id)
-        self._db.write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said)
+        new = bool(self._db.write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said))
         if restored := self._db.number("SELECT state = 'superseded' FROM documents WHERE id = ?", document.id):
             self._restore(document.id, state)
         if state != "held":  # what is not trusted must not push out what is
-            self._supersede(document.id, document.source, document.external_id)
+            new |= self._supersede(document.id, document.source, document.external_id)
         if restored:
             self._learn_again(document)
+        return bool(new or restored)
 
     def supersede(self, document_id: str) -> None:
         """What the names of a document said before it stands no more."""
@@ -40,14 +43,14 @@ class Names:
 
     def replaced_by(self, document: Document) -> list[str]:
         """Ids of the documents in whose place *document* comes: what its names have said until now."""
-        found = [old for source, name in self._of(document) for old in self._said(source, name, document.id)]
+        found = [old for source, name in self.of(document) for old in self._said(source, name, document.id)]
         return list(dict.fromkeys(found))
 
     def told_before(self, document: Document) -> list[str]:
         """Ids of all documents that the names of *document* have ever said and that stand no more once it does."""
         found = [
             row[0]
-            for source, name in self._of(document)
+            for source, name in self.of(document)
             for row in self._db.read(
                 "SELECT DISTINCT id FROM calls JOIN documents ON documents.id = calls.document"
                 " WHERE calls.source = ? AND calls.external_id = ? AND id != ? AND documents.state = 'superseded'",
@@ -58,7 +61,7 @@ class Names:
         ]
         return sorted({*self.replaced_by(document), *found})
 
-    def _of(self, document: Document) -> list[tuple[str, str]]:
+    def of(self, document: Document) -> list[tuple[str, str]]:
         """Under which names *document* is said: as it comes now, and as it came before."""
         said = self._db.read("SELECT source, external_id FROM attestations WHERE document = ?", document.id)
         return sorted({(source, name) for source, name in (*said, (document.source, document.external_id)) if name})
@@ -73,8 +76,9 @@ class Names:
         )
         return [row[0] for row in rows]
 
-    def _supersede(self, by: str, source: str, name: str) -> None:
-        for old in self._said(source, name, by) if name else ():
+    def _supersede(self, by: str, source: str, name: str) -> bool:
+        replaced = self._said(source, name, by) if name else []
+        for old in replaced:
             self._db.write("UPDATE documents SET state = 'superseded' WHERE id = ?", old)
             self._db.write(
                 "DELETE FROM attestations WHERE document = ? AND source = ? AND external_id = ?", old, source, name
@@ -85,6 +89,7 @@ class Names:
                 old,
             )
             self._db.event("superseded", id=old, by=by)
+        return bool(replaced)
 
     def _restore(self, document_id: str, state: str) -> None:
         self._db.write("UPDATE documents SET state = ? WHERE id = ?", state, document_id)

@@ -215,12 +215,18 @@ CREATE TABLE tries (key TEXT PRIMARY KEY, document TEXT NOT NULL, said TEXT NOT 
 DELETE FROM meta WHERE key GLOB 'tried *' OR key GLOB 'menu *';
 """
 
+M006_FENCED = """
+-- The rows of a run are few among all.
+CREATE INDEX edits_by_fence ON edits (fence) WHERE fence IS NOT NULL;
+"""
+
 MIGRATIONS: dict[str, str] = {
     "m001_first": M001_FIRST,
     "m002_calls": M002_CALLS,
     "m003_again": M003_AGAIN,
     "m004_short": M004_SHORT,
     "m005_tries": M005_TRIES,
+    "m006_fenced": M006_FENCED,
 }
 """Name -> script, in order. A released script is never edited; the next change gets the next name."""
 

@@ -74,6 +74,7 @@ class Journal:
         self.home = Path(home)
         self._db = Database(self.home, clock)
         self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
+        self._states: dict[str, str] = {}
         self.calls, self.names, self.tries = Calls(self._db), Names(self._db), Tries(self._db)
         # what the file can do by itself
         self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
@@ -136,9 +137,11 @@ class Journal:
             known = self.receipt(document.id)
             if known is None:
                 return None
-            self.names.say(document, STATE_OF[known.decision.action])
+            changed = self.names.say(document, STATE_OF[known.decision.action])
             crashpoint("record.attested")
-            self.calls.note("attest", document)
+            # who reads the same files every night asks for nothing, with or without any other document
+            if changed or self.calls.touched(document, self.names.of(document)):
+                self.calls.note("attest", document)
             crashpoint("attest.counted")
             receipt = self.receipt(document.id)
         crashpoint("attest.committed")
@@ -249,7 +252,7 @@ class Journal:
     def _state(self, document_id: str) -> str:
         rows = self._db.read("SELECT state FROM documents WHERE id = ?", document_id)
         if not rows:
-            raise SealError(f"no document {document_id} in {self.home}")
+            raise SealError(f"no document {document_id} in {self.home}; `seal-agent quarantine` lists what is held")
         return str(rows[0][0])
 
     def taught_by(self, document_ids: Sequence[str]) -> list[Memory]:
@@ -273,16 +276,17 @@ class Journal:
     def _fill(self, document: Document, decision: Decision, edits: Edits, checks: Checks) -> Receipt:
         """The edits and checks that follow from a decision. Without the decision to edit, none is of use."""
         unwanted = "" if decision.action == "edit" else f"its document is decided {decision.action!r}"
+        key = document.id  # which hashes the text: once, not for each row while everybody waits for the journal
         for edit in edits:
-            if edit.document != document.id:
-                raise SealError(f"edit {edit.id} names document {edit.document!r}, not {document.id}")
+            if edit.document != key:
+                raise SealError(f"edit {edit.id} names document {edit.document!r}, not {key}")
             refused = edit.refused or unwanted
             state = "refused" if refused else "reserved" if edit.reserved else "waiting"
             self._db.write(
                 "INSERT OR IGNORE INTO edits (id, document, body, reserved, state, reason, arrived)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 edit.id,
-                document.id,
+                key,
                 _dump(edit),
                 edit.reserved,
                 state,
@@ -293,7 +297,7 @@ class Journal:
         if decision.action == "edit":
             self.add_checks(checks)
         crashpoint("record.checks")
-        return cast(Receipt, self.receipt(document.id))
+        return cast(Receipt, self.receipt(key))
 
     def _told(self, kind: str, receipt: Receipt) -> None:
         numbers = {"edits": receipt.edits, "refused": receipt.refused}
@@ -304,6 +308,15 @@ class Journal:
     def waiting(self) -> list[SelfEdit]:
         """Proved rows that wait to be trained on, in order of arrival."""
         return self._edits("state = 'waiting'")
+
+    def waiting_documents(self) -> list[str]:
+        """Ids of the documents that rows wait of, in the order of the ids."""
+        rows = self._db.read("SELECT DISTINCT document FROM edits WHERE state = 'waiting' ORDER BY document")
+        return [row[0] for row in rows]
+
+    def waiting_ids(self) -> list[str]:
+        """Ids of the rows that wait, in their order."""
+        return [row[0] for row in self._db.read("SELECT id FROM edits WHERE state = 'waiting' ORDER BY id")]
 
     def waiting_sentences(self) -> list[tuple[str, str]]:
         """(document, sentence) of what waits or is being trained on, in order of arrival: told, but not remembered yet."""
@@ -472,11 +485,27 @@ class Journal:
 
     def state(self) -> str:
         """What decisions rest on, as an id: the adapter that is live, and everything that is remembered."""
-        live = self.live()
-        learned = [
-            row[0] for row in self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
-        ]
-        return content_id("s", live.digest if live else "", *learned)
+        stands = self.remembers()
+        if stands not in self._states:  # counted anew each time, it would take longer with every document of the home
+            live = self._db.read("SELECT digest FROM versions WHERE status = 'live'")
+            learned = self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
+            self._states[stands] = content_id("s", live[0][0] if live else "", *(row[0] for row in learned))
+        return self._states[stands]
+
+    def placed_otherwise(self, embedder: str) -> list[Memory]:
+        """What may be rehearsed and has a vector of another embedder."""
+        rows = self._db.read(
+            f"SELECT {_MEMORY} FROM current_memories WHERE vector IS NOT NULL AND embedder != ? ORDER BY seq", embedder
+        )
+        return [_memory(row) for row in rows]
+
+    def remembers(self) -> str:
+        """As an id what tells which memories are current: the live version, what is superseded, the last row that came."""
+        with self._db.guard:
+            live = self._db.read("SELECT number, digest FROM versions WHERE status = 'live'")
+            hidden = self._db.read("SELECT id FROM documents WHERE state = 'superseded' ORDER BY id")
+            last = self._db.number("SELECT ifnull(max(seq), 0) FROM memories")
+        return content_id("m", repr(live), str(last), *(row[0] for row in hidden))
 
     def state_for(self, document: Document) -> str:
         """What a decision on *document*, and the rows written of it, rest on: also what its names have said until now."""
@@ -530,6 +559,13 @@ class Journal:
                     check.answer,
                     check.document or None,
                 )
+
+    def keep_checks(self, checks: Sequence[Check]) -> None:
+        """Users' checks are *checks* from now on, and no others: who corrects one does not want the old one asked."""
+        with self.transaction():
+            if checks != self.checks("user"):
+                self._db.write("DELETE FROM checks WHERE kind = 'user'")
+                self.add_checks(checks)
 
     def checks(self, kind: str | None = None) -> list[Check]:
         """General and users' checks, and those of documents that the live version's line has learned."""
@@ -625,6 +661,15 @@ class Journal:
             raise SealError(f"there is no version {number} in {self.home}; `seal-agent versions` lists them")
         return found[0]
 
+    def made(self) -> list[tuple[int, str, str]]:
+        """Number, id and path of every version, oldest first: `versions` without the reports, which are long."""
+        rows = self._db.read("SELECT number, id, path FROM versions ORDER BY number")
+        return [(number, key, str(self.home / path)) for number, key, path in rows]
+
+    def judged(self) -> int:
+        """How many candidates were ever judged, those that are gone since included."""
+        return self._db.number("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'versions'")
+
     def live(self) -> Version | None:
         """The version that answers; None when that is the untouched base."""
         found = self._versions("status = 'live'")
@@ -634,6 +679,19 @@ class Journal:
         """What versions there are and which of them is live, as an id."""
         rows = self._db.read("SELECT number, status, digest FROM versions ORDER BY number")
         return content_id("v", *(f"{number} {status} {digest}" for number, status, digest in rows))
+
+    def lost(self) -> dict[int, list[str]]:
+        """By broken version that was live once: the documents it learned that stand and that the live line has not learned."""
+        rows = self._db.read(
+            "SELECT DISTINCT number, document FROM versions JOIN lessons USING (fence)"
+            " JOIN current_documents ON current_documents.id = document"
+            " WHERE versions.status = 'broken' AND report ->> 'outcome' = 'accepted'"
+            " AND document NOT IN (SELECT document FROM learned) ORDER BY number, current_documents.seq"
+        )
+        found: dict[int, list[str]] = {}
+        for number, document in rows:
+            found.setdefault(number, []).append(document)
+        return found
 
     def line(self) -> list[Version]:
         """The sound versions from the first to the live one, oldest first; the base is not among them."""
@@ -715,7 +773,8 @@ class Journal:
         possible = [0, *(row[0] for row in rows)]
         if target not in possible:
             known = self._db.read("SELECT status FROM versions WHERE number = ?", target)
-            what = f"version {target} is {known[0][0]}" if known else f"there is no version {target}"
+            told = "; `seal-agent verify` tells what it knew" if known and known[0][0] == "broken" else ""
+            what = f"version {target} is {known[0][0]}{told}" if known else f"there is no version {target}"
             others = ", ".join(str(number) for number in possible if number != live) or "none"
             raise SealError(f"cannot roll back: {what}; possible: {others}")
 
@@ -773,7 +832,12 @@ class Journal:
     def verify(self) -> list[str]:
         """Every problem found in the file, the event chain and the states; an empty list means sound."""
         with self._db.guard:
-            problems = [str(row[0]) for row in self._db.read("PRAGMA integrity_check") if row[0] != "ok"]
+            try:
+                problems = [str(row[0]) for row in self._db.read("PRAGMA integrity_check") if row[0] != "ok"]
+            except SealError as error:
+                problems = [str(error)]
+            if problems:
+                return problems  # what else is read of damaged pages may be wrong
             dangling = self._db.read("PRAGMA foreign_key_check")
             problems += [f"row {row[1]} of {row[0]} points nowhere" for row in dangling]
             problems += self._db.broken_links()

@@ -3,10 +3,11 @@ The gate: may this candidate answer from now on?
 
 Promises: new facts must be recalled on reserved wordings that were not answered before, in answers and in likelihood; of old
 facts at most one in forty may be forgotten at one go, and one in twenty since each was learned, so that small losses in a row
-add up; general answers not worse than under the live version and the untouched base; every comparison is paired and stands in
-the report; a number that is not finite fails. Over all attempts of a home's life the chance that one passes which forgot 12 %
-of all old facts, from nine of them on, or whose general answers are 0.15 nats worse than the base's, is at most 5 % each: every
-attempt spends of it. Where other facts come back meanwhile, the balance is what counts; it varies more, and the chance is higher.
+add up; general answers not worse than under the live version and the untouched base; no question of a user's own that was right
+may turn wrong; every comparison is paired and stands in the report; a number that is not finite fails. Over all attempts of a
+home's life the chance that one passes which forgot 12 % of all old facts, from nine of them on, or whose general answers are 0.15
+nats worse than the base's, is at most 5 % each: each attempt spends of it, one since forgotten too. Where other facts come back
+meanwhile, the balance is what counts; it varies more, and the chance is higher.
 Of many old facts a quarter is asked first, and the rest only if that quarter has not lost more than all of them may.
 Does not promise: more than a sample can show. Facts it does not ask about are judged by those it does.
 """
@@ -16,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -48,7 +48,8 @@ Asked = dict[tuple[str, Check], tuple[bool, float]]
 @dataclass(frozen=True)
 class Questions:
     """
-    What a candidate is asked: about new facts, old ones (a `sample`), those of them nearest to the new ones, general things.
+    What a candidate is asked: about new facts, old ones (a `sample`), those of them nearest to the new ones, general things, and
+    all that a *user* wants kept.
 
     *learned* tells of an old check whether it was right under the version that learned it, and its loss.
     """
@@ -57,6 +58,7 @@ class Questions:
     old: Sequence[Check] = ()
     general: Sequence[Check] = ()
     near: Sequence[Check] = ()
+    user: Sequence[Check] = ()
     learned: Mapping[str, tuple[bool, float]] = field(default_factory=dict)
 
 
@@ -77,11 +79,13 @@ class Served(Protocol):
 
 
 def sample(old: Sequence[Check], attempt: int) -> list[Check]:
-    """Of *old* checks those to ask at *attempt*: one drawn from each of as many equal parts as its share of the error demands."""
+    """
+    Of *old* checks as many as the share of the error demands that *attempt* may spend, drawn plainly, as that number is
+    computed for; one from each part of the home would more often miss a loss that is spread evenly over all.
+    """
     size = sample_size(len(old), _FORGOTTEN, lambda n: _allowed(_BUDGET, n), spent(attempt), _LEAST)
-    order = Random(attempt)  # another draw each time, so that none is worn out; they stand document by document
-    edges = [number * len(old) // size for number in range(size + 1)] if size else []
-    return [old[order.randrange(low, high)] for low, high in pairwise(edges)]
+    # another draw each time, so that none is worn out
+    return [old[number] for number in sorted(Random(attempt).sample(range(len(old)), size))]
 
 
 def _allowed(budget: float, n: int) -> int:
@@ -113,40 +117,42 @@ def judge(
     say: Callable[[str, float], None] = lambda stage, share: None,
     asked: Asked | None = None,
     attempt: int = 1,
+    serving: Served | None = None,
 ) -> GateReport:
     """
     Compare *candidate* with *live* and the base on held-out *questions*.
 
     *asked* holds what versions answered before, and afterwards what they answered now; *attempt* counts all that were judged,
-    from 1 on.
+    from 1 on. *serving*: how *live* and the base answer people now, if that is not how the candidate would, as *learner* does.
     """
-    asked = {} if asked is None else asked
+    asked, serving = {} if asked is None else asked, serving or learner
     new, general, near = questions.new, questions.general, questions.near
-    old = _asked_first(learner, questions.old, live, candidate, asked)
-    checks = list({check.id: check for check in (*new, *old, *near, *general)}.values())
+    old = _asked_first(learner, serving, questions.old, live, candidate, asked)
+    checks = list({check.id: check for check in (*new, *old, *near, *questions.user, *general)}.values())
     after = ask(learner, checks, candidate, asked)
     say("judging", 0.5)
-    before = ask(learner, checks, live, asked)
-    base = before if live is None else ask(learner, general, None, asked)
+    before = ask(serving, checks, live, asked)
+    base = before if live is None else ask(serving, general, None, asked)
     results = [_result(check, base.get(check.id), before[check.id], after[check.id]) for check in checks]
     say("judging", 1.0)
     by_id = {result.check: result for result in results}
-    groups = {"new": new, "old": old, "near": near, "general": general}
+    groups = {"new": new, "old": old, "near": near, "general": general, "user": questions.user}
     of = {kind: [by_id[check.id] for check in chosen] for kind, chosen in groups.items()}
     kept = _kept(of["old"], of["near"], questions.learned)
-    findings = [_learned(of["new"]), *kept, *_unharmed(of["general"], spent(attempt))]
+    users = [_no_worse(of["user"])] if of["user"] else []
+    findings = [_learned(of["new"]), *kept, *users, *_unharmed(of["general"], spent(attempt))]
     outcome, reason = _verdict(findings)
     return GateReport(outcome=outcome, reason=reason, findings=findings, results=results)
 
 
 def _asked_first(
-    learner: Served, old: Sequence[Check], live: Path | None, candidate: Path, asked: Asked
+    learner: Served, serving: Served, old: Sequence[Check], live: Path | None, candidate: Path, asked: Asked
 ) -> Sequence[Check]:
     """A quarter of many *old* checks, if it shows already that more was forgotten than may be of all; else all of them."""
     first = old[::4]
     if len(first) < _LEAST:
         return old
-    before, after = ask(learner, first, live, asked), ask(learner, first, candidate, asked)
+    before, after = ask(serving, first, live, asked), ask(learner, first, candidate, asked)
     results = [_result(check, None, before[check.id], after[check.id]) for check in first]
     return first if _gone(results) > _allowed(_STEP, len(old)) else old
 
@@ -216,6 +222,16 @@ def _not_lost(name: str, results: Sequence[CheckResult], budget: float) -> Findi
     return _finding(name, results, p, verdict, reason)
 
 
+def _no_worse(results: Sequence[CheckResult]) -> Finding:
+    """A user's own questions: not one of them may turn wrong, and none of the rest makes up for it."""
+    lost, gained = (
+        sum(r.before and not r.after for r in results),
+        sum(r.after and not r.before for r in results),
+    )
+    verdict, reason = _said("fail" if lost or not _finite(results) else "pass", f"{lost} lost, {gained} gained")
+    return _finding("users' own questions", results, sign_test(lost, gained), verdict, reason)
+
+
 def _gone(results: Sequence[CheckResult]) -> int:
     """Facts that were forgotten, less those that came back."""
     lost = sum(r.before and not r.after and r.after_nll - r.before_nll > _GONE for r in results)
@@ -280,4 +296,5 @@ def _said(verdict: Verdict, reason: str) -> tuple[Verdict, str]:
 
 
 def _finite(results: Sequence[CheckResult]) -> bool:
-    return all(math.isfinite(r.after_nll) for r in results)
+    losses = (loss for r in results for loss in (r.base_nll, r.before_nll, r.after_nll) if loss is not None)
+    return all(map(math.isfinite, losses))

@@ -34,7 +34,7 @@ def mean_test(differences: Sequence[float]) -> float:
     if len(differences) < 2:
         return 1.0
     if max(differences) - min(differences) < _ALIKE:
-        return float(differences[0] <= 0)
+        return float(differences[0] < _ALIKE)
     return float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue)
 
 

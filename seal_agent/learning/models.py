@@ -159,7 +159,7 @@ def load(name: str) -> Base:
         )
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"cannot load the model {name!r}: {str(error).splitlines()[0]}. "
+            f"cannot load the model {name!r}: {str(error).splitlines()[0].rstrip('. ')}. "
             f"Give 'smollm2-135m', a folder with config.json and safetensors, or a Hugging Face id already in the cache"
         ) from error
     if tokenizer.eos_token_id is None:

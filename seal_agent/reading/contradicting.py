@@ -127,7 +127,7 @@ def contradiction(text: str, others: Sequence[tuple[str, str]]) -> tuple[str, st
     return "", ""
 
 
-@lru_cache(8192)  # what waits is compared with every document that comes
+@lru_cache(1 << 15)  # what waits is compared with every document that comes
 def _said(sentence: str) -> Said:
     words = tuple(tokens(sentence))
     return Said(sentence, words, tuple(plain(word) for word in words))
@@ -204,10 +204,15 @@ def _shown(said: Said, start: int, end: int) -> str:
 
 
 def _is_subject(ours: Said, its: Said, slot: Slot) -> bool:
-    """Whether the slot names what the sentence is about: "Alder Mill" at its start, "Version 2", "Room 9"."""
+    """Whether the slot names what the sentence is about: "Alder Mill" or "The mill of Alder" at its start, "Version 2"."""
     for said, start, end in ((ours, slot.start, slot.end), (its, slot.its_start, slot.its_end)):
         before = said.words[:start]
-        if any(word[0].islower() and key in said.content() for word, key in zip(before, said.keys, strict=False)):
+        of_a_thing = (
+            0 < start <= 3 and before[-1] == "of"
+        )  # "The lighthouse of Anstrow", not "He is the keeper of Anstrow"
+        if not of_a_thing and any(
+            word[0].islower() and key in said.content() for word, key in zip(before, said.keys, strict=False)
+        ):
             return False
         numbered = (
             start > 0 and is_number(said.words[start]) and before[-1][0].isupper() and plain(before[-1]) not in COMMON

@@ -1,7 +1,7 @@
 """
 The Chroma index over what is remembered: what stands near a text?
 
-Promises: answers from the first call on (brute force over the vectors while they are few); never truth: everything in
+Promises: answers from the first call on (brute force over the vectors up to 50,000 of them); never truth: everything in
 it can be rebuilt from SQLite; vectors are always passed, so Chroma never fetches a model; an index that grows adds to
 its collection, and a collection nobody needs any more is deleted.
 Does not promise: that an approximate neighbour list is complete; rehearsal draws rows by id, never by query.
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _EXACT_UP_TO = (
-    2_000  # vectors; below this brute force takes under a millisecond and Chroma would only add a start-up second
+    50_000  # vectors: by brute force a query takes 10 ms, and Chroma takes half a minute once to answer as fast
 )
 
 
