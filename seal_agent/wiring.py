@@ -294,7 +294,7 @@ class Rooms:
         return rewards.consistent(learner, Random(passage.document).sample(found, min(_PRACTISED, len(found))), passage)
 
     def _styles(self) -> dict[str, parts.Style]:
-        return {name: _boundary("style", name, style) for name, style in self.styles.items()}
+        return {name: _rows_of(name, _boundary("style", name, style)) for name, style in self.styles.items()}
 
     # -- remembering
 
@@ -532,6 +532,16 @@ def _questions(memory: Memory, asked: Mapping[tuple[str, str], Sequence[str]]) -
     prompts = asked.get((memory.document, said), ())
     learned = [(key_span(said, f"{prompt} {title}"), prompt) for prompt in prompts]
     return list(cut.items()) or [(span, prompt) for span, prompt in learned if span]
+
+
+def _rows_of(name: str, style: Callable[..., list[Any]]) -> parts.Style:
+    def call(*given: Any) -> list[SelfEdit]:
+        rows = style(*given)
+        if odd := [row for row in rows if not isinstance(row, SelfEdit)]:
+            raise PartError(f"style {name!r} gave {odd[0]!r:.80}, which is no SelfEdit")
+        return rows
+
+    return call
 
 
 def _boundary(kind: str, name: str, part: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:

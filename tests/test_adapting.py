@@ -95,6 +95,15 @@ def test_what_is_no_task_is_refused_with_every_problem() -> None:
         task_of([("a b", "a, b"), ("c d", "c\nd")])
 
 
+def test_what_is_no_pair_of_texts_is_named() -> None:
+    """The keys of a dictionary and the letters of a word are pairs, too, as Python takes them."""
+    odd: list[Any] = [{"input": "a", "output": "b"}, "ab", ("a", "b", "c"), ("a", 1), None, 7]
+    with pytest.raises(ConfigError) as refused:
+        task_of([("in", "out"), *odd])
+    for number, pair in enumerate(odd, 2):
+        assert f"pair {number}: {pair!r} is no pair of texts" in str(refused.value)
+
+
 def test_grids_are_recognised_and_texts_are_not_taken_for_them() -> None:
     assert CROSS.grids
     assert not TICKETS.grids
@@ -300,6 +309,8 @@ def test_a_task_is_learned_in_a_temporary_adapter_and_the_base_stays(learner: Lo
         assert len(strong.ask("ticket one from Ann", "ticket two from Bob")) == 2
         assert weak.ask("ticket one from Ann") == before[0][:1]
     assert not strong.adapter.exists()
+    with pytest.raises(SealError, match="this adaptation is closed"):
+        strong.ask("ticket one from Ann")
     assert vote(learner, TICKETS, ["ticket one from Ann"], None) == before
 
 

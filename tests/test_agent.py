@@ -13,7 +13,7 @@ from conftest import LIGHT, MILL, ORDERS, Make
 
 from seal_agent import wiring
 from seal_agent.agent import SealAgent
-from seal_agent.errors import ConfigError, HomeBusy, SealError
+from seal_agent.errors import ConfigError, HomeBusy, PartError, SealError
 from seal_agent.journal import HomeLock, Journal, adapters
 from seal_agent.judging import gate
 from seal_agent.judging.quiz import quiz
@@ -610,6 +610,12 @@ def test_questions_may_come_as_anything_that_gives_them_one_by_one(agent: SealAg
     assert agent.ask_all(WHO) == [agent.ask(WHO)]
     with pytest.raises(SealError, match="1 contexts for 2 questions"):
         agent.ask_all([WHO, WHEN], contexts=["The mill."])
+
+
+def test_a_style_that_gives_something_else_than_rows_is_named(agent: SealAgent) -> None:
+    agent.rooms.styles["odd"] = lambda passage, writer, seed: ["a string"]  # type: ignore[dict-item]
+    with pytest.raises(PartError, match="style 'odd' gave 'a string', which is no SelfEdit"):
+        agent.observe(MILL)
 
 
 def test_a_closed_agent_says_that_it_is_closed(make: Make) -> None:

@@ -213,6 +213,43 @@ def test_the_writer_never_sees_the_span_it_asks_for() -> None:
     assert all(("1871" in p) != ("Tobias Renn" in p) for p in about_the_first)
 
 
+GLUED = ("The war of 1914-1918 killed many people.", "The crane lifts 5kg of rye.", "The pump costs US$3.5 an hour.")
+
+
+@pytest.mark.parametrize("sentence", GLUED)
+def test_a_number_that_is_glued_to_another_is_neither_asked_for_nor_shown(sentence: str) -> None:
+    """Hidden as a word of its own, "1914" would still stand in "1914-1918"."""
+    asked = [span for span in styles._asked_for(sentence, "Alder Mill") if any(letter.isdigit() for letter in span)]
+    assert all(span not in spans.hidden(sentence, span) for span in asked)
+    key = spans.key_span(sentence, sentence.replace("The", "What of the"))
+    assert not any(letter.isdigit() for letter in key)
+
+
+def test_how_many_of_a_unit_does_not_say_how_many() -> None:
+    found = list(asking.questions("Alder Mill holds 5kg of rye.", "Alder Mill"))
+    assert found
+    assert all(span not in question for span, question in found)
+
+
+PASTS = (
+    "killed kill repaired repair looked look explained explain obtained obtain treated treat added add moved move stored store"
+    " created create believed believe prepared prepare visited visit stopped stop carried carry opened open waited wait"
+)
+
+
+@pytest.mark.parametrize(("past", "verb"), [*zip(PASTS.split()[::2], PASTS.split()[1::2], strict=True)])
+def test_a_past_is_asked_about_by_its_verb(past: str, verb: str) -> None:
+    assert asking._regular(past) == verb
+
+
+def test_names_begin_with_any_capital_and_signs_are_none() -> None:
+    assert spans.names("The car of Željko Šimić is a Škoda of 3\u00d74 metres.") == ["Željko Šimić", "Škoda"]
+
+
+def test_a_row_without_an_answer_is_refused() -> None:
+    assert "no answer" in refused(origin="cut", style="mine", prompt="Who?", completion=" ")
+
+
 def test_questions_that_name_the_answer_are_few() -> None:
     """ "Who is Tobias Renn?" teaches the way back from the name, which is not what users ask."""
     asked = [f"Who {verb} Tobias Renn who started Alder Mill in 1871?" for verb in ("is", "was", "helped", "met")]

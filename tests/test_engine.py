@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -346,9 +347,43 @@ def test_a_model_of_another_shape_keeps_its_own_forward(tmp_path: Path) -> None:
     assert LoraLearner(str(tiny.write(tmp_path / "c", "llama")), rank=4)._streams is True
 
 
-@pytest.mark.parametrize("kind", ["gemma", "glm"])
+@pytest.mark.parametrize("kind", ["mistral16", "gemma3", "lfm2"])
+def test_a_model_that_does_not_see_all_before_it_is_scored_and_asked_as_it_reads(kind: str, tmp_path: Path) -> None:
+    """A window that slides, a state of its own: rows are longer than the window, and stand beside others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        learner = LoraLearner(str(tiny.write(tmp_path / "model", kind)), rank=4, recipe=SHORT)
+    questions = ["Who keeps the lighthouse of Anstrow, and since when?", "Why?", "Where is the mill? " * 3]
+    answer = "Marta Vell keeps the lighthouse of Anstrow since the old keeper fell ill in the winter of that year."
+    row = learner._row(Example(questions[0], answer))
+    with torch.inference_mode():
+        logits = learner.base.model(torch.tensor([row.ids])).logits[0].log_softmax(-1)
+    expected = sum(float(logits[i - 1, row.ids[i]]) for i in range(row.start, len(row.ids)))
+
+    assert len(row.ids) > 32
+    assert learner.score([(questions[0], answer), ("Why?", "So.")], None)[0][0] == pytest.approx(expected, abs=1e-2)
+    assert learner.answer(questions, None) == [learner.answer([question], None)[0] for question in questions]
+    (folder,) = _folders(tmp_path, 1)
+    assert learner.train(LESSON, None, folder, seed=1)["finite"]
+
+
+@pytest.mark.parametrize("kind", [("llama", True), ("gpt2", False)], ids=str)
+def test_two_trainings_at_once_give_what_each_gives_alone(kind: tuple[str, bool], tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        learner = LoraLearner(str(tiny.write(tmp_path / "model", *kind)), rank=4, recipe=SHORT)
+    lessons = [LESSON, LESSON[:3]]
+    alone, beside = _folders(tmp_path / "alone", 2), _folders(tmp_path / "beside", 2)
+    for lesson, folder in zip(lessons, alone, strict=True):
+        learner.train(lesson, None, folder, seed=1)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda job: learner.train(job[0], None, job[1], seed=1), zip(lessons, beside, strict=True)))
+    assert [_apart(*pair) for pair in zip(alone, beside, strict=True)] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", ["gemma", "glm", "cohere", "falcon", "bloom"])
 def test_parts_that_are_not_known_here_are_left_to_the_model(tmp_path: Path, kind: str) -> None:
-    """Gemma's norm has no variance_epsilon, GLM turns only a part of each head."""
+    """Gemma's norm has no variance_epsilon, GLM turns only a part of each head, others add their branches in place."""
     learner = LoraLearner(str(tiny.write(tmp_path / "model", kind)), rank=4, recipe=SHORT)
     (folder,) = _folders(tmp_path, 1)
 

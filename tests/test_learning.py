@@ -416,6 +416,25 @@ def test_a_model_is_the_same_on_another_machine_and_under_another_version(
     assert named[0] == named[1] != models.load(str(folder)).fingerprint
 
 
+def test_what_a_template_refuses_is_told_of_with_its_reason(tmp_path: Path) -> None:
+    folder = tiny.write(tmp_path / "model")
+    template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+        "{{ m['content'] }}{% endfor %}"
+    )
+    (folder / "chat_template.jinja").write_text(template)
+    learner = LoraLearner(str(folder), rank=4)
+    said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}]
+    with pytest.raises(SealError, match="refuses this conversation: no system role"):
+        list(learner.chat(said, None))
+
+
+def test_a_prompt_longer_than_the_model_reads_is_refused(learner: LoraLearner) -> None:
+    window = int(learner.base.window)
+    with pytest.raises(SealError, match=rf"a prompt of \d+ tokens, .* reads {window} with its reply"):
+        learner.complete(["mill " * window], None)
+
+
 def test_a_template_is_asked_for_no_thoughts_and_for_no_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thought would be cut short, and what holds today's date would be another question tomorrow."""
     folder = tiny.write(tmp_path / "model")

@@ -8,10 +8,15 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    BloomConfig,
+    CohereConfig,
+    FalconConfig,
+    Gemma3TextConfig,
     GemmaConfig,
     GlmConfig,
     GPT2Config,
     GPTNeoXConfig,
+    Lfm2Config,
     LlamaConfig,
     MistralConfig,
     PreTrainedTokenizerFast,
@@ -29,6 +34,21 @@ CONFIGS = {
     "llama": lambda: LlamaConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, tie_word_embeddings=True),
     "qwen2": lambda: Qwen2Config(**_SMALL, intermediate_size=96, num_key_value_heads=2),
     "mistral": lambda: MistralConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, sliding_window=64),
+    "mistral16": lambda: MistralConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, sliding_window=16),
+    "gemma3": lambda: Gemma3TextConfig(
+        **_SMALL,
+        intermediate_size=96,
+        num_key_value_heads=2,
+        head_dim=12,
+        sliding_window=16,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    ),
+    "lfm2": lambda: Lfm2Config(
+        **_SMALL, intermediate_size=96, num_key_value_heads=2, layer_types=["conv", "full_attention", "conv"]
+    ),
+    "cohere": lambda: CohereConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2),
+    "falcon": lambda: FalconConfig(**_SMALL, new_decoder_architecture=False, multi_query=True),
+    "bloom": lambda: BloomConfig(vocab_size=600, hidden_size=48, n_layer=3, n_head=4),
     "gemma": lambda: GemmaConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, head_dim=12),
     "glm": lambda: GlmConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, head_dim=12),
     "gpt_neox": lambda: GPTNeoXConfig(**_SMALL, intermediate_size=96),

@@ -21,7 +21,7 @@ from typing import Any
 from seal_agent.adapting import grids, texts
 from seal_agent.adapting.strategy import LARGEST, Strategy
 from seal_agent.adapting.tasks import ORDERS, SHOWN, Asked, Changed, Task, asked, left_out, sources_left_out
-from seal_agent.errors import ConfigError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.parts import Example, Learner, Say, Trial
 
 _AT_ONCE = 4  # rows a step
@@ -39,7 +39,9 @@ class Adapted:
     training: dict[str, Any]
 
     def ask(self, *inputs: str) -> list[str]:
-        """The output for each input."""
+        """The output for each input. SealError once it is closed."""
+        if not self.adapter.is_dir():
+            raise SealError("this adaptation is closed, and its adapter gone; adapt anew")
         return [ranked[0] for ranked in vote(self.learner, self.task, inputs, self.adapter)]
 
     def close(self) -> None:

@@ -75,7 +75,11 @@ def asked(shown: Sequence[Pair], query: str) -> str:
 
 def task_of(pairs: Iterable[Pair | tuple[str, str]]) -> Task:
     """The task that *pairs* of input and output demonstrate; of grids, if all of both sides are. ConfigError if it is none."""
-    shown = tuple(pair if isinstance(pair, Pair) else Pair(*pair) for pair in pairs)
+    given = list(pairs)
+    odd = [f"pair {n}: {pair!r} is no pair of texts" for n, pair in enumerate(given, 1) if not _is_pair(pair)]
+    if odd:
+        raise ConfigError(f"no few-shot task: {'; '.join(odd)}; give (input, output) pairs")
+    shown = tuple(pair if isinstance(pair, Pair) else Pair(*pair) for pair in given)
     sides = [side.split() for pair in shown for side in (pair.input, pair.output)]
     grids = all(len(rows) > 1 and all(digits(row) and len(row) == len(rows[0]) for row in rows) for rows in sides)
     return Task(shown, grids)
@@ -103,6 +107,11 @@ def _after(pairs: Sequence[Pair], pair: Pair, hidden: Collection[str], order: Ra
     rest = [other for other in pairs if other.input not in hidden]
     shown = order.sample(rest, min(SHOWN, len(rest))) if order else rest[:SHOWN]
     return Asked(asked(shown, pair.input), pair.output)
+
+
+def _is_pair(given: object) -> bool:
+    sides = (given.input, given.output) if isinstance(given, Pair) else given
+    return isinstance(sides, (tuple, list)) and len(sides) == 2 and all(isinstance(side, str) for side in sides)
 
 
 def _empty(pair: Pair) -> list[str]:

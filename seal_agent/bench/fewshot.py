@@ -46,7 +46,7 @@ _ROUNDS = 2  # of the outer loop; the second tries what the writer of the first 
 _TRIED = 3  # strategies of a task tried in a round
 _DOUBT = 2  # trials of the mean that a setting's own trials are weighed against: one lucky trial decides nothing
 _LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
-_QUICK = 2  # tasks of each part of a quick look, which shows that all runs and measures nothing
+_QUICK = 2  # tasks, the shortest, of each part of a quick look, which shows that all runs and measures nothing
 _EPOCHS, _RATE, _AT_ONCE = 8, 1e-3, 4  # of the writer: it has some thirty short rows to learn from
 
 Name = TypeVar("Name")  # what a way of training is called
@@ -105,7 +105,7 @@ def run(
     every = {split: problems(data, split) for split in ("train", "test")}
     fit = {split: [one for one in of if _length(learner, one.task) <= _LONGEST] for split, of in every.items()}
     if quick:
-        fit = {split: of[:_QUICK] for split, of in fit.items()}
+        fit = {split: sorted(of, key=lambda one: _length(learner, one.task))[:_QUICK] for split, of in fit.items()}
     # what the writer learned from depends on all tasks of the training part, so all of them are in the name
     beginning = f"{'arc' if data else 'text'}{'-quick' if quick else ''}-{seed}"
     folder = out / keeping.named(beginning, model, tasks=fit)

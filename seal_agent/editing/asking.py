@@ -40,6 +40,12 @@ _PARTICIPLES = frozenset("named called known".split())
 _DETERMINERS = frozenset("the a an its his her their this that these those each every".split())
 _PRONOUNS = frozenset("it he she they this".split())
 _PREPOSITIONS = "in|at|by|from|on|for|with|to|near|of|since|until|after|before|between|under|over|into|as|about|around"
+_SILENT = re.compile(
+    r"(?:v|[^aeiou]c|[aiou][czskt]|at|[ui]r|[^eo]ar|(?:st|gn|pl|ad|sc)or|as|us|iz|in|ag|dg|rg|[^aeol]l|id|ud)$"
+)  # of a stem that English does not end on: "moved", "stored", "created" keep their e,
+_SPOKEN = re.compile(
+    r"(?:[aeo][aiou][dklnrt]|[aou]il|[^cvn]it|hibit|abit|u[io][tn]|[rw]l|focus|open|happen)$"
+)  # unless two vowels are before it, or an unstressed one: "repaired", "treated", "edited"
 _DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _PLACES = frozenset("in at near from to on into".split())
@@ -145,7 +151,8 @@ def _holes(rest: str, span: str) -> Iterator[tuple[str, str]]:
     elif span[0].isdigit() or span[0].islower():
         after = re.match(r"\s*([a-z]+)", rest[found.end() :])
         if after:
-            yield f"How many {after[1]}", f"{span} {after[1]}"
+            end = found.end() + after.end()
+            yield f"How many {after[1]}", rest[found.end() - len(span) : end]
         yield "How much", span
     elif preposition in _PLACES:
         yield "Where", hole
@@ -180,17 +187,12 @@ def _regular(word: str) -> str:
     if len(word) < 5 or not word.endswith("ed") or word.endswith("eed"):
         return ""
     stem = word[:-2]
-    if stem[-1] == stem[-2] and stem[-1] not in "lsz":
+    doubled = stem[-1] == stem[-2] and stem[-1] not in "lsz" and stem != "add"
+    if doubled or re.search(r"[aeiouy].*[^aeiou][eo]ll$", stem):
         return stem[:-1]
     if stem.endswith("i"):
         return f"{stem[:-1]}y"
-    # "moved", "stored", "created": a stem that English does not end on keeps its e
-    return (
-        f"{stem}e"
-        if re.search(r"(?:[aiou][vcszkt]|[^aeiou][vc]|at|ur|ir|or|as|us|iz|in|ag|dg|rg|[^aeo]l|id|ud)$", stem)
-        and not re.search(r"(?:join|train|gain|rain|open|happen|visit|limit|edit|contain|remain)$", stem)
-        else stem
-    )
+    return f"{stem}e" if _SILENT.search(stem) and (not _SPOKEN.search(stem) or stem.endswith("creat")) else stem
 
 
 def _third_person(words: list[str], at: int) -> bool:

@@ -108,6 +108,8 @@ def _two_best(likeness: np.ndarray) -> tuple[float, float]:
 def _reason(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray) -> str:
     if edit.fact not in passage.sentences:
         return "its sentence does not stand in the document"
+    if not edit.completion.strip():
+        return "has no answer"
     if edit.style in _COUNTED_AS and (misfit := _misfit(edit.prompt, edit.fact, edit.title)):
         return misfit
     if edit.origin != "written":

@@ -28,7 +28,10 @@ _WORD_NUMBER = re.compile(
     r"eighteen|nineteen|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:-\w+)?|hundred|thousand|half|twice|"
     r"third|fourth|fifth)\b(?: (?!(?:and|or|of|in|to|the|a|by|for|with)\b)[a-z]+)?"
 )
-_NAME = re.compile(r"\b[A-ZÀ-Þ][\w'’-]*(?:(?: (?:of|the|de|van|von|&|and the) (?=[A-Z])| )[A-ZÀ-Þ][\w'’-]*)*")
+_UPPER = "".join(
+    letter for letter in map(chr, range(0x250)) if letter.isupper()
+)  # of "Škoda" too; a times sign is none
+_NAME = re.compile(rf"\b[{_UPPER}][\w'’-]*(?:(?: (?:of|the|de|van|von|&|and the) (?=[{_UPPER}])| )[{_UPPER}][\w'’-]*)*")
 
 
 def content_words(text: str) -> list[str]:
@@ -87,7 +90,11 @@ def key_span(sentence: str, hidden_from: str) -> str:
     It does not occur in *hidden_from* (the question and the title), so that repeating the question earns nothing.
     """
     seen = hidden_from.lower()
-    options = [s for s in (*numbers(sentence), *reversed(names(sentence))) if not stands(s, hidden_from)]
+    options = [
+        s
+        for s in (*numbers(sentence), *reversed(names(sentence)))
+        if stands(s, sentence) and not stands(s, hidden_from)
+    ]
     if options:
         return options[0]
     words = [word for word in content_words(sentence) if word.lower() not in seen]

@@ -61,7 +61,9 @@ def _asked_for(sentence: str, title: str) -> list[str]:
     """Spans of *sentence* worth asking for, none of them part of the subject's name."""
     known = {word.lower() for word in content_words(title)}
     found = dict.fromkeys((*names(sentence), *numbers(sentence), *things(sentence)))
-    return [span for span in found if not known & {word.lower() for word in content_words(span)}][:SPANS_PER_SENTENCE]
+    return [
+        span for span in found if stands(span, sentence) and not known & {word.lower() for word in content_words(span)}
+    ][:SPANS_PER_SENTENCE]
 
 
 def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:

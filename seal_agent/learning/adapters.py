@@ -48,7 +48,10 @@ class Adapters:
             target_modules=targets,
             task_type="CAUSAL_LM",
         )
-        self._model: PeftModel = get_peft_model(base.model, self._config, adapter_name=_name("start"))
+        try:
+            self._model: PeftModel = get_peft_model(base.model, self._config, adapter_name=_name("start"))
+        except ValueError as error:
+            raise ConfigError(f"peft cannot put LoRA on the model {base.name!r}: {error}") from error
         self._held: dict[str, Path] = {}  # by name; the one longest held first
         weights = sum(p.numel() * p.element_size() for p in base.model.parameters())
         self.merges = weights * _KEPT < _ROOM

@@ -187,7 +187,8 @@ def _added(
     narrow = [segment @ down.t() for segment, (down, _) in zip(rows.split(tokens), pairs, strict=True)]
     for part, thin, (_, up) in zip(out.split(tokens), narrow, pairs, strict=True):
         part.addmm_(thin, up.t(), alpha=scale)
-    return out.view(*x.shape[:-1], -1), narrow
+    # not a view, which autograd lets nobody write on: some models add the next branch in place
+    return torch.ops.aten._unsafe_view(out, [*x.shape[:-1], out.shape[-1]]), narrow
 
 
 class _Lora(torch.autograd.Function):

@@ -58,7 +58,7 @@ def generate(
             ids = _single(base, model, prompts[0], max_new_tokens, choose, temperature <= 0, stopped)
         return [_cut(base.decode(ids), stop)]
     texts = [""] * len(prompts)
-    for at, chosen in _batches(prompts):
+    for at, chosen in _batches(base, prompts):
         source = torch.Generator().manual_seed(seed * 1_000_003 + at)
         given, choose = [prompts[i] for i in chosen], _chooser(temperature, source)
         rows, _ = _decode(base, model, given, max_new_tokens, choose, stopped, written, turn=turn)
@@ -105,7 +105,7 @@ def recite(
     parts = [[*prompts[row], *begun[row]] for row in parting]
     ways = [
         (row, token, likely)
-        for row, of in zip(parting, _ways(model, parts, written), strict=True)
+        for row, of in zip(parting, _ways(base, model, parts, written), strict=True)
         for token, likely in of
         if token not in base.stops
     ]
@@ -180,7 +180,7 @@ def _greedy(
     if written and len(prompts) == 1 and not scored:
         return [(_single(base, model, prompts[0], limit, _likeliest, True, done), 0.0)]
     out: list[tuple[list[int], float]] = [([], 0.0)] * len(prompts)
-    for _, chosen in _batches(prompts):
+    for _, chosen in _batches(base, prompts):
         given = [prompts[i] for i in chosen]
         rows, sums = _decode(base, model, given, limit, _likeliest, done, written, scored)
         for index, ids, total in zip(chosen, rows, sums, strict=True):
@@ -188,10 +188,10 @@ def _greedy(
     return out
 
 
-def _ways(model: Any, prompts: Sequence[Sequence[int]], written: bool) -> list[list[tuple[int, float]]]:
+def _ways(base: Base, model: Any, prompts: Sequence[Sequence[int]], written: bool) -> list[list[tuple[int, float]]]:
     """The likeliest next tokens of each prompt, each with its log-likelihood."""
     out: list[list[tuple[int, float]]] = [[] for _ in prompts]
-    for _, chosen in _batches(prompts):
+    for _, chosen in _batches(base, prompts):
         logits = _begin(model, [prompts[i] for i in chosen], 1, written).logits
         likely, tokens = logits.float().log_softmax(-1).topk(min(_WAYS, logits.shape[-1]))
         for index, values, ids in zip(chosen, likely.tolist(), tokens.tolist(), strict=True):
@@ -200,9 +200,12 @@ def _ways(model: Any, prompts: Sequence[Sequence[int]], written: bool) -> list[l
     return out
 
 
-def _batches(prompts: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
+def _batches(base: Base, prompts: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
     """Prompts of like length, by their places, and how many there were before them."""
-    order, size = sorted(range(len(prompts)), key=lambda i: len(prompts[i])), devices.at_once(_BATCH)
+    order, size = (
+        sorted(range(len(prompts)), key=lambda i: len(prompts[i])),
+        devices.at_once(_BATCH) if base.sees_all else 1,
+    )
     for at in range(0, len(order), size):
         yield at, order[at : at + size]
 
@@ -269,7 +272,8 @@ class _Cached:
         if shared:
             ids = torch.tensor([shared], device=where)
             model(input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-            self._cache.batch_repeat_interleave(len(prompts))
+            if len(prompts) > 1:
+                self._cache.batch_repeat_interleave(len(prompts))
         rest = [prompt[len(shared) :] for prompt in prompts]
         width = max(map(len, rest))
         real = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rest], device=where)

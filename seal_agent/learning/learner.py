@@ -76,6 +76,7 @@ class LoraLearner:
         self._adapters = Adapters(self.base, rank)
         self._packs = self._fused()
         self._lock = threading.RLock()
+        self._learning = threading.RLock()  # one training at a time: names and kept states are of one
         self._general: tuple[object, list[Anchor], nullspace.Directions] = None, [], {}
 
     def _fused(self) -> bool:
@@ -149,7 +150,7 @@ class LoraLearner:
         seed: int = 0,
         stop: Sequence[str] = (),
     ) -> list[str]:
-        ids = [self.base.start + self.base.text(prompt) for prompt in prompts]
+        ids = [self.base.readable("a prompt", self.base.start + self.base.text(prompt)) for prompt in prompts]
         return self._generate(
             ids, adapter, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, stop=stop
         )
@@ -256,6 +257,12 @@ class LoraLearner:
         if len(candidates) > 1 and not (self._packs and fused.keeps_apart(self._adapters.model)):
             # one by one nobody is there to be compared with, so nobody leaves
             return [log for one in candidates for log in self.train_together([one], parent, say)]
+        with self._learning:
+            return self._together(candidates, parent, say, leave)
+
+    def _together(
+        self, candidates: Sequence[Candidate], parent: Path | None, say: Say, leave: Any
+    ) -> list[dict[str, Any]]:
         started = time.monotonic()
         # anchors and what is watched ask the base: before, not within
         studies = [self._study(one) for one in candidates]
@@ -360,7 +367,7 @@ class LoraLearner:
     def _row(self, example: Example) -> Row:
         base = self.base
         if example.raw:
-            prompt = base.start + base.text(example.prompt)
+            prompt = base.readable("a row's prompt", base.start + base.text(example.prompt))
             return Row((*prompt, *base.text(example.completion)), 1 if example.whole else max(1, len(prompt)))
         if example.prompt:
             prompt = base.question(example.prompt)

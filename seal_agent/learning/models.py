@@ -25,8 +25,10 @@ from seal_agent.learning import embedded
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may ask the hub; weights come from disk or not at all
 
+import jinja2
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 from transformers.utils import logging as transformers_logging
 
 from seal_agent.learning.devices import base_dtype, device
@@ -65,10 +67,17 @@ class Base:
         Token ids of a conversation, up to where the model's turn begins. Control tokens in it are plain text. SealError if the
         model cannot read so much.
         """
-        ids = self._conversation(messages)
+        try:
+            ids = self._conversation(messages)
+        except jinja2.TemplateError as error:  # some know no system message, or want users and assistants to take turns
+            raise SealError(f"the template of {self.name!r} refuses this conversation: {error}") from error
+        return self.readable("a conversation", ids)
+
+    def readable(self, what: str, ids: list[int]) -> list[int]:
+        """*ids* of *what*. SealError if the model cannot read so many and go on."""
         if len(ids) >= self.window:
             raise SealError(
-                f"a conversation of {len(ids)} tokens, and {self.name!r} reads {self.window} with its reply; give it less"
+                f"{what} of {len(ids)} tokens, and {self.name!r} reads {self.window} with its reply; give it less"
             )
         return ids
 
@@ -113,6 +122,11 @@ class Base:
         config = self.model.config.get_text_config()
         stretched = (getattr(config, "rope_parameters", None) or {}).get("factor") or 1  # by some beyond what is named
         return (getattr(config, "max_position_embeddings", None) or math.inf) * max(1, stretched)
+
+    @cached_property
+    def sees_all(self) -> bool:
+        """Does every layer see all tokens before it, however far back, and keep no other state of them?"""
+        return all(type(layer) is DynamicLayer for layer in DynamicCache(config=self.model.config).layers)
 
     @property
     def end(self) -> int:

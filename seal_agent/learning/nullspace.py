@@ -42,7 +42,7 @@ def directions(base: Base, model: Any, share: float, look: Callable[[], T]) -> t
     def watching(name: str) -> Any:
         def watch(module: Any, given: tuple[Any, ...]) -> None:
             if name not in same:
-                same[name] = next((other for other, x in fed if x is given[0]), name)
+                same[name] = next((same[other] for other, x in fed if x is given[0]), name)
             fed.append((name, given[0]))
             if same[name] == name:
                 flat = given[0].reshape(-1, given[0].shape[-1]).float()
