@@ -135,7 +135,7 @@ def test_without_the_rivals_it_says_how_to_bring_them(monkeypatch: pytest.Monkey
     """They are an extra, and nothing else needs them."""
     monkeypatch.setattr(speed, "find_spec", lambda name: None)
 
-    with pytest.raises(SealError, match=r"pip install 'seal-agent\[bench\]'"):
+    with pytest.raises(SealError, match=r"pip install 'trl>=1.16,<2' 'datasets>=4'"):
         speed.run()
 
 
