@@ -40,12 +40,12 @@ _PARTICIPLES = frozenset("named called known".split())
 _DETERMINERS = frozenset("the a an its his her their this that these those each every".split())
 _PRONOUNS = frozenset("it he she they this".split())
 _PREPOSITIONS = "in|at|by|from|on|for|with|to|near|of|since|until|after|before|between|under|over|into|as|about|around"
+# Stems that English does not end on: "moved", "stored", "created" keep their e,
 _SILENT = re.compile(
     r"(?:v|[^aeiou]c|[aiou][czskt]|at|[ui]r|[^eo]ar|(?:st|gn|pl|ad|sc)or|as|us|iz|in|ag|dg|rg|[^aeol]l|id|ud)$"
-)  # of a stem that English does not end on: "moved", "stored", "created" keep their e,
-_SPOKEN = re.compile(
-    r"(?:[aeo][aiou][dklnrt]|[aou]il|[^cvn]it|hibit|abit|u[io][tn]|[rw]l|focus|open|happen)$"
-)  # unless two vowels are before it, or an unstressed one: "repaired", "treated", "edited"
+)
+# unless two vowels stand before the last letter, or an unstressed one: "repaired", "treated", "edited".
+_SPOKEN = re.compile(r"(?:[aeo][aiou][dklnrt]|[aou]il|[^cvn]it|hibit|abit|u[io][tn]|[rw]l|focus|open|happen)$")
 _DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _PLACES = frozenset("in at near from to on into".split())

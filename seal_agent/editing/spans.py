@@ -28,9 +28,8 @@ _WORD_NUMBER = re.compile(
     r"eighteen|nineteen|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:-\w+)?|hundred|thousand|half|twice|"
     r"third|fourth|fifth)\b(?: (?!(?:and|or|of|in|to|the|a|by|for|with)\b)[a-z]+)?"
 )
-_UPPER = "".join(
-    letter for letter in map(chr, range(0x250)) if letter.isupper()
-)  # of "Škoda" too; a times sign is none
+# Capitals, that of "Škoda" too; a times sign is none.
+_UPPER = "".join(letter for letter in map(chr, range(0x250)) if letter.isupper())
 _NAME = re.compile(rf"\b[{_UPPER}][\w'’-]*(?:(?: (?:of|the|de|van|von|&|and the) (?=[{_UPPER}])| )[{_UPPER}][\w'’-]*)*")
 
 

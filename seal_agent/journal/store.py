@@ -486,11 +486,16 @@ class Journal:
     def state(self) -> str:
         """What decisions rest on, as an id: the adapter that is live, and everything that is remembered."""
         stands = self.remembers()
-        if stands not in self._states:  # counted anew each time, it would take longer with every document of the home
-            live = self._db.read("SELECT digest FROM versions WHERE status = 'live'")
-            learned = self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
-            self._states[stands] = content_id("s", live[0][0] if live else "", *(row[0] for row in learned))
-        return self._states[stands]
+        if known := self._states.get(
+            stands
+        ):  # counted anew each time, it would take longer with every document of the home
+            return known
+        live = self._db.read("SELECT digest FROM versions WHERE status = 'live'")
+        learned = self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
+        state = content_id("s", live[0][0] if live else "", *(row[0] for row in learned))
+        if self.remembers() == stands:  # and no other process changed it between the looks
+            self._states[stands] = state
+        return state
 
     def placed_otherwise(self, embedder: str) -> list[Memory]:
         """What may be rehearsed and has a vector of another embedder."""

@@ -202,10 +202,9 @@ def _ways(base: Base, model: Any, prompts: Sequence[Sequence[int]], written: boo
 
 def _batches(base: Base, prompts: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
     """Prompts of like length, by their places, and how many there were before them."""
-    order, size = (
-        sorted(range(len(prompts)), key=lambda i: len(prompts[i])),
-        devices.at_once(_BATCH) if base.sees_all else 1,
-    )
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    # the padding before a short row would push what it asks out of a window that slides
+    size = devices.at_once(_BATCH) if base.sees_all else 1
     for at in range(0, len(order), size):
         yield at, order[at : at + size]
 

@@ -207,9 +207,8 @@ def _is_subject(ours: Said, its: Said, slot: Slot) -> bool:
     """Whether the slot names what the sentence is about: "Alder Mill" or "The mill of Alder" at its start, "Version 2"."""
     for said, start, end in ((ours, slot.start, slot.end), (its, slot.its_start, slot.its_end)):
         before = said.words[:start]
-        of_a_thing = (
-            0 < start <= 3 and before[-1] == "of"
-        )  # "The lighthouse of Anstrow", not "He is the keeper of Anstrow"
+        # "The lighthouse of Anstrow", not "He is the keeper of Anstrow"
+        of_a_thing = 0 < start <= 3 and before[-1] == "of"
         if not of_a_thing and any(
             word[0].islower() and key in said.content() for word, key in zip(before, said.keys, strict=False)
         ):
