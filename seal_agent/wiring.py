@@ -358,11 +358,9 @@ class Rooms:
             stands, known = journal.remembers(), self._kept.remembered
             if known is None or known.stands != stands:
                 self._embed_anew(journal)
-                told = {memory.id: memory for memory in journal.memories("learned")}
-                placed = zip(*journal.memory_vectors(self.embedder.fingerprint), strict=True)
-                # another process may have changed what there is since it was told of
-                vectors = {name: vector for name, vector in placed if name in told}
-                known = self._kept.remembered = _indexed(stands, vectors, told, known)
+                learned = journal.memories("learned")
+                vectors = dict(zip(*journal.memory_vectors(self.embedder.fingerprint), strict=True))
+                known = self._kept.remembered = _indexed(stands, learned, vectors, known)
             return known
 
     def _embed_anew(self, journal: Journal) -> None:
@@ -497,19 +495,22 @@ def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _indexed(
-    stands: str, vectors: Mapping[str, bytes], told: dict[str, Memory], before: _Remembered | None
+    stands: str, learned: Sequence[Memory], vectors: Mapping[str, bytes], before: _Remembered | None
 ) -> _Remembered:
     import numpy as np
 
     from seal_agent.remembering.index import Index
 
+    # what has both: another process may have changed what there is between the two looks
+    told = {memory.id: memory for memory in learned if memory.id in vectors}
     asked: dict[tuple[str, str], list[str]] = {}
-    for memory in told.values():
+    for memory in learned:
         if memory.prompt:
             asked.setdefault((memory.document, memory.completion), []).append(memory.prompt)
     # with nothing remembered there is no width to know, and none is needed
-    matrix = np.frombuffer(b"".join(vectors.values()), dtype=np.float32).reshape(len(vectors), -1 if vectors else 0)
-    index = before.index.then(list(vectors), matrix) if before else Index(list(vectors), matrix)
+    placed = b"".join(vectors[name] for name in told)
+    matrix = np.frombuffer(placed, dtype=np.float32).reshape(len(told), -1 if told else 0)
+    index = before.index.then(list(told), matrix) if before else Index(list(told), matrix)
     return _Remembered(stands, index, told, asked)
 
 

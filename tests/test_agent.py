@@ -592,6 +592,12 @@ def test_what_is_superseded_while_it_is_looked_for_is_not_found_and_breaks_nothi
     assert {memory.document for memory, _ in agent.nearest("Who keeps Anstrow Light?")} <= {MILL.id}
 
 
+def test_a_remembered_sentence_is_compared_once_however_many_questions_it_was_learned_with(agent: SealAgent) -> None:
+    known = learned(agent).rooms._remembered(agent.journal)
+    assert len(known.told) == len({memory.completion for memory in known.told.values()}) == len(known.index)
+    assert sum(map(len, known.asked.values())) > len(known.told)
+
+
 def test_a_question_costs_no_look_at_all_that_is_remembered_where_nothing_changed(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

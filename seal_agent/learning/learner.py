@@ -35,6 +35,8 @@ _WATCHED = 4  # every fourth anchor is not trained
 _LESS, _LEAST = 0.93, 0.6  # of a change, each time it drifted too far, and in the end
 Scores = Callable[[Mapping[int, Pairs]], dict[int, list[tuple[float, int]]]]
 """Log-probability and tokens of (prompt, completion) pairs, each candidate's (by number) under itself as it is now."""
+Leave = Callable[[dict[int, int], Scores], Collection[int]]
+"""(epochs done by each candidate, their scores) -> who trains no further."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ class LoraLearner:
         candidates: Sequence[Candidate],
         parent: Path | None,
         say: Say = lambda stage, share: None,
-        leave: Callable[[dict[int, int], Scores], Collection[int]] = lambda epochs, scores: (),
+        leave: Leave = lambda epochs, scores: (),
     ) -> list[dict[str, Any]]:
         """
         Train *candidates* from *parent* in the same forward passes: each becomes the adapter it would be alone. Written
@@ -261,7 +263,7 @@ class LoraLearner:
             return self._together(candidates, parent, say, leave)
 
     def _together(
-        self, candidates: Sequence[Candidate], parent: Path | None, say: Say, leave: Any
+        self, candidates: Sequence[Candidate], parent: Path | None, say: Say, leave: Leave
     ) -> list[dict[str, Any]]:
         started = time.monotonic()
         # anchors and what is watched ask the base: before, not within
