@@ -160,7 +160,7 @@ class SealAgent:
         if writer is None:
             return True
         with Journal(self.writers) as line:  # and no more than that: who holds the journal must not wait for the model
-            return line.version(writer.number).status != "broken"
+            return line.versions.one(writer.number).status != "broken"
 
     def _study(
         self,
@@ -296,7 +296,7 @@ class SealAgent:
         if self.writers.is_dir():
             with Journal(self.writers) as line:
                 renewal.clean(line)
-        known = [path for _, _, path in self.journal.made()]
+        known = [path for _, _, path in self.journal.versions.made()]
         adapters.tidy(self.home / "adapters", known, lock)
 
     def _made(self, run: str, edits: Sequence[SelfEdit]) -> tuple[None, Candidate, GateReport]:
@@ -307,7 +307,7 @@ class SealAgent:
         from seal_agent.editing.rewards import compression
         from seal_agent.remembering.replay import token_share
 
-        live = self.journal.live()
+        live = self.journal.versions.live()
         rows = [edit for edit in edits if not edit.reserved]
         anew = self.rooms.anew(self.journal)
         examples = self.rooms.mix(rows, self.journal, anew)
@@ -375,7 +375,7 @@ class SealAgent:
     def _run_id(self) -> str:
         """From content, not from a clock: the same rows after the same versions make the same run."""
         tried = sorted(self.journal.attempts().items())
-        history = [key for _, key, _ in self.journal.made()]
+        history = [key for _, key, _ in self.journal.versions.made()]
         return content_id("r", *self.journal.waiting_ids(), repr(tried), *history, str(self.settings.seed))
 
     # -- answering -------------------------------------------------------------------------------------------------
@@ -437,7 +437,7 @@ class SealAgent:
         """
         _legible([message["content"] for message in messages])
         number, _, adapter = self._serve(version)
-        serving = self.journal.version(number) if number else None
+        serving = self.journal.versions.one(number) if number else None
         if adapter and any(message["role"] == "user" for message in messages):
             recall = self._recall(version is None if scoped is None else scoped)
             if how.get("temperature"):  # what is drawn by chance is not weighed
@@ -484,16 +484,16 @@ class SealAgent:
         if self.writer_number == 0 or not self.writers.is_dir():
             return None
         with Journal(self.writers) as line:
-            version = line.version(self.writer_number) if self.writer_number else line.live()
+            version = line.versions.one(self.writer_number) if self.writer_number else line.versions.live()
             while version and (version.status == "broken" or self._damaged(version, line) or self._foreign(version)):
-                version = line.version(version.parent) if version.parent else None
+                version = line.versions.one(version.parent) if version.parent else None
         return version
 
     def _damaged(self, version: Version, line: Journal) -> bool:
         """Is this version of the writer not as it was made? Then it is marked in its *line*, and an event of the home says so."""
         if version.digest in self._verified or not (problems := adapters.verify(Path(version.path), version.digest)):
             return False
-        line.mark_broken(version.number, "; ".join(problems))
+        line.versions.mark_broken(version.number, "; ".join(problems))
         self.journal.event("writer refused", number=version.number, reason=f"it is damaged: {'; '.join(problems)}")
         return True
 
@@ -531,19 +531,19 @@ class SealAgent:
 
     def versions(self) -> list[Version]:
         """Every version, oldest first."""
-        return self.journal.versions()
+        return self.journal.versions.all()
 
     def rollback(self, to: int | None = None) -> int:
         """Return to the live version's parent, or to version *to* (0 is the base); the number that is live now."""
         with HomeLock(self.home):
             while True:
-                target = self.journal.returns_to(to)
+                target = self.journal.versions.returns_to(to)
                 problems = adapters.verify(Path(target.path), target.digest) if target.number else []
                 if not problems:
-                    return self.journal.rollback(to)
+                    return self.journal.versions.rollback(to)
                 if to is not None:
                     raise errors.SealError(f"version {to} is damaged: {'; '.join(problems)}; name another one")
-                self.journal.mark_broken(target.number, "; ".join(problems))
+                self.journal.versions.mark_broken(target.number, "; ".join(problems))
 
     def status(self) -> dict[str, Any]:
         """Counts of everything, without loading the model."""
@@ -558,7 +558,7 @@ class SealAgent:
                     "old pages of a journal may hold what was forgotten; the next consolidation overwrites them"
                 )
             problems += _damages("version", self.journal)
-            problems += [_lost(number, documents) for number, documents in self.journal.lost().items()]
+            problems += [_lost(number, documents) for number, documents in self.journal.versions.lost().items()]
             if self.writers.is_dir():
                 with Journal(self.writers) as line:
                     problems += _damages("writer, version", line)
@@ -580,7 +580,7 @@ class SealAgent:
             return (live.number, live.digest, Path(live.path)) if live else (0, "", None)
         if version == 0:
             return 0, "", None
-        asked = self.journal.version(version)
+        asked = self.journal.versions.one(version)
         if problems := self._problems(asked):
             raise errors.SealError(f"version {version} cannot be served: {'; '.join(problems)}")
         return asked.number, asked.digest, Path(asked.path)
@@ -593,11 +593,11 @@ class SealAgent:
     def _live(self) -> Version | None:
         """The live version, verified once per process; a damaged one is marked and the next sound ancestor serves."""
         with self._serving:
-            while live := self.journal.live():
+            while live := self.journal.versions.live():
                 problems = self._problems(live)
                 if not problems:
                     return live
-                self.journal.mark_broken(live.number, "; ".join(problems))
+                self.journal.versions.mark_broken(live.number, "; ".join(problems))
             return None
 
     def _problems(self, version: Version) -> list[str]:
@@ -613,7 +613,7 @@ class SealAgent:
         return problems
 
     def _live_number(self) -> int:
-        live = self.journal.live()
+        live = self.journal.versions.live()
         return live.number if live else 0
 
     @property
@@ -640,7 +640,7 @@ def _damages(name: str, line: Journal) -> list[str]:
     """What is wrong with the adapters of *line* that may serve."""
     return [
         f"{name} {version.number}: {problem}"
-        for version in line.versions()
+        for version in line.versions.all()
         if version.path and version.status in ("live", "retired")
         for problem in adapters.verify(Path(version.path), version.digest)
     ]

@@ -336,7 +336,7 @@ def versions(home: Home = HOME, model: Model = None, json: Json = False) -> Repl
 def show_version(number: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
     """The gate's report on version NUMBER."""
     with _opened(home, model) as agent:
-        data = agent.journal.version(_number(number) or 0).model_dump(mode="json")
+        data = agent.journal.versions.one(_number(number) or 0).model_dump(mode="json")
     return Reply(data, lambda: show.version(data))
 
 

@@ -51,7 +51,7 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
                 f" again without {document_id}; start a new home"
             )
         # refused before anything is lost, if this is not the home's model
-        before, old = agent.adapter(), {version.number for version in journal.versions()}
+        before, old = agent.adapter(), {version.number for version in journal.versions.all()}
         tries, writers = _unpractised(agent, document_id, _pieces(agent, document))
         study = journal.study_of(document_id) if document else None
         renewal.begin(journal, folder).close()
@@ -62,12 +62,12 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
                 _move(again, agent.home / "adapters")
                 if renewal.take_over(journal, again.journal, replay.seen, document_id):
                     break
-        new = {version.number for version in journal.versions()}
+        new = {version.number for version in journal.versions.all()}
         gone, made = sorted(old - new), sorted(new - old)
         probes = _probed(agent, document, study[2], before) if gone and document and study else {}
         agent.recover(lock)
         scanned, left = _scanned(agent, _pieces(agent, document))
-        live = journal.live()
+        live = journal.versions.live()
     return Forgotten(
         id=document_id,
         gone=gone,
@@ -115,7 +115,7 @@ class _Replay:
     @property
     def live(self) -> int:
         """The number of the version that is live now; 0 is the base."""
-        live = self.again.journal.live()
+        live = self.again.journal.versions.live()
         return live.number if live else 0
 
     def live_through(self, agent: SealAgent, calls: Sequence[Call]) -> None:
@@ -162,7 +162,7 @@ class _Replay:
 
     @staticmethod
     def _numbers_of(agent: SealAgent) -> set[int]:
-        return {number for number, _, _ in agent.journal.made()}
+        return {number for number, _, _ in agent.journal.versions.made()}
 
     def _roll_back(self, target: int | None) -> None:
         # without the document there may be no version to leave, or none to return to
@@ -188,9 +188,9 @@ def _past(agent: SealAgent, document_id: str) -> Past:
     made: dict[str, tuple[int, Candidate, GateReport]] = {}
     for call in calls:
         if call.kind == "consolidate" and call.target:
-            version = journal.version(call.target)
+            version = journal.versions.one(call.target)
             if version.report and not adapters.verify(Path(version.path), version.digest):
-                run, training = journal.run_of(version.number), version.report.training
+                run, training = journal.versions.run_of(version.number), version.report.training
                 candidate = Candidate(
                     run=run, path=version.path, digest=version.digest, parent=version.parent or 0, training=training
                 )
@@ -200,7 +200,7 @@ def _past(agent: SealAgent, document_id: str) -> Past:
 
 def _move(again: SealAgent, root: Path) -> None:
     """Adapters made in the folder of *again* to where those of the home stand."""
-    paths = {v.number: Path(v.path) for v in again.journal.versions() if Path(v.path).is_relative_to(again.home)}
+    paths = {v.number: Path(v.path) for v in again.journal.versions.all() if Path(v.path).is_relative_to(again.home)}
     renewal.place(again.journal, {number: adapters.move(path, root) for number, path in paths.items()})
 
 

@@ -35,12 +35,12 @@ def improve(agent: SealAgent, documents: Given, rounds: int, samples: int) -> li
     if rounds < 1 or samples < 2:
         raise ConfigError(f"rounds={rounds}, samples={samples}: at least one round, and two samples to choose from")
     with practice(agent, documents) as (line, lessons, write, reward, basis):
-        writer, live = agent.writer(), line.live()
+        writer, live = agent.writer(), line.versions.live()
         if live and (writer is None or writer.number != live.number):
-            line.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
+            line.versions.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
         loop = Loop(agent.learner, line, write, reward, mean_test, basis, samples, agent.settings.seed, agent.say)
         # what people ask is learned first, and once: a writer that is live has learned it, or descends from one that won
-        first = loop.imitate if not line.live() and any(one.shown for one in lessons) else loop.round
+        first = loop.imitate if not line.versions.live() and any(one.shown for one in lessons) else loop.round
         return [round_of(lessons) for round_of in (first, *[loop.round] * (rounds - 1))]
 
 
@@ -84,7 +84,7 @@ def practice(agent: SealAgent, documents: Given) -> Iterator[tuple[Journal, list
     agent.writers.mkdir(exist_ok=True)
     with HomeLock(agent.writers) as lock, Journal(agent.writers) as line:
         line.sweep(lock)
-        adapters.tidy(agent.writers / "adapters", [version.path for version in line.versions()], lock)
+        adapters.tidy(agent.writers / "adapters", [version.path for version in line.versions.all()], lock)
         lessons, reward = list(_lessons(agent, line, documents)), rooms.reward(agent.learner, agent.journal)
         basis = " ".join(("likelihood", _KEPT, *rooms.styles))
         yield line, lessons, lambda *given: rooms.compose(given[0], agent.learner, *given[1:]), reward, basis

@@ -409,7 +409,7 @@ class Rooms:
         shown, unseen = journal.prompts(), self._unseen(journal, documents)
         fresh = {check.id for check in unseen}
         kept = [c for c in journal.checks("fact") if c.id not in fresh and c.question.lower() not in shown]
-        attempt = journal.judged() + 1
+        attempt = journal.versions.judged() + 1
         beside = self._beside(documents, journal)
         near = sorted((c for c in kept if c.document in beside), key=lambda c: -beside[c.document])[:_NEAR_CHECKS]
         old = gate.sample(kept, attempt)

@@ -33,20 +33,20 @@ def drive(home: Path) -> None:
         for document in (MILL, LAMP, MILL_2, LAMP_AGAIN):
             observe(journal, document, EDIT)
         quarantine(journal)
-        if not journal.versions():
+        if not journal.versions.all():
             fail_and_die(journal, home, lock)
         for number, document in enumerate((LAMP, CORN, RAIN), 1):
             observe(journal, document, EDIT)
-            if len(journal.versions()) < number:
+            if len(journal.versions.all()) < number:
                 consolidate(journal, f"r{number}")
-        say("live", journal.mark_broken(3, "as a test"))
-        say("live", journal.rollback(1))
+        say("live", journal.versions.mark_broken(3, "as a test"))
+        say("live", journal.versions.rollback(1))
 
 
 def recover(journal: Journal, lock: HomeLock) -> None:
     """What every start does: end the runs of the dead, remove what no version names."""
     journal.sweep(lock)
-    adapters.tidy(journal.home / "adapters", [version.path for version in journal.versions()], lock)
+    adapters.tidy(journal.home / "adapters", [version.path for version in journal.versions.all()], lock)
 
 
 def observe(journal: Journal, document: Document, decision: Decision) -> None:
@@ -77,7 +77,7 @@ def fail_and_die(journal: Journal, home: Path, lock: HomeLock) -> None:
 
 def consolidate(journal: Journal, run: str) -> None:
     fence, edits = journal.claim(run)
-    live = journal.live()
+    live = journal.versions.live()
     report = GateReport(outcome="accepted", reason="better")
     path = f"adapters/{content_id('a', run)}"
     staged = adapters.stage(journal.home / "adapters")

@@ -35,7 +35,7 @@ def learned(agent: SealAgent) -> SealAgent:
 
 
 def damage(agent: SealAgent, number: int) -> None:
-    with (Path(agent.journal.version(number).path) / ADAPTER).open("ab") as file:
+    with (Path(agent.journal.versions.one(number).path) / ADAPTER).open("ab") as file:
         file.write(b" ")
 
 

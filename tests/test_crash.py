@@ -130,7 +130,7 @@ def assert_recovers(home: Path, lock: HomeLock, acknowledged: list[str]) -> None
             if what == "document":
                 assert journal.receipt(which) is not None
             if what == "version":
-                assert journal.version(int(which)).digest
+                assert journal.versions.one(int(which)).digest
         assert_edits_stand_together(journal)
         assert_versions_are_whole(journal)
 
@@ -145,7 +145,7 @@ def assert_edits_stand_together(journal: Journal) -> None:
 
 
 def assert_versions_are_whole(journal: Journal) -> None:
-    versions = journal.versions()
+    versions = journal.versions.all()
     assert sum(version.status == "live" for version in versions) <= 1
     for version in versions:
         assert adapters.verify(journal.home / version.path, version.digest) == []
@@ -172,6 +172,6 @@ def summary(home: Path) -> dict[str, Any]:
             "learned": journal.learned_documents(),
             "memories": journal.memories(),
             "checks": journal.checks(),
-            "versions": [(version.number, version.parent, version.status) for version in journal.versions()],
-            "digests": [version.digest for version in journal.versions()],
+            "versions": [(version.number, version.parent, version.status) for version in journal.versions.all()],
+            "digests": [version.digest for version in journal.versions.all()],
         }

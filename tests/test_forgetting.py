@@ -152,7 +152,7 @@ def test_what_was_observed_while_another_was_learned_leaves_that_lesson_as_it_wa
 
     assert (receipt.gone, receipt.made, len(before)) == ([], [], 2)
     assert weights(agent) == before
-    assert [agent.journal.learned_by(number) for number in (1, 2)] == [[MILL.id], [BARN.id]]
+    assert [agent.journal.versions.learned_by(number) for number in (1, 2)] == [[MILL.id], [BARN.id]]
 
 
 def _meanwhile(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], object]) -> None:
@@ -176,7 +176,7 @@ def test_what_came_just_before_its_lesson_began_is_forgotten_with_it(
     agent.observe(LIGHT)
     _meanwhile(monkeypatch, "unanswered", lambda: agent.observe(MILL))
     agent.consolidate()
-    assert agent.journal.learned_by(1) == sorted([MILL.id, LIGHT.id])
+    assert agent.journal.versions.learned_by(1) == sorted([MILL.id, LIGHT.id])
 
     receipt = agent.forget(MILL.id)
 
@@ -262,7 +262,7 @@ def test_a_damaged_writer_is_no_obstacle(make: Make) -> None:
     assert reopened.forget(MILL.id).left == []
 
     with Journal(agent.writers) as line:
-        assert [version.status for version in line.versions()] == ["broken"]
+        assert [version.status for version in line.versions.all()] == ["broken"]
 
 
 def test_forgetting_loses_nothing_that_is_too_long_by_now(make: Make) -> None:
@@ -473,7 +473,7 @@ def test_the_writers_that_practised_on_it_are_gone_and_what_they_wrote_is_writte
     assert [call.target for call in agent.journal.calls.since() if call.document] == [1]
     assert not any(b"Josef Brandt" in file.read_bytes() for file in files(tmp_path / "forgot"))
     with Journal(agent.writers) as line:
-        assert [version.status for version in line.versions()] == ["live", "broken"]
+        assert [version.status for version in line.versions.all()] == ["live", "broken"]
         assert line.tries.documents() == {LIGHT.id}
         assert line.verify() == []
 

@@ -95,7 +95,7 @@ def test_an_edit_or_a_writer_whose_loss_is_not_finite_earns_nothing_and_breaks_n
     for _ in range(2):
         report = line.imitate(asked)
         assert (report.outcome, "is not finite" in report.reason) == ("rejected", True)
-    assert line.journal.versions() == []
+    assert line.journal.versions.all() == []
     assert line.journal.verify() == []
     assert not line.journal.unfinished()
 
@@ -215,7 +215,7 @@ def test_the_writer_is_tuned_on_what_won_and_goes_live_if_it_earns_more(
     report = line.round(lessons)
 
     assert report.outcome == "accepted", report.reason
-    live = line.journal.live()
+    live = line.journal.versions.live()
     assert live
     kept = json.loads((Path(live.path) / "adapter_model.safetensors").read_text())["rows"]
     learned = {one.passage.title for one in lessons if not improving.held(one)}
@@ -232,11 +232,11 @@ def test_a_writer_that_was_lost_may_be_made_anew(tmp_path: Path, lessons: list[P
     """A broken version is no verdict that stands in the way."""
     line = loop(tmp_path, Author(), test=all_above)
     assert line.round(lessons).outcome == "accepted"
-    line.journal.mark_broken(1, "as a test")
+    line.journal.versions.mark_broken(1, "as a test")
 
     assert line.round(lessons).outcome == "accepted"
 
-    assert [version.status for version in line.journal.versions()] == ["broken", "live"]
+    assert [version.status for version in line.journal.versions.all()] == ["broken", "live"]
     assert line.journal.verify() == []
 
 
@@ -244,25 +244,25 @@ def test_the_same_lesson_leads_back_to_a_writer_that_was_left(tmp_path: Path, le
     """Accepted means that it writes."""
     line = loop(tmp_path, Author(), test=all_above)
     assert line.round(lessons).outcome == "accepted"
-    line.journal.rollback(0)
+    line.journal.versions.rollback(0)
 
     again = line.round(lessons)
 
     assert "(live), judged once" in again.reason
     assert again.outcome == "accepted"
-    assert [version.status for version in line.journal.versions()] == ["live"]
+    assert [version.status for version in line.journal.versions.all()] == ["live"]
 
 
 def test_a_writer_that_was_left_and_is_damaged_is_made_anew(tmp_path: Path, lessons: list[Practice]) -> None:
     line = loop(tmp_path, Author(), test=all_above)
     assert line.round(lessons).outcome == "accepted"
-    with (Path(line.journal.version(1).path) / "adapter_model.safetensors").open("ab") as file:
+    with (Path(line.journal.versions.one(1).path) / "adapter_model.safetensors").open("ab") as file:
         file.write(b" ")
-    line.journal.rollback(0)
+    line.journal.versions.rollback(0)
 
     assert line.round(lessons).outcome == "accepted"
 
-    assert [version.status for version in line.journal.versions()] == ["broken", "live"]
+    assert [version.status for version in line.journal.versions.all()] == ["broken", "live"]
 
 
 def test_nothing_is_tried_where_too_few_questions_could_judge(tmp_path: Path, lessons: list[Practice]) -> None:
@@ -339,7 +339,7 @@ def test_the_next_round_is_written_by_the_writer_of_this_one(tmp_path: Path, les
     author = Author()
     line = loop(tmp_path, author)
     line.round(lessons)
-    live = line.journal.live()
+    live = line.journal.versions.live()
     assert live
     author.asked.clear()
 
@@ -449,7 +449,7 @@ def test_the_writer_is_tuned_on_what_people_asked_of_passages_that_are_not_kept_
     report = line.imitate(asked)
 
     assert report.outcome == "accepted", report.reason
-    live = line.journal.live()
+    live = line.journal.versions.live()
     assert live
     kept = json.loads((Path(live.path) / "adapter_model.safetensors").read_text())["rows"]
     learned = [one.passage for one in lessons if not improving.held(one)]
@@ -482,7 +482,7 @@ def test_the_same_winners_are_not_judged_a_second_time(tmp_path: Path, lessons: 
     """The next round finds the report of the version they made: repetition is no second chance, and no mistake."""
     line = loop(tmp_path, Steady(), test=all_above)
     first = line.round(lessons)
-    (made,) = line.journal.versions()
+    (made,) = line.journal.versions.all()
     more = [Practice(passage(number), lessons[0].questions) for number in (8, 12)]  # held back, all of them
 
     again = line.round([*lessons, *more])
@@ -491,7 +491,7 @@ def test_the_same_winners_are_not_judged_a_second_time(tmp_path: Path, lessons: 
     assert first.reason in again.reason
     assert "version 1 of the writer (undecided)" in again.reason
     assert again.findings == first.findings
-    assert line.journal.versions() == [made]
+    assert line.journal.versions.all() == [made]
     assert line.journal.verify() == []
 
 
@@ -506,7 +506,7 @@ def test_what_no_passage_is_kept_back_to_judge_by_is_neither_tried_nor_tuned(
 
     assert report.outcome == "undecided"
     assert "give more passages" in report.reason
-    assert (author.asked, line.journal.versions()) == ([], [])
+    assert (author.asked, line.journal.versions.all()) == ([], [])
     assert line.round(lessons).outcome == "accepted"
 
 
@@ -773,7 +773,7 @@ def test_a_writer_tuned_on_another_base_neither_writes_nor_is_tuned_further(
     assert agent.writer()
     other.improve({LIGHT: []}, rounds=1, samples=2)
     with Journal(agent.writers) as line:
-        assert line.live() is None
+        assert line.versions.live() is None
 
 
 def test_passages_to_practise_on_come_with_questions_or_without(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def candidate(run: str, parent: int) -> Candidate:
 
 def consolidate(journal: Journal, run: str, outcome: str = "accepted", results: Sequence[CheckResult] = ()) -> Version:
     fence, edits = journal.claim(run)
-    live = journal.live()
+    live = journal.versions.live()
     learned = dict.fromkeys(row.document for row in edits)
     memories = [memory(document) for key in learned if (document := journal.document(key))]
     report = GateReport(outcome=outcome, reason="tried", results=list(results))
@@ -159,7 +159,7 @@ def test_what_a_check_said_when_its_document_was_learned_is_remembered(journal: 
 
     assert journal.when_learned(asked) == {asked[0]: (True, 1.0), asked[1]: (False, 1.0)}
     assert journal.when_learned(asked[1:]) == {asked[1]: (False, 1.0)}
-    journal.rollback(2)
+    journal.versions.rollback(2)
     assert journal.when_learned(asked) == {asked[0]: (True, 1.0)}
 
 
@@ -310,7 +310,7 @@ def test_a_run_that_lost_its_turn_changes_nothing(journal: Journal) -> None:
         journal.release_claims("r1", fence)
     with pytest.raises(SealError, match="does not hold the turn"):
         journal.publish(candidate("r1", 0), ACCEPTED, "r1", fence)
-    assert journal.live() is None
+    assert journal.versions.live() is None
 
 
 def test_a_run_settles_once(journal: Journal) -> None:
@@ -402,25 +402,25 @@ def test_a_rollback_hides_what_only_the_left_version_learned(journal: Journal) -
     consolidate(journal, "r2")
     assert journal.learned_documents() == [MILL.id, LAMP.id]
 
-    assert journal.rollback() == 1
+    assert journal.versions.rollback() == 1
 
     assert journal.learned_documents() == [MILL.id]
     assert [row.document for row in journal.memories("learned")] == [MILL.id]
     assert [row.id for row in journal.checks()] == ["general", f"c-{MILL.id}"]
     assert journal.memory_vectors()[0] == [f"m-{MILL.id}"]
-    assert journal.rollback(2) == 2
+    assert journal.versions.rollback(2) == 2
     assert journal.learned_documents() == [MILL.id, LAMP.id]
 
 
 def test_one_memory_learned_on_two_branches_is_seen_once_from_each(journal: Journal) -> None:
     learn(journal, MILL)
     consolidate(journal, "r1")
-    journal.rollback(0)
+    journal.versions.rollback(0)
     fence, _ = journal.claim("r2")
     journal.publish(candidate("r2", 0), ACCEPTED, "r2", fence, [memory(MILL)])
 
     for version in (1, 2):
-        journal.rollback(version)
+        journal.versions.rollback(version)
         assert journal.memory_count() == 1
 
 
@@ -442,10 +442,10 @@ def test_an_accepted_candidate_goes_live_and_a_refused_one_does_not(journal: Jou
     second = consolidate(journal, "r2", "rejected")
 
     assert (first.status, second.status) == ("live", "rejected")
-    assert journal.live() == journal.version(1) == journal.versions()[0]
-    assert (first.parent, second.parent, journal.version(0).parent) == (0, 1, None)
+    assert journal.versions.live() == journal.versions.one(1) == journal.versions.all()[0]
+    assert (first.parent, second.parent, journal.versions.one(0).parent) == (0, 1, None)
     assert second.report == GateReport(outcome="rejected", reason="tried")
-    assert (journal.version(0).status, first.id != second.id) == ("retired", True)
+    assert (journal.versions.one(0).status, first.id != second.id) == ("retired", True)
 
 
 def test_a_candidate_judged_against_a_version_no_longer_live_is_refused(journal: Journal) -> None:
@@ -453,29 +453,29 @@ def test_a_candidate_judged_against_a_version_no_longer_live_is_refused(journal:
     consolidate(journal, "r1")
     learn(journal, LAMP)
     fence, _ = journal.claim("r2")
-    journal.rollback(0)
+    journal.versions.rollback(0)
 
     with pytest.raises(SealError, match="judged against version 1, but 0 is live"):
         journal.publish(candidate("r2", 1), ACCEPTED, "r2", fence)
-    assert len(journal.versions()) == 1
+    assert len(journal.versions.all()) == 1
     journal.release_claims("r2", fence)
     assert journal.waiting_count() == 1
 
 
 def test_a_rollback_names_what_is_possible(journal: Journal) -> None:
     with pytest.raises(SealError, match="nothing to roll back"):
-        journal.rollback()
+        journal.versions.rollback()
     learn(journal, MILL)
     consolidate(journal, "r1", "undecided")
     consolidate(journal, "r2")
 
     with pytest.raises(SealError, match=r"version 1 is undecided; possible: 0$"):
-        journal.rollback(1)
+        journal.versions.rollback(1)
     with pytest.raises(SealError, match=r"no version 9; possible: 0$"):
-        journal.rollback(9)
-    assert journal.rollback(2) == 2
-    assert journal.rollback() == 0
-    assert journal.live() is None
+        journal.versions.rollback(9)
+    assert journal.versions.rollback(2) == 2
+    assert journal.versions.rollback() == 0
+    assert journal.versions.live() is None
 
 
 def test_a_broken_version_yields_to_its_nearest_sound_ancestor_for_good(journal: Journal) -> None:
@@ -483,10 +483,10 @@ def test_a_broken_version_yields_to_its_nearest_sound_ancestor_for_good(journal:
         learn(journal, document)
         consolidate(journal, run)
 
-    assert journal.mark_broken(2, "hash") == 3
-    assert journal.mark_broken(3, "hash") == journal.mark_broken(3, "hash") == 1
+    assert journal.versions.mark_broken(2, "hash") == 3
+    assert journal.versions.mark_broken(3, "hash") == journal.versions.mark_broken(3, "hash") == 1
     with pytest.raises(SealError, match=r"version 3 is broken; `seal-agent verify` tells what it knew; possible: 0$"):
-        journal.rollback(3)
+        journal.versions.rollback(3)
     assert journal.verify() == []
 
 

@@ -633,7 +633,7 @@ def test_hooks_never_raise(agent: seal_agent.SealAgent, monkeypatch: pytest.Monk
     middleware = SealMiddleware(agent)
     middleware.after_agent({}, None)  # type: ignore[typeddict-item, arg-type]
     monkeypatch.setattr(agent, "observe", broken)
-    monkeypatch.setattr(agent.journal, "live", broken)
+    monkeypatch.setattr(agent.journal.versions, "live", broken)
     assert middleware.before_agent({"messages": []}, None) is None  # type: ignore[arg-type]
     middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
     assert middleware.flush(10)
@@ -737,8 +737,8 @@ def test_a_version_that_is_gone_does_not_break_the_run(learned: seal_agent.SealA
 
     class Damaging(AgentMiddleware):
         def before_model(self, state: Any, runtime: Any) -> None:
-            learned.journal.mark_broken(1, "a test")
-            Path(learned.journal.version(1).path, "adapter_model.safetensors").unlink()
+            learned.journal.versions.mark_broken(1, "a test")
+            Path(learned.journal.versions.one(1).path, "adapter_model.safetensors").unlink()
             learned._verified.clear()
 
         def wrap_model_call(self, request: Any, handler: Any) -> Any:

@@ -242,7 +242,7 @@ class ChatSeal(BaseChatModel):
             "home": str(self.seal.home),
             "model": self._name,
             "version": self.version,
-            "versions": self.seal.journal.standing(),
+            "versions": self.seal.journal.versions.standing(),
             "scope": self.seal.settings.scope,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,

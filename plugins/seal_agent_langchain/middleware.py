@@ -115,7 +115,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
     def before_agent(self, state: SealState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Note which version is live now."""
         try:
-            live = self.agent.journal.live()
+            live = self.agent.journal.versions.live()
         except Exception as error:
             self._failed("the live version could not be read", error)
             return None

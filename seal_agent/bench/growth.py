@@ -80,7 +80,7 @@ def _measured(agent: SealAgent, learner: Counting, done: int) -> dict[str, float
             parts[key].append(seconds)
     counted = {
         "memories": agent.journal.memory_count(),
-        "versions": len(agent.journal.versions()),
+        "versions": len(agent.journal.versions.all()),
         "rows_trained": sum(not e.anchor for e in examples),
         "questions_asked": learner.asked,
     }
@@ -118,9 +118,9 @@ def _row(document: Document, fact: str, prompt: str) -> SelfEdit:
 
 def _consolidated(agent: SealAgent, edits: Sequence[SelfEdit]) -> None:
     """What waits becomes a version, as if trained and accepted."""
-    number = len(agent.journal.versions())
+    number = len(agent.journal.versions.all())
     run = content_id("r", str(number))
-    live = agent.journal.live()
+    live = agent.journal.versions.live()
     candidate = Candidate(run=run, path=f"adapters/{run}", digest=run, parent=live.number if live else 0)
     memories = agent.rooms.memories(edits)
     fence, _ = agent.journal.claim(run)

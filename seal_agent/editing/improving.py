@@ -142,7 +142,7 @@ class Loop:
         learned = [one for one in lessons if not held(one) and len(one.questions) >= ENOUGH]  # fewer show nothing
         won = [
             (one.passage.document, wrote)
-            for one, of in zip(learned, self._tried_all(learned, self.journal.live()), strict=True)
+            for one, of in zip(learned, self._tried_all(learned, self.journal.versions.live()), strict=True)
             if (best := of.winner(self.test)) is not None
             for wrote in of.wrote[best]
         ]
@@ -154,14 +154,14 @@ class Loop:
         rows = [Example(prompt, completion, raw=True) for _, (prompt, completion) in shown]
         if not rows:
             return GateReport(outcome="undecided", reason=none)
-        live, said = self.journal.live(), (row.prompt + row.completion for row in rows)
+        live, said = self.journal.versions.live(), (row.prompt + row.completion for row in rows)
         run = content_id("r", live.digest if live else "", self.learner.fingerprint, str(self.seed), *said)
-        while made := self.journal.made_by(run):
+        while made := self.journal.versions.made_by(run):
             if problems := adapters.verify(Path(made.path), made.digest) if made.status == "retired" else []:
-                self.journal.mark_broken(made.number, "; ".join(problems))
+                self.journal.versions.mark_broken(made.number, "; ".join(problems))
             elif made.status == "retired":  # someone went back from it; the same lesson leads to it again
-                self.journal.rollback(made.number)
-                return _as_judged(self.journal.version(made.number))
+                self.journal.versions.rollback(made.number)
+                return _as_judged(self.journal.versions.one(made.number))
             elif made.status != "broken":
                 return _as_judged(made)
             run = content_id("r", run)  # what is lost may be made anew

@@ -40,12 +40,12 @@ def place(journal: Journal, paths: Mapping[int, Path]) -> None:
     """Where the adapters of versions, by number, stand from now on."""
     with journal.transaction():
         for number, path in paths.items():
-            journal._db.write("UPDATE versions SET path = ? WHERE number = ?", journal.inside(path), number)
+            journal._db.write("UPDATE versions SET path = ? WHERE number = ?", journal.versions.inside(path), number)
 
 
 def take_over(journal: Journal, renewed: Journal, seen: int, forgotten: str) -> bool:
     """Put *renewed* in the place of *journal*, whose last call must be number *seen*; False, and nothing done, if not."""
-    db, paths = journal._db, {version.number: Path(version.path) for version in renewed.versions()}
+    db, paths = journal._db, {version.number: Path(version.path) for version in renewed.versions.all()}
     with db.beside(renewed.home / "seal.db"), db.transaction():
         if db.number("SELECT ifnull(max(seq), 0) FROM main.calls") != seen:
             return False
@@ -80,7 +80,7 @@ def clean(journal: Journal) -> bool:
 
 def practised(line: Journal) -> set[str]:
     """Ids of the documents that the writers of *line* practised on."""
-    return line.tries.documents().union(*(_learned(version) or () for version in line.versions()))
+    return line.tries.documents().union(*(_learned(version) or () for version in line.versions.all()))
 
 
 def unpractise(line: Journal, document: str, pieces: Sequence[str]) -> tuple[int, list[int]]:
@@ -90,14 +90,14 @@ def unpractise(line: Journal, document: str, pieces: Sequence[str]) -> tuple[int
     knows that it did not.
     """
     gone: dict[int, Path] = {}
-    for version in line.versions():  # parents come first
+    for version in line.versions.all():  # parents come first
         learned = _learned(version)
         if learned is None or document in learned or version.parent in gone:
             gone[version.number] = Path(version.path)
     with line.transaction():
         tries = line.tries.drop(document, pieces)
         for number in gone:
-            line.mark_broken(number, f"{document}, which it learned from, was forgotten")
+            line.versions.mark_broken(number, f"{document}, which it learned from, was forgotten")
         line.set_meta(_UNCLEAN, "1")
     crashpoint("renew.unpractised")
     for folder in gone.values():

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from seal_agent.errors import SealError
 from seal_agent.journal.calls import Calls
@@ -23,6 +23,7 @@ from seal_agent.journal.database import Database, dumped
 from seal_agent.journal.lock import HomeLock
 from seal_agent.journal.names import Names
 from seal_agent.journal.tries import Tries
+from seal_agent.journal.versions import Versions
 from seal_agent.records import (
     Action,
     Candidate,
@@ -76,6 +77,7 @@ class Journal:
         self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
         self._states: dict[str, str] = {}
         self.calls, self.names, self.tries = Calls(self._db), Names(self._db), Tries(self._db)
+        self.versions = Versions(self._db, self.home, self.calls)
         # what the file can do by itself
         self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
 
@@ -461,7 +463,7 @@ class Journal:
     def add_memories(self, memories: Sequence[Vectored], embedder: str = "") -> None:
         """Add general rows, or vectors for rows that are there (a new vector replaces the old)."""
         with self.transaction():
-            live = self._live_number()
+            live = self.versions.live_number()
             for memory, vector in memories:
                 known = vector is not None and self._db.write(
                     "UPDATE memories SET vector = ?, embedder = ? WHERE id = ?", vector, embedder, memory.id
@@ -639,198 +641,14 @@ class Journal:
         crashpoint("publish.begin")
         with self.transaction():
             self._assert_turn(run, fence)
-            if report.outcome == "accepted":
-                self._assert_parent(candidate)
-                self._db.write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
-                crashpoint("publish.retired")
-            number = self._add_version(candidate, report, fence, number)
+            number = self.versions.add(candidate, report, fence, number)
             crashpoint("publish.version")
             outcome = report.outcome
             self.settle(run, fence, outcome=outcome, version=number, memories=memories, embedder=embedder)
             self.calls.end(fence, number, state)
             self.event("version", number=number, run=run, outcome=outcome, digest=candidate.digest)
         crashpoint("publish.committed")
-        return self.version(number)
-
-    def versions(self) -> list[Version]:
-        """Every numbered version, oldest first; the base is not among them."""
-        return self._versions("1")
-
-    def version(self, number: int) -> Version:
-        """Version *number*; 0 is the untouched base."""
-        if number == 0:
-            status: Literal["retired", "live"] = "retired" if self._live_number() else "live"
-            return Version(number=0, id=content_id("v", "base"), parent=None, status=status, created="")
-        found = self._versions("number = ?", number)
-        if not found:
-            raise SealError(f"there is no version {number} in {self.home}; `seal-agent versions` lists them")
-        return found[0]
-
-    def made(self) -> list[tuple[int, str, str]]:
-        """Number, id and path of every version, oldest first: `versions` without the reports, which are long."""
-        rows = self._db.read("SELECT number, id, path FROM versions ORDER BY number")
-        return [(number, key, str(self.home / path)) for number, key, path in rows]
-
-    def judged(self) -> int:
-        """How many candidates were ever judged, those that are gone since included."""
-        return self._db.number("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'versions'")
-
-    def live(self) -> Version | None:
-        """The version that answers; None when that is the untouched base."""
-        found = self._versions("status = 'live'")
-        return found[0] if found else None
-
-    def standing(self) -> str:
-        """What versions there are and which of them is live, as an id."""
-        rows = self._db.read("SELECT number, status, digest FROM versions ORDER BY number")
-        return content_id("v", *(f"{number} {status} {digest}" for number, status, digest in rows))
-
-    def lost(self) -> dict[int, list[str]]:
-        """By broken version that was live once: the documents it learned that stand and that the live line has not learned."""
-        rows = self._db.read(
-            "SELECT DISTINCT number, document FROM versions JOIN lessons USING (fence)"
-            " JOIN current_documents ON current_documents.id = document"
-            " WHERE versions.status = 'broken' AND report ->> 'outcome' = 'accepted'"
-            " AND document NOT IN (SELECT document FROM learned) ORDER BY number, current_documents.seq"
-        )
-        found: dict[int, list[str]] = {}
-        for number, document in rows:
-            found.setdefault(number, []).append(document)
-        return found
-
-    def line(self) -> list[Version]:
-        """The sound versions from the first to the live one, oldest first; the base is not among them."""
-        return self._versions("number IN (SELECT number FROM ancestry) AND status IN ('live', 'retired')")
-
-    def learned_by(self, number: int) -> list[str]:
-        """Ids of the documents that version *number* learned."""
-        rows = self._db.read(
-            "SELECT DISTINCT document FROM lessons JOIN versions USING (fence) WHERE number = ? ORDER BY document",
-            number,
-        )
-        return [row[0] for row in rows]
-
-    def run_of(self, number: int) -> str:
-        """The id of the run that made version *number*."""
-        return str(self._db.read("SELECT run FROM runs JOIN versions USING (fence) WHERE number = ?", number)[0][0])
-
-    def made_by(self, run: str) -> Version | None:
-        """The version that *run* made; None if it made none."""
-        found = self._versions("fence IN (SELECT fence FROM runs WHERE run = ?)", run)
-        return found[0] if found else None
-
-    def rollback(self, to: int | None = None) -> int:
-        """Make an accepted version live, 0 for the base; by default the live one's nearest sound ancestor."""
-        crashpoint("rollback.begin")
-        with self.transaction():
-            live, target = self._live_number(), self.returns_to(to).number
-            self.calls.note("rollback", target=to)
-            if target != live:
-                self._go_live(target)
-                self.event("rollback", left=live, to=target)
-        crashpoint("rollback.committed")
-        return target
-
-    def returns_to(self, to: int | None = None) -> Version:
-        """The version that `rollback` would make live; 0 is the base."""
-        live = self._live_number()
-        if to is None and live == 0:
-            raise SealError("nothing to roll back: the untouched base is live; name a version")
-        target = self._sound_parent(live) if to is None else to
-        self._assert_returnable(target, live)
-        return self.version(target)
-
-    def mark_broken(self, number: int, reason: str) -> int:
-        """Never serve version *number* again; if it was live, its nearest sound ancestor is now."""
-        with self.transaction():
-            version = self.version(number)
-            if number == 0:
-                raise SealError("version 0 is the untouched base; check the model's files instead")
-            if version.status != "broken":
-                self._db.write("UPDATE versions SET status = 'broken' WHERE number = ?", number)
-                crashpoint("broken.marked")
-                if version.status == "live":
-                    self._go_live(self._sound_parent(number))
-                self.event("broken", number=number, reason=reason, live=self._live_number())
-            live = self._live_number()
-        crashpoint("broken.committed")
-        return live
-
-    def _live_number(self) -> int:
-        return self._db.number("SELECT ifnull(max(number), 0) FROM versions WHERE status = 'live'")
-
-    def _go_live(self, target: int) -> None:
-        self._db.write("UPDATE versions SET status = 'retired' WHERE status = 'live'")
-        crashpoint("rollback.retired")
-        self._db.write("UPDATE versions SET status = 'live' WHERE number = ?", target)
-        crashpoint("rollback.live")
-
-    def _sound_parent(self, number: int) -> int:
-        """The nearest ancestor that can be served."""
-        while number:
-            number = self._db.number("SELECT parent FROM versions WHERE number = ?", number)
-            if number == 0 or self.version(number).status == "retired":
-                break
-        return number
-
-    def _assert_returnable(self, target: int, live: int) -> None:
-        rows = self._db.read("SELECT number FROM versions WHERE status IN ('live', 'retired') ORDER BY number")
-        possible = [0, *(row[0] for row in rows)]
-        if target not in possible:
-            known = self._db.read("SELECT status FROM versions WHERE number = ?", target)
-            told = "; `seal-agent verify` tells what it knew" if known and known[0][0] == "broken" else ""
-            what = f"version {target} is {known[0][0]}{told}" if known else f"there is no version {target}"
-            others = ", ".join(str(number) for number in possible if number != live) or "none"
-            raise SealError(f"cannot roll back: {what}; possible: {others}")
-
-    def _assert_parent(self, candidate: Candidate) -> None:
-        if candidate.parent != (live := self._live_number()):
-            raise SealError(
-                f"run {candidate.run} was judged against version {candidate.parent}, but {live} is live"
-                " now; consolidate again"
-            )
-
-    def _add_version(self, candidate: Candidate, report: GateReport, fence: int, number: int | None) -> int:
-        status = "live" if report.outcome == "accepted" else report.outcome
-        return self._db.insert(
-            "INSERT INTO versions (number, id, parent, status, created, digest, path, report, training, fence)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            number,
-            # from content alone: a run that died before this one must not make it another version
-            content_id("v", candidate.run, candidate.digest),
-            candidate.parent,
-            status,
-            self._db.now(),
-            candidate.digest,
-            self.inside(candidate.path),
-            _dump(report),
-            dumped(candidate.training),
-            fence,
-        )
-
-    def inside(self, path: str | Path) -> str:
-        """*path* as it is written down: from the home on, so that a home can be moved."""
-        return str(Path(path).relative_to(self.home) if Path(path).is_relative_to(self.home) else path)
-
-    def _versions(self, where: str, *values: Any) -> list[Version]:
-        rows = self._db.read(
-            "SELECT number, id, parent, status, created, digest, path, report FROM versions"
-            f" WHERE {where} ORDER BY number",
-            *values,
-        )
-        return [
-            Version(
-                number=number,
-                id=key,
-                parent=parent,
-                status=status,
-                created=created,
-                digest=digest,
-                path=str(self.home / path),
-                report=GateReport.model_validate(json.loads(report)),
-            )
-            for number, key, parent, status, created, digest, path, report in rows
-        ]
+        return self.versions.one(number)
 
     # The whole
 
@@ -878,7 +696,7 @@ class Journal:
                 },
                 "waiting": self.waiting_count(),
                 "aside": self._db.number("SELECT count(*) FROM edits WHERE state = 'aside'"),
-                "live": self._live_number(),
+                "live": self.versions.live_number(),
                 "versions": self._db.number("SELECT count(*) FROM versions"),
                 "memories": self.memory_count(),
             }

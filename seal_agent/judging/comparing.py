@@ -47,8 +47,8 @@ def _learned(journal: Journal, number: int) -> list[str]:
     learned: list[str] = []
     at: int | None = number
     while at:
-        learned += journal.learned_by(at)
-        at = journal.version(at).parent
+        learned += journal.versions.learned_by(at)
+        at = journal.versions.one(at).parent
     return learned
 
 
@@ -59,7 +59,7 @@ def bisect(agent: SealAgent, question: str) -> dict[str, Any]:
     that was learned. Raises SealError on an empty question.
     """
     now = _asked(agent, question)
-    served = agent.journal.line() if now.version else []
+    served = agent.journal.versions.line() if now.version else []
     line = [0, *(version.number for version in served if version.number <= now.version)]
     asked = {line[-1]: now.text}
 
@@ -82,7 +82,7 @@ def bisect(agent: SealAgent, question: str) -> dict[str, Any]:
         "version": line[high],
         "before": say(line[low]),
         "after": say(line[-1]),
-        "documents": agent.journal.learned_by(line[high]),
+        "documents": agent.journal.versions.learned_by(line[high]),
         "asked": len(asked),
         "versions": len(line),
     }
@@ -96,7 +96,8 @@ def why(agent: SealAgent, question: str) -> dict[str, Any]:
     """
     now = _asked(agent, question)
     nearest = agent.nearest(now.text) if now.version else []
-    by = {document: one.number for one in agent.journal.line() for document in agent.journal.learned_by(one.number)}
+    versions = agent.journal.versions
+    by = {document: one.number for one in versions.line() for document in versions.learned_by(one.number)}
     rows = [
         {
             "document": memory.document,
