@@ -1,8 +1,8 @@
 """
-Documents, edits, memories, checks, versions and events: every fact of a home, one transaction for each step.
+Documents, edits, memories and checks: every fact of a home, one transaction for each step.
 
 Promises: when a method returns, what it did is on disk; after `kill -9` at any instant each step happened
-whole or not at all; at most one version is live; nothing waits that comes from a held or superseded document.
+whole or not at all; nothing waits that comes from a held or superseded document.
 Does not promise: speed if a caller does model work inside a transaction; protection from someone who edits
 the file by hand: `verify` notices a changed event, not a shortened log.
 """
