@@ -619,7 +619,7 @@ class Journal:
         rows = self._db.read(f"SELECT {_CHECK} FROM current_checks WHERE {where} ORDER BY seq", *values)
         return [_check(row) for row in rows]
 
-    # Versions
+    # Publishing
 
     def publish(
         self,
