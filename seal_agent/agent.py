@@ -205,7 +205,7 @@ class SealAgent:
         if self.journal.unfinished():
             with suppress(errors.HomeBusy), HomeLock(self.home) as lock:  # busy: it has not died
                 self.recover(lock)
-        if self._unjudgeable() or self._too_few == (self._live_number(), *self._waits()):
+        if self._unjudgeable() or self._too_few == (self.journal.versions.live_number(), *self._waits()):
             return ""
         waiting = self.journal.waiting_count()
         age = self.journal.oldest_waiting_age() or 0.0
@@ -219,17 +219,17 @@ class SealAgent:
             self.recover(lock)
             if reason := self._unjudgeable():
                 self.journal.calls.note("consolidate")
-                return Consolidation(outcome="nothing", reason=reason, version=self._live_number())
+                return Consolidation(outcome="nothing", reason=reason, version=self.journal.versions.live_number())
             self._seed()
             if self._turn()[1] not in self.past.consolidations and (reason := self._answered_already()):
                 self.journal.calls.note("consolidate")
-                return Consolidation(outcome="nothing", reason=reason, version=self._live_number())
+                return Consolidation(outcome="nothing", reason=reason, version=self.journal.versions.live_number())
             with self.journal.transaction():
                 # what came while it was asked is claimed, too: the state has to tell of it
                 run, state = self._turn()
                 fence, edits = self.journal.claim(run)
             given = self.past.consolidations.get(state)
-            if given and given[1].parent != self._live_number():
+            if given and given[1].parent != self.journal.versions.live_number():
                 given = None  # judged against a version that was damaged since and has another number now
             try:
                 number, candidate, report = given or self._made(run, edits)
@@ -241,7 +241,7 @@ class SealAgent:
             except Exception as error:  # after Ctrl-C the next run's sweep returns the rows, and no failure is counted
                 self.journal.release_claims(run, fence, f"{type(error).__name__}: {error}"[:500])
                 raise
-        live = self._live_number()
+        live = self.journal.versions.live_number()
         return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
 
     def _waits(self) -> tuple[str, ...]:
@@ -264,7 +264,7 @@ class SealAgent:
         left = self.rooms.unanswered(self.learner, self.journal, documents, self.adapter())
         if left >= ENOUGH:
             return ""
-        self._too_few = (self._live_number(), *documents)
+        self._too_few = (self.journal.versions.live_number(), *documents)
         return (
             f"a verdict needs {ENOUGH} reserved questions that are not answered yet, of what waits there are {left};"
             " it waits for more to learn"
@@ -611,10 +611,6 @@ class SealAgent:
         if not problems:
             self._verified.add(version.digest)
         return problems
-
-    def _live_number(self) -> int:
-        live = self.journal.versions.live()
-        return live.number if live else 0
 
     @property
     def learner(self) -> Learner:

@@ -115,8 +115,7 @@ class _Replay:
     @property
     def live(self) -> int:
         """The number of the version that is live now; 0 is the base."""
-        live = self.again.journal.versions.live()
-        return live.number if live else 0
+        return self.again.journal.versions.live_number()
 
     def live_through(self, agent: SealAgent, calls: Sequence[Call]) -> None:
         """Ask *calls*, which were asked of *agent*."""

@@ -120,8 +120,7 @@ def _consolidated(agent: SealAgent, edits: Sequence[SelfEdit]) -> None:
     """What waits becomes a version, as if trained and accepted."""
     number = len(agent.journal.versions.all())
     run = content_id("r", str(number))
-    live = agent.journal.versions.live()
-    candidate = Candidate(run=run, path=f"adapters/{run}", digest=run, parent=live.number if live else 0)
+    candidate = Candidate(run=run, path=f"adapters/{run}", digest=run, parent=agent.journal.versions.live_number())
     memories = agent.rooms.memories(edits)
     fence, _ = agent.journal.claim(run)
     report = GateReport(outcome="accepted", reason="made up")

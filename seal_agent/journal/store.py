@@ -488,9 +488,8 @@ class Journal:
     def state(self) -> str:
         """What decisions rest on, as an id: the adapter that is live, and everything that is remembered."""
         stands = self.remembers()
-        if known := self._states.get(
-            stands
-        ):  # counted anew each time, it would take longer with every document of the home
+        # counted anew each time, it would take longer with every document of the home
+        if known := self._states.get(stands):
             return known
         live = self._db.read("SELECT digest FROM versions WHERE status = 'live'")
         learned = self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
