@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from random import Random
@@ -434,14 +435,15 @@ def test_the_second_round_is_proposed_by_the_writer_of_the_first(
 
     monkeypatch.setattr(fewshot, "propose", noting)
     monkeypatch.setattr(fewshot, "likeliest", likeliest)
+    shown, trained = fewshot.Result(0.0, -2.0), fewshot.Result(1.0, -1.0)
     monkeypatch.setattr(
-        fewshot._Bench, "_scores", lambda bench, problem, strategies: (0.0, {name: [1.0] for name in strategies})
+        fewshot._Bench, "_results", lambda bench, problem, strategies: (shown, {name: [trained] for name in strategies})
     )
 
     result = fewshot.run(tmp_path)
 
     assert asked == ["nobody"] * 2 + ["writer-1"] * 2 + ["nobody", "writer-2"] * 2
-    assert result["kept"] == [6, 12]
+    assert result["kept"] == [4, 4]
     assert result["paired"]["trained - default"] == {"difference": 0, "low": 0, "high": 0}
 
 
@@ -490,6 +492,39 @@ def test_one_lucky_trial_decides_nothing() -> None:
 
     assert fewshot._best([often, never, once]).epochs == 8
     assert fewshot._best([]) == Strategy()
+
+
+def test_a_writer_learns_the_best_two_of_a_task_and_nothing_that_is_no_better_than_showing_alone() -> None:
+    """The best of both rounds; where as much is right, what makes the right outputs likelier."""
+    ways = [Strategy(epochs=epochs).model_dump() for epochs in (1, 2, 4, 8)]
+    first = {"in_context": 0.5, "in_context_likelihood": -1.0, "strategies": ways[:2]}
+    second = {"in_context": 0.5, "in_context_likelihood": -1.0, "strategies": ways[2:]}
+
+    def kept(scores: tuple[float, ...], likelihoods: tuple[float, ...]) -> list[int]:
+        tried = [
+            first | {"scores": scores[:2], "likelihoods": likelihoods[:2]},
+            second | {"scores": scores[2:], "likelihoods": likelihoods[2:]},
+        ]
+        return [strategy.epochs for strategy in fewshot._winners(tried)]
+
+    assert kept((0.8, 1.0, 0.8, 0.3), (-0.2, -0.9, -0.1, -0.0)) == [2, 4]
+    assert kept((0.5, 0.5, 0.0, 0.3), (-0.5, -1.5, -math.inf, -0.1)) == [1]
+    assert kept((0.5, 0.3, 0.2, 0.0), (-1.0, -0.5, -0.5, -0.5)) == []
+
+
+def test_strategies_at_random_are_of_every_kind_and_within_the_cap() -> None:
+    """Also of those that the untrained model finds too unlikely ever to propose."""
+    found = strategy.at_random(FakeLearner(), TICKETS, 40, seed=1)
+
+    assert {one.loss for one in found} == {"output", "all"}
+    assert {one.epochs for one in found} == set(strategy._EPOCHS)
+    assert {one.paraphrase for one in found} == {False, True}
+    assert not any(one.geometric for one in found), "a text is not turned"
+    assert found == strategy.at_random(FakeLearner(), TICKETS, 40, seed=1)
+    long = task_of([(f"{n} " * 2000, "x") for n in range(3)])
+    assert all(
+        not one.refused(long, FakeLearner().count) for one in strategy.at_random(FakeLearner(), long, 40, seed=1)
+    )
 
 
 def test_the_built_in_tasks_are_apart_and_of_four_kinds() -> None:

@@ -96,13 +96,27 @@ def question(task: Task) -> str:
 
 def propose(learner: Learner, task: Task, writer: Path | None, count: int, seed: int) -> list[Strategy]:
     """*count* strategies for *task*, drawn from what the *writer* version finds likely; fewer if the cap refuses too many."""
-    order, found = Random(seed), []  # type: Random, list[Strategy]
+    order = Random(seed)
+    return _affordable(learner, task, count, lambda n: _drawn(learner, task, writer, n, order))
+
+
+def _affordable(learner: Learner, task: Task, count: int, draw: Callable[[int], list[Strategy]]) -> list[Strategy]:
+    found: list[Strategy] = []
     for _ in range(_DRAWS):
-        drawn = _drawn(learner, task, writer, count - len(found), order)
-        found += [strategy for strategy in drawn if not strategy.refused(task, learner.count)]
+        found += [strategy for strategy in draw(count - len(found)) if not strategy.refused(task, learner.count)]
         if len(found) == count:
             break
     return found
+
+
+def at_random(learner: Learner, task: Task, count: int, seed: int) -> list[Strategy]:
+    """*count* strategies for *task*, all that the schema allows equally likely; fewer if the cap refuses too many."""
+    order, slots = Random(seed), _slots(task.grids)
+
+    def drawn() -> Strategy:
+        return Strategy.model_validate({name: order.choice(values) for name, values in slots.items()})
+
+    return _affordable(learner, task, count, lambda more: [drawn() for _ in range(more)])
 
 
 def likeliest(learner: Learner, task: Task, writer: Path | None) -> Strategy | None:

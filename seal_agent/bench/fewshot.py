@@ -11,19 +11,20 @@ Source: SEAL's few-shot part (arXiv 2506.10943, section 4.1); its tasks with *da
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from seal_agent.adapting import grids
 from seal_agent.adapting.adapt import adapt, vote
-from seal_agent.adapting.strategy import Strategy, as_json, likeliest, propose, question
-from seal_agent.adapting.tasks import Pair, Task, task_of
+from seal_agent.adapting.strategy import Strategy, as_json, at_random, likeliest, propose, question
+from seal_agent.adapting.tasks import SHOWN, Pair, Task, asked, task_of
 from seal_agent.bench import keeping
 from seal_agent.bench.demo import corpus
 from seal_agent.errors import ConfigError
@@ -43,7 +44,8 @@ _PAIRS = (
     ("oracle", "bandit"),
 )
 _ROUNDS = 2  # of the outer loop; the second tries what the writer of the first proposes, as in SEAL
-_TRIED = 3  # strategies of a task tried in a round
+_TRIED = 3  # strategies of a task tried in a round that the model proposes, and as many drawn at random: it never proposes some
+_KEPT = 2  # best ones of a task that the writer learns
 _DOUBT = 2  # trials of the mean that a setting's own trials are weighed against: one lucky trial decides nothing
 _LONGEST = 1500  # tokens of a task's demonstrations; longer ones are left out, and counted
 _QUICK = 2  # tasks, the shortest, of each part of a quick look, which shows that all runs and measures nothing
@@ -65,6 +67,13 @@ class Problem:
         if self.task.grids:
             return float(all(pair.output in ranked[:2] for pair, ranked in zip(self.tests, given, strict=True)))
         return fmean(ranked[0] == pair.output for pair, ranked in zip(self.tests, given, strict=True))
+
+
+class Result(NamedTuple):
+    """The share of a problem's tests that is right and, where that is equal, the log-probability of a token of their outputs."""
+
+    score: float
+    likelihood: float
 
 
 def problems(data: Path | None, split: str) -> list[Problem]:
@@ -152,30 +161,33 @@ class _Bench:
     say_line: Callable[[str], None]
 
     def tried(self, problem: Problem, writer: Path | None, number: int) -> dict[str, Any]:
-        """Strategies that *writer* (None: the untrained model) proposes for a task of the training part, and how each did."""
+        """
+        Strategies for a task of the training part that *writer* (None: the untrained model) proposes and others drawn at random,
+        and how each did.
+        """
 
         def do() -> dict[str, Any]:
             seed = self._seed(problem, f"tried {number}")
             strategies = propose(self.learner, problem.task, writer, _TRIED, seed)
-            shown, scores = self._scores(problem, dict(enumerate(strategies)))
-            flat = [score for of in scores.values() for score in of]
-            return {"in_context": shown, "strategies": [s.model_dump() for s in strategies], "scores": flat}
+            strategies += at_random(self.learner, problem.task, _TRIED, seed)
+            shown, results = self._results(problem, dict(enumerate(strategies)))
+            return {
+                "strategies": [strategy.model_dump() for strategy in strategies],
+                "in_context": shown.score,
+                "scores": [result.score for of in results.values() for result in of],
+                "in_context_likelihood": shown.likelihood,
+                "likelihoods": [result.likelihood for of in results.values() for result in of],
+            }
 
         return self._once(f"tried-{number}-{problem.name}", do)
 
     def writer(self, learned: Sequence[Problem], rounds: Sequence[Sequence[dict[str, Any]]]) -> tuple[Path | None, int]:
-        """
-        The model tuned on the strategies that did best of all *rounds*, and better than showing alone; None if there are none.
-        """
-        rows = []
-        for problem, tried in zip(learned, zip(*rounds, strict=True), strict=True):
-            best = max(score for one in tried for score in (one["in_context"], *one["scores"]))
-            rows += [
-                Example(question(problem.task), as_json(Strategy(**strategy), problem.task.grids), raw=True)
-                for one in tried
-                for strategy, score in zip(one["strategies"], one["scores"], strict=True)
-                if score == best > one["in_context"]
-            ]
+        """The model tuned on the winners of all *rounds*, and how many these are; None if there are none."""
+        rows = [
+            Example(question(problem.task), as_json(strategy, problem.task.grids), raw=True)
+            for problem, tried in zip(learned, zip(*rounds, strict=True), strict=True)
+            for strategy in _winners(tried)
+        ]
         folder = self.folder / f"writer-{len(rounds)}"
         if rows and not folder.exists():
             staged = self.folder / "staged"
@@ -190,8 +202,8 @@ class _Bench:
 
         def do() -> dict[str, Any]:
             usual = Strategy().within(problem.task, self.learner.count)
-            shown, scores = self._scores(problem, {"default": usual})
-            return {"name": problem.name, "scores": {"in_context": [shown], **scores}}
+            shown, results = self._results(problem, {"default": usual})
+            return {"name": problem.name, "scores": {"in_context": [shown.score], **_scores(results)}}
 
         return self._once(f"fixed-{problem.name}", do)
 
@@ -205,38 +217,38 @@ class _Bench:
                 "untrained": likeliest(self.learner, problem.task, None),
                 "trained": likeliest(self.learner, problem.task, writer),
             }
-            shown, scores = self._scores(problem, ways)
+            shown, results = self._results(problem, ways)
+            scores = {"in_context": [shown.score], **_scores(results)}
             return {
                 "name": problem.name,
-                "scores": {
-                    "in_context": [shown],
-                    **scores,
-                    "oracle": [max([shown, *(score for of in scores.values() for score in of)])],
-                },
+                "scores": {**scores, "oracle": [max(score for of in scores.values() for score in of)]},
                 "strategies": {name: way.model_dump() for name, way in ways.items() if way},
             }
 
         return self._once(f"measured-{problem.name}", do)
 
-    def _scores(
+    def _results(
         self, problem: Problem, strategies: Mapping[Name, Strategy | None]
-    ) -> tuple[float, dict[Name, list[float]]]:
+    ) -> tuple[Result, dict[Name, list[Result]]]:
         """
         With the demonstrations shown alone, and by name after training in each of these ways, nothing for None; equal ones are
         trained once.
         """
-        inputs = [pair.input for pair in problem.tests]
         different = list(dict.fromkeys(strategy for strategy in strategies.values() if strategy))
-        shown = problem.score(vote(self.learner, problem.task, inputs, None))
+        shown = self._result(problem, None)
         found = {}
         made = adapt(self.learner, problem.task, different, self.seed, self.say) if different else []
         for strategy, adapted in zip(different, made, strict=True):
             with adapted:
                 finite = adapted.training["finite"]  # else nothing was written, and nothing is solved
-                found[strategy] = (
-                    problem.score(vote(self.learner, problem.task, inputs, adapted.adapter)) if finite else 0.0
-                )
+                found[strategy] = self._result(problem, adapted.adapter) if finite else Result(0.0, -math.inf)
         return shown, {name: [found[strategy]] if strategy else [] for name, strategy in strategies.items()}
+
+    def _result(self, problem: Problem, adapter: Path | None) -> Result:
+        score = problem.score(vote(self.learner, problem.task, [pair.input for pair in problem.tests], adapter))
+        shown = problem.task.demonstrations[:SHOWN]
+        right = [(asked(shown, pair.input), f" {pair.output}\n") for pair in problem.tests]
+        return Result(score, fmean(total / tokens for total, tokens in self.learner.score(right, adapter, raw=True)))
 
     def _once(self, name: str, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         def told() -> dict[str, Any]:
@@ -248,6 +260,20 @@ class _Bench:
 
     def _seed(self, problem: Problem, what: str) -> int:
         return int(content_id("f", what, problem.name)[1:9], 16) ^ self.seed
+
+
+def _winners(tried: Sequence[dict[str, Any]]) -> list[Strategy]:
+    """The best strategies of all that were tried on a task, if better than showing alone."""
+    found: dict[Strategy, Result] = {}
+    for one in tried:
+        for given, *result in zip(one["strategies"], one["scores"], one["likelihoods"], strict=True):
+            if Result(*result) > Result(one["in_context"], one["in_context_likelihood"]):
+                found[Strategy(**given)] = Result(*result)
+    return sorted(found, key=found.__getitem__, reverse=True)[:_KEPT]
+
+
+def _scores(results: Mapping[Name, Sequence[Result]]) -> dict[Name, list[float]]:
+    return {name: [result.score for result in of] for name, of in results.items()}
 
 
 def _best(tried: Sequence[dict[str, Any]]) -> Strategy:
