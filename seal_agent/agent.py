@@ -111,14 +111,23 @@ class SealAgent:
         found = next(sources.documents(document, limit_bytes=self.settings.max_document_bytes), nothing)
         if isinstance(found, sources.Refusal):
             return self._refused(found)
-        if known := self.journal.attest(found):
-            again = Decision(
-                action="skip",
-                reason=f"the same text was read before; then: {known.decision.reason}",
-                numbers=known.decision.numbers,
-            )
-            return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})
+        with self.journal.transaction():
+            if known := self.journal.attest(found):
+                if found.id in self.journal.waiting_documents():
+                    self.journal.add_checks(self.rooms.asked_again(found, self.journal))
+                return self._told_again(known)
         return self._studied(found, self.journal.record, released=False)
+
+    def _told_again(self, known: Receipt) -> Receipt:
+        since = ""
+        if self.journal.names.replaced(known.id):
+            since = ", and a newer text has taken its place; told under its own name it stands again"
+        elif self.journal.left(known.id):
+            then = f"return to it, or `seal-agent forget {known.id}` and read it again"
+            since = f", and the version that learned it was left: {then}"
+        reason = f"the same text was read before{since}; then: {known.decision.reason}"
+        again = Decision(action="skip", reason=reason, numbers=known.decision.numbers)
+        return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})
 
     def decide(self, document: Document) -> Decision:
         """What `observe` would decide on *document*; nothing is written down."""
@@ -194,7 +203,9 @@ class SealAgent:
         return decision, edits, checks
 
     def _refused(self, refusal: sources.Refusal) -> Receipt:
-        self.journal.event("refused", name=refusal.name, reason=refusal.reason)
+        self.journal.event(
+            "refused", name=content_id("n", refusal.name)
+        )  # the name may be a title that is forgotten later
         decision = Decision(action="skip", reason=f"refused: {refusal.reason}")
         return Receipt(id="", decision=decision, title=refusal.name)
 
@@ -239,7 +250,7 @@ class SealAgent:
                     candidate, report, run, fence, memories, embedder, state=state, number=number
                 )
             except Exception as error:  # after Ctrl-C the next run's sweep returns the rows, and no failure is counted
-                self.journal.release_claims(run, fence, f"{type(error).__name__}: {error}"[:500])
+                self.journal.release_claims(run, fence, f"{type(error).__name__}: {error}"[:500], state)
                 raise
         live = self.journal.versions.live_number()
         return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
@@ -370,7 +381,9 @@ class SealAgent:
     def _turn(self) -> tuple[str, str]:
         """The id of the run whose turn it is, and of what it rests on."""
         run = self._run_id()
-        return run, content_id("s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks()))
+        return run, content_id(
+            "s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks() if check.kind != "user")
+        )
 
     def _run_id(self) -> str:
         """From content, not from a clock: the same rows after the same versions make the same run."""
@@ -404,7 +417,8 @@ class SealAgent:
         else:
             # a version that is named speaks for itself, whatever it is asked
             said = self._recall(scoped=version is None).answers(questions, adapter)
-        named = self.rooms.nearest(questions, self.journal, _SOURCES) if number else [[] for _ in questions]
+        live = number and number == self.journal.versions.live_number()  # of another version nobody knows what is near
+        named = self.rooms.nearest(questions, self.journal, _SOURCES) if live else [[] for _ in questions]
         return [
             Answer(text=text, version=number, digest=digest, sources=[memory.document for memory, _ in near])
             if who
@@ -661,9 +675,10 @@ def open(home: str | Path, model: str | None = None, *, say: Say = _NEVER, **set
     folder = Path(home).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
+    except (OSError, ValueError) as error:  # a NUL in the name is the latter
+        why = getattr(error, "strerror", None) or error
         raise errors.ConfigError(
-            f"{error.filename} cannot be the folder of a home ({error.strerror}); name another"
+            f"{str(folder)!r:.200} cannot be the folder of a home ({why}); name another"
         ) from error
     return SealAgent(folder, resolve(folder, model=model, **settings), say)
 

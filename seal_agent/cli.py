@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,7 +44,7 @@ app.add_typer(bench, name="bench")
 def _folder(name: str) -> Path:
     if not name:  # a variable that is not set
         raise typer.BadParameter('"" is no folder for a home; the folder you are in is "."')
-    return Path(name)
+    return Path(name).expanduser()
 
 
 Home = Annotated[
@@ -79,9 +79,10 @@ def main(argv: list[str] | None = None) -> int:
     as_json, stdout = "--json" in options, sys.stdout
     if isinstance(stdout, TextIOWrapper):
         stdout.reconfigure(errors="backslashreplace")  # a terminal may know fewer characters than a text has
-    # A library that prints would spoil the one JSON document.
-    with redirect_stdout(sys.stderr) if as_json and "--help" not in options else nullcontext():
-        reply, code = _run(arguments)
+    # A library that prints would spoil the one JSON document, or its lines.
+    machine = (as_json or "--json-lines" in options) and "--help" not in options
+    with redirect_stdout(sys.stderr) if machine else nullcontext():
+        reply, code = _run(arguments, stdout)
     if reply is None:
         return code
     if reply.error:
@@ -101,10 +102,10 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: list[str]) -> tuple[Reply | None, int]:
+def _run(arguments: list[str], stdout: IO[str]) -> tuple[Reply | None, int]:
     command = typer.main.get_command(app)
     try:
-        said = command.main(list(arguments), prog_name="seal-agent", standalone_mode=False)
+        said = command.main(list(arguments), prog_name="seal-agent", standalone_mode=False, obj=stdout)
     except (SealError, OSError) as error:
         return Reply({}, error=str(error)), 1
     except (typer.Abort, KeyboardInterrupt):
@@ -112,11 +113,18 @@ def _run(arguments: list[str]) -> tuple[Reply | None, int]:
     except Exception as error:
         if hasattr(error, "format_message"):  # click's usage errors; typer brings its own copy of click
             return Reply({}, error=f"{error.format_message()} (seal-agent --help tells more)"), 2
-        show.traceback()
-        return Reply({}, error=f"{type(error).__name__}: {error}"), 1
+        return Reply({}, error=_said(error)), 1
     if said == _CTRL_C:  # typer makes it of the KeyboardInterrupt
         return Reply({}, error=_INTERRUPTED), 1
     return (said, said.code) if isinstance(said, Reply) else (None, int(said or 0))
+
+
+def _said(error: Exception) -> str:
+    """What *error* says to people; the way to it goes to stderr, if it is a mistake of ours."""
+    if isinstance(error, (SealError, OSError)):
+        return str(error)
+    show.traceback()
+    return f"{type(error).__name__}: {error}"
 
 
 @contextmanager
@@ -142,6 +150,7 @@ def _number(version: str | None) -> int | None:
 
 @app.command()
 def observe(
+    context: typer.Context,
     paths: Paths,
     home: Home = HOME,
     model: Model = None,
@@ -158,11 +167,11 @@ def observe(
             for receipt in _stream(agent, paths):
                 receipts.append(show.receipt(receipt))
                 if json_lines:
-                    print(show.as_json(receipts[-1], indent=None), flush=True)
+                    print(show.as_json(receipts[-1], indent=None), file=context.obj, flush=True)
         except BrokenPipeError:
             raise
-        except (SealError, OSError) as error:
-            broke = f"the stream broke after {len(receipts)} documents: {error}"
+        except Exception as error:
+            broke = f"the stream broke after {len(receipts)} documents: {_said(error)}"
             return Reply({"receipts": receipts}, error=broke)
         except KeyboardInterrupt:
             return Reply({"receipts": receipts}, error=f"{_INTERRUPTED}: {len(receipts)} documents")
@@ -430,6 +439,8 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
     if chosen != embedded.MODEL.folder and not _has_model(chosen):
         lacking.append(chosen)
         problems.append(f"{chosen!r} is neither a folder with config.json nor a Hugging Face id in the local cache")
+    if home.exists() and not home.is_dir():
+        problems.append(f"{home} is no folder; name another home")
     if free < 1:
         problems.append(f"{free:.1f} GiB are free where {home} lies; a home needs about 1")
     return {

@@ -73,12 +73,13 @@ def gate(
     json: Json = False,
     n: Annotated[int, typer.Option("--n", min=1, help="Candidates of each kind.")] = 200,
     quick: Annotated[bool, typer.Option("--quick", help="Twenty candidates of each kind: does all of it run?")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Keep the result here, and give it again.")] = None,
     seed: int = 0,
 ) -> Reply:
     """Candidates of which it is known what they are worth, and twenty small losses in a row. Loads no model."""
     from seal_agent.bench.gate import run, told
 
-    result = run(min(n, 20) if quick else n, seed)
+    result = run(min(n, 20) if quick else n, seed, out)
     return Reply(result, lambda: told(result))
 
 

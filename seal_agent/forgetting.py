@@ -19,6 +19,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,10 @@ class _Replay:
         """Ask once more what *call* asked; whether that had to be computed."""
         if call.kind == "consolidate":
             known = self._numbers_of(self.again)
-            self.again.consolidate()
+            if call.broke:
+                self._break(call.state)
+            else:
+                self.again.consolidate()
             if call.target is not None:
                 self._numbers[call.target] = self.live
             return bool(self._numbers_of(self.again) - known - self._numbers_of(agent))
@@ -158,6 +162,19 @@ class _Replay:
         asked = since[-1]
         self._asked = asked.number
         return bool(asked.state) and (document.id, asked.state, call.kind == "release") not in self.again.past.studies
+
+    def _break(self, state: str) -> None:
+        """A training that broke breaks again if it finds the same *state*; else it is tried."""
+        again = self.again
+        again._seed()
+        with again.journal.transaction():
+            run, now = again._turn()
+            if now == state and again.journal.waiting_count():
+                fence, _ = again.journal.claim(run)
+                again.journal.release_claims(run, fence, state=state)
+                return
+        with suppress(Exception):  # which is counted there
+            again.consolidate()
 
     @staticmethod
     def _numbers_of(agent: SealAgent) -> set[int]:
@@ -231,7 +248,11 @@ def _pieces(agent: SealAgent, document: Document | None) -> list[str]:
     """What *document* says, in pieces, but for those that another one of the home says too."""
     if document is None:
         return []
-    others = [other.text + other.title for other in agent.journal.everything() if other.id != document.id]
+    others = [
+        "\n".join((other.text, other.title, other.source, *chain(*agent.journal.names.of(other))))
+        for other in agent.journal.everything()
+        if other.id != document.id
+    ]
     # as JSON holds them: cut where it would escape
     said = (*sentences(document.text), document.title)
     pieces = [piece.strip() for text in said for piece in re.split(r'["\\\n\t]', text)]

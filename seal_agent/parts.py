@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -193,7 +193,7 @@ CheckMaker = Callable[[], Iterable[Check]]
 def find(kind: str, name: str) -> Any:
     """The part of *kind* (say "styles") installed under *name*, whoever installed it. ConfigError lists what there is."""
     for entry in entry_points(group=f"seal_agent.{kind}", name=name):
-        return entry.load()
+        return _loaded(entry)
     known = ", ".join(sorted(entry.name for entry in entry_points(group=f"seal_agent.{kind}"))) or "none"
     raise ConfigError(f"no {kind.rstrip('s')} called {name!r}; installed: {known}")
 
@@ -201,4 +201,15 @@ def find(kind: str, name: str) -> Any:
 def installed(kind: str) -> dict[str, Any]:
     """All parts of *kind* by name, in the order of their names."""
     entries = entry_points(group=f"seal_agent.{kind}")
-    return {entry.name: entry.load() for entry in sorted(entries, key=lambda entry: entry.name)}
+    return {entry.name: _loaded(entry) for entry in sorted(entries, key=lambda entry: entry.name)}
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:
+        owner = entry.dist.name if entry.dist else "an unknown package"
+        raise ConfigError(
+            f"{entry.group} {entry.name!r} of {owner} cannot be imported from {entry.value}: {type(error).__name__}: {error};"
+            f" mend or uninstall {owner}"
+        ) from error

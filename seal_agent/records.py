@@ -81,6 +81,18 @@ class SelfEdit(Record):
     def id(self) -> str:
         return content_id("e", self.document, self.style, self.prompt, self.completion)
 
+    def learned(self) -> Memory:
+        """What is remembered of it once it is learned."""
+        return Memory(
+            id=content_id("m", self.id),
+            kind="learned",
+            prompt=self.prompt,
+            completion=self.completion,
+            document=self.document,
+            title=self.title,
+            gold=self.gold,
+        )
+
 
 class Memory(Record):
     """A row that may be rehearsed: learned from a document, or general (what the base already said). gold as in SelfEdit."""
@@ -193,7 +205,7 @@ class Consolidation(Record):
 class Call(Record):
     """
     Something asked of a home that stood in *state*. target: the version made by it, or to return to; of a document that was
-    read, the version of the writer.
+    read, the version of the writer. broke: a consolidation whose training broke.
     """
 
     number: int
@@ -203,6 +215,7 @@ class Call(Record):
     external_id: str = ""
     target: int | None = None
     state: str = ""
+    broke: bool = False
 
 
 class Forgotten(Record):

@@ -110,6 +110,8 @@ def _told(once: bool, note: Callable[[str], None], what: str) -> Iterator[None]:
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path | Refusal, Stamp]]:
     """Files worth reading under *paths*, each with what changes when it does; what vanishes is left out."""
     for path in paths:
+        if not path.exists():
+            yield Refusal(name=str(path), reason="there is no such file or folder"), ()
         for file in sources.files(path) if path.is_dir() else [path]:
             if isinstance(file, Refusal):
                 yield file, ()

@@ -26,7 +26,7 @@ from seal_agent.settings import Settings
 if TYPE_CHECKING:
     import numpy as np
 
-    from seal_agent.editing import rewards
+    from seal_agent.editing import rewards, room
     from seal_agent.judging import gate
     from seal_agent.learning.embedder import Embedder
     from seal_agent.remembering.index import Index
@@ -174,7 +174,7 @@ class Rooms:
             try:
                 reason = screen(document)
             except Exception as error:
-                raise PartError(f"screen {name!r} failed on document {document.id}: {error}") from error
+                raise _failed(f"screen {name!r}", error, document) from error
             if reason:
                 return f"{name}: {reason}"
         return ""
@@ -210,7 +210,13 @@ class Rooms:
             reference=self._reference(learner, adapter),
             released=released,
         )
-        return self.decider(document, signals)
+        try:
+            decision = self.decider(document, signals)
+        except Exception as error:
+            raise _failed(f"decider {self.settings.decider!r}", error, document) from error
+        if not isinstance(decision, Decision):
+            raise PartError(f"decider {self.settings.decider!r} gave {decision!r:.80}, which is no Decision")
+        return decision
 
     def _reference(self, learner: Learner, adapter: Path | None) -> float:
         if adapter not in self._kept.reference:
@@ -243,9 +249,20 @@ class Rooms:
         passages, styles = self.passages(document), self._styles()
         writer = self.make_writer(learner, self.tuned if self.settings.writer == OWN else adapter)
         seed = (int(document.id[1:9], 16) ^ self.settings.seed) + number
+        return room.write(passages, styles, writer, self.embedder.embed, seed, self._earlier(document, journal))
+
+    def asked_again(self, document: Document, journal: Journal) -> list[Check]:
+        """What came in the place of *document* kept back for checking, with what must be recalled now that it stands again."""
+        from seal_agent.editing import room
+
+        taught = {edit.prompt.lower() for edit, _ in journal.edits_of(document.id) if not edit.reserved}
+        return room.asked_again(self.passages(document), self._earlier(document, journal), taught)
+
+    def _earlier(self, document: Document, journal: Journal) -> room.Earlier:
+        from seal_agent.editing import room
+
         before = journal.names.told_before(document)
-        earlier = room.Earlier(journal.taught_by(before), journal.checks_of(before)) if before else room.Earlier()
-        return room.write(passages, styles, writer, self.embedder.embed, seed, earlier)
+        return room.Earlier(journal.taught_by(before), journal.checks_of(before)) if before else room.Earlier()
 
     def passages(self, document: Document) -> list[parts.Passage]:
         """What styles work on: the paragraphs of *document*, their sentences made to stand by themselves."""
@@ -314,7 +331,7 @@ class Rooms:
         verbatim = [row for row in rows if row.origin == "verbatim"]
         vectors = self.embedder.embed([_placed(row.title, row.completion) for row in verbatim])
         of = {row.id: vector.astype("float32").tobytes() for row, vector in zip(verbatim, vectors, strict=True)}
-        return [(_memory(row), of.get(row.id)) for row in rows]
+        return [(row.learned(), of.get(row.id)) for row in rows]
 
     def anew(self, journal: Journal) -> bool:
         """
@@ -554,18 +571,12 @@ def _boundary(kind: str, name: str, part: Callable[..., Iterable[Any]]) -> Calla
         except SealError:
             raise
         except Exception as error:
-            raise PartError(f"{kind} {name!r} failed: {type(error).__name__}: {error}") from error
+            raise _failed(f"{kind} {name!r}", error) from error
 
     return call
 
 
-def _memory(row: SelfEdit) -> Memory:
-    return Memory(
-        id=content_id("m", row.id),
-        kind="learned",
-        prompt=row.prompt,
-        completion=row.completion,
-        document=row.document,
-        title=row.title,
-        gold=row.gold,
-    )
+def _failed(part: str, error: Exception, document: Document | None = None) -> PartError:
+    """*part*, which may be someone else's code, broke."""
+    where = f" on document {document.id}" if document else ""
+    return PartError(f"{part} failed{where}: {type(error).__name__}: {error}")

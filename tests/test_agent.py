@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import LIGHT, MILL, ORDERS, Make
 
+import seal_agent
 from seal_agent import wiring
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, HomeBusy, PartError, SealError
@@ -809,3 +810,124 @@ def test_a_quiz_names_the_version_it_asked_though_the_base_answered_first(make: 
     asked = quiz(agent, items)
 
     assert (asked["version"], asked["digest"]) == (2, agent.ask(WHO).digest)
+
+
+# One name, several texts
+
+NAMED = MILL.model_copy(update={"source": "notes", "external_id": "mill"})
+NEWER = NAMED.model_copy(update={"text": MILL.text.replace("1871", "1866")})
+OPENED = "In which year did Alder Mill open?"
+
+
+class Between(FakeLearner):
+    """Something happens while it trains."""
+
+    then: Callable[[], object] | None = None
+
+    def train(self, *given: Any, **more: Any) -> dict[str, Any]:
+        log = super().train(*given, **more)
+        if then := self.then:
+            self.then = None
+            then()
+        return log
+
+
+def test_what_is_told_without_a_name_takes_no_change_back(agent: SealAgent) -> None:
+    """A person in a chat who repeats an old text is not the file that says otherwise now."""
+    agent.observe(NAMED)
+    agent.observe(NEWER)
+
+    receipt = agent.observe(MILL.model_copy(update={"source": "langchain:human"}))
+
+    assert receipt.decision.action == "skip"
+    assert "a newer text has taken its place" in receipt.decision.reason
+    assert agent.journal.waiting_documents() == [NEWER.id]
+    agent.observe(NAMED)
+    assert agent.journal.waiting_documents() == [NAMED.id]
+
+
+def test_a_change_that_comes_while_the_old_text_is_trained_is_asked_about(make: Make) -> None:
+    """As if it had come after it: what the old text said is learned otherwise, and judged by what changed."""
+    learner = Between()
+    agent = make(learner)
+    agent.observe(NAMED)
+    agent.observe(LIGHT)
+    learner.then = lambda: agent.observe(NEWER)
+    assert agent.consolidate().outcome == "accepted"
+
+    assert sum(check.gold == "1866" for check in agent.journal.checks_for([NEWER.id])) >= 5
+    assert agent.consolidate().outcome == "accepted"
+    assert "1866" in agent.ask(OPENED).text
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["flowing", "wrapped"])
+def test_a_change_that_is_taken_back_is_learned_by_itself(agent: SealAgent, lines: bool) -> None:
+    """Judged by what the newer text had kept back for checking; of the sentences that did not change none is trained again."""
+    for document in (NAMED, NEWER, NAMED):
+        text = document.text.replace(" by ", " by\n").replace(" for ", " for\n") if lines else document.text
+        agent.observe(document.model_copy(update={"text": text}))
+        if document is NEWER or not agent.versions():
+            agent.consolidate()
+
+    assert {edit.fact for edit in agent.journal.waiting()} == {"Alder Mill opened in 1871 beside the river Tarn."}
+    judged = agent.consolidate().report
+    assert judged
+    assert sum(result.after and not result.before for result in judged.results) >= 5
+
+
+def test_what_was_trained_beside_a_text_that_was_replaced_is_not_blamed(make: Make) -> None:
+    """Without that text's checks there are too few for a verdict."""
+    learner = Between()
+    agent = make(learner)
+    agent.observe(NAMED)
+    agent.observe(LIGHT)
+    with agent.journal.transaction():
+        few = "SELECT id FROM checks WHERE document = ?1 LIMIT 4"
+        agent.journal._db.write(f"DELETE FROM checks WHERE document = ?1 AND id NOT IN ({few})", LIGHT.id)
+    learner.then = lambda: agent.observe(NEWER)
+
+    assert agent.consolidate().outcome == "undecided"
+
+    assert set(agent.journal.attempts().values()) == {0}
+
+
+def test_of_two_held_texts_of_a_name_the_newer_is_held(agent: SealAgent) -> None:
+    """Released in whatever order, the older could push it out."""
+    mail = " Write to ida.brandt@example.org or call +44 20 7946 0958."
+    older, newer = (d.model_copy(update={"text": d.text + mail}) for d in (NAMED, NEWER))
+    for document in (older, newer):
+        assert agent.observe(document).decision.action == "hold"
+
+    assert [receipt.id for receipt in agent.quarantine()] == [newer.id]
+    assert agent.release(newer.id).decision.action == "edit"
+
+
+def test_a_text_that_only_a_version_left_behind_has_learned_says_so(agent: SealAgent) -> None:
+    for document in (LIGHT, MILL):
+        agent.observe(document)
+        agent.consolidate()
+    agent.rollback(1)
+
+    assert f"seal-agent forget {MILL.id}" in agent.observe(MILL).decision.reason
+    assert "forget" not in agent.observe(LIGHT).decision.reason
+
+
+def test_a_version_that_is_named_has_no_sources_of_the_live_one(agent: SealAgent) -> None:
+    for document in (LIGHT, MILL):
+        agent.observe(document)
+        agent.consolidate()
+
+    assert agent.ask(OPENED).sources[0] == agent.ask(OPENED, 2).sources[0] == MILL.id
+    assert agent.ask(OPENED, 1).sources == []
+
+
+def test_a_number_that_fits_no_table_is_no_version(agent: SealAgent) -> None:
+    for number in (10**20, -(10**20)):
+        with pytest.raises(SealError, match="there is no version"):
+            agent.ask(OPENED, number)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "/proc/nope"])
+def test_a_name_that_no_folder_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be the folder of a home"):
+        seal_agent.open(name)

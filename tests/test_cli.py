@@ -24,7 +24,9 @@ from seal_agent import agent as agents
 from seal_agent import cli, watching
 from seal_agent.cli_show import drawable
 from seal_agent.journal.store import FAILURES
+from seal_agent.judging.quiz import practised
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
+from seal_agent.wiring import Rooms
 
 WHEN = "In which year did Alder Mill open?"
 # The command line as it is, but for the model: for tests that need a process of their own.
@@ -871,3 +873,67 @@ def test_a_list_without_a_document_is_refused(run: Run, tmp_path: Path) -> None:
     with fake_agent(tmp_path / "h") as agent:
         empty: Any = []
         assert agent.observe(empty).decision.reason == "refused: it holds no document"
+
+
+def test_a_part_that_prints_does_not_come_between_the_lines(
+    run: Run, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Rooms.screen
+    monkeypatch.setattr(Rooms, "screen", lambda self, document: print("hello") or screen(self, document))
+    for option, read in (
+        ("--json-lines", lambda out: [json.loads(line) for line in out.splitlines()]),
+        ("--json", json.loads),
+    ):
+        ran = run("observe", notes, option)
+        assert read(ran.out)
+        assert "hello" not in ran.out
+
+
+def test_what_was_read_before_a_mistake_of_ours_is_told(run: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Rooms.screen
+
+    def breaks(self: Rooms, document: Any) -> str:
+        if document.title == "Pell Weir":
+            raise SystemError("a mistake of ours")
+        return screen(self, document)
+
+    (notes / "zz.md").write_text("# Pell Weir\n\nPell Weir was built by Orla Finn in 1802.")
+    monkeypatch.setattr(Rooms, "screen", breaks)
+    ran = run("observe", notes, "--json")
+    assert ran.code == 1
+    assert "SystemError: a mistake of ours" in ran.data["error"]
+    assert [receipt["action"] for receipt in ran.data["receipts"]][:1] == ["edit"]
+    assert "Traceback" in ran.err
+
+
+def test_null_in_a_file_of_questions_is_no_word(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "q.json"
+    asked = [
+        {"question": WHEN, "answers": None, "answer": "1871"},
+        {"question": "Who built it?", "answer": "Josef Brandt"},
+    ]
+    file.write_text(json.dumps([{"title": None, "context": MILL.text, "questions": asked}]))
+    ran = run("quiz", file, "--topic", "--json")
+    assert ran.data["n"] == 2
+    assert [document.title for document in practised(file)] == [""]
+
+
+def test_a_path_that_is_not_there_is_told_of_by_watch(run: Run, notes: Path, tmp_path: Path) -> None:
+    ran = run("watch", notes, tmp_path / "typo.txt", "--once", "--json")
+    assert ran.data["refused"] == 2
+    assert "typo.txt: refused: there is no such file or folder" in ran.err
+
+
+def test_doctor_looks_where_the_home_is(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run("doctor", "--home", "~/zz", "--json").data["home"] == str(tmp_path / "zz")
+    (tmp_path / "zz").touch()
+    assert "is no folder" in run("doctor", "--home", "~/zz", "--json").data["error"]
+
+
+def test_the_gate_bench_gives_again_what_it_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("bench", "gate", "--n", "1", "--out", tmp_path / "kept", "--json")
+    first = run(*command).data
+    assert first["n"] == 1
+    monkeypatch.setattr("seal_agent.bench.gate._tried", lambda *given: pytest.fail("done again"))
+    assert run(*command).data == first

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from seal_agent.journal import HomeLock, Journal, adapters, crash, renewal
 from seal_agent.judging import gate
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.learning.training import Recipe
-from seal_agent.records import Candidate, Document, GateReport, content_id
+from seal_agent.records import Candidate, Check, Document, GateReport, content_id
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 from seal_agent.wiring import Rooms
 
@@ -608,3 +609,99 @@ def test_dying_while_forgetting_leaves_a_home_that_knows_it_or_one_that_does_not
 
 
 _FORGET = "import sys; from seal_agent.testing import fake_agent; fake_agent(sys.argv[1]).forget(sys.argv[2])"
+
+
+def test_a_title_that_is_in_the_path_of_another_is_no_trace_of_it(tmp_path: Path) -> None:
+    """Nor is the name under which it was refused once kept where nothing removes it."""
+    agent = lived(tmp_path / "home", [])
+    folder = tmp_path / LIGHT.title
+    folder.mkdir()
+    (folder / "index.md").write_text(f"# {LIGHT.title}\n\n{LIGHT.text}")
+    (folder / "mill.md").write_text(f"# {MILL.title}\n\n{MILL.text}")
+    (folder / f"{BARN.title}.txt").touch()
+    receipts = {receipt.title: receipt for receipt in agent.stream(folder)}
+    (refused,) = [receipt for receipt in receipts.values() if not receipt.id]
+    assert BARN.title in refused.title
+    agent.observe(BARN)
+
+    assert agent.forget(BARN.id).left == []
+    assert agent.forget(receipts[LIGHT.title].id).left == []
+
+
+def test_trainings_that_broke_are_lived_through_without_being_tried(tmp_path: Path) -> None:
+    """What broke three of them stays aside, and no version is computed anew for a document that only waited."""
+
+    class Breaks(FakeLearner):
+        left = 3
+
+        def train(self, *given: Any, **more: Any) -> dict[str, Any]:
+            if self.left:
+                self.left -= 1
+                raise MemoryError("no room")
+            return super().train(*given, **more)
+
+    agent = fake_agent(tmp_path, Breaks())
+    agent.observe(LIGHT)
+    for _ in range(3):
+        with pytest.raises(MemoryError):
+            agent.consolidate()
+    for act in (read(MILL), learn, read(CLOCK)):
+        act(agent)
+    aside, before = agent.journal.aside(), weights(agent)
+    assert {edit.document for edit, _ in aside} == {LIGHT.id}
+
+    receipt = agent.forget(CLOCK.id)
+
+    assert (receipt.computed, receipt.gone, receipt.made) == (0, [], [])
+    assert weights(agent) == before
+    assert [edit for edit, _ in agent.journal.aside()] == [edit for edit, _ in aside]
+    assert agent.forget(LIGHT.id).left == []
+    assert agent.journal.aside() == []
+
+
+def test_what_broke_every_training_is_no_obstacle_to_forgetting_another(tmp_path: Path) -> None:
+    """Not even where the home stood otherwise then, so that it is tried again and breaks again."""
+
+    class Poisoned(FakeLearner):
+        def train(self, examples: Any, *given: Any, **more: Any) -> dict[str, Any]:
+            log = super().train(examples, *given, **more)
+            return log | {"finite": not any(example.title == MILL.title for example in examples)}
+
+    agent = fake_agent(tmp_path, Poisoned())
+    for act in (read(LIGHT), learn, read(MILL)):
+        act(agent)
+    for _ in range(3):
+        with pytest.raises(SealError, match="not finite"):
+            agent.consolidate()
+    for act in (read(BARN), learn):
+        act(agent)
+
+    receipt = agent.forget(LIGHT.id)
+
+    assert receipt.left == []
+    assert {edit.document for edit, _ in agent.journal.aside()} == {MILL.id}
+    assert "Oda Ferring" in agent.ask("Who raised Quill Barn in 1822?").text
+
+
+def test_questions_of_the_users_own_that_came_since_have_nothing_computed_again(tmp_path: Path) -> None:
+    agent = lived(tmp_path, [read(LIGHT), learn, read(BARN), learn, read(MILL)])
+    paris = Check(id="mine", kind="user", question="What is the capital of France?", gold="Paris")
+    agent.rooms = replace(agent.rooms, checks={"mine": lambda: [paris]})
+
+    receipt = agent.forget(MILL.id)
+
+    assert (receipt.computed, receipt.gone, receipt.made) == (0, [], [])
+
+
+def test_what_is_taken_over_is_as_old_as_it_was(tmp_path: Path) -> None:
+    """Else who forgets something every day never learns what waits."""
+    agent = lived(tmp_path, [read(LIGHT), learn, read(BARN), read(MILL)])
+    created = agent.versions()[0].created
+    with agent.journal.transaction():
+        agent.journal._db.write("UPDATE edits SET arrived = arrived - 90000")
+    assert "hours" in agent.due()
+
+    agent.forget(MILL.id)
+
+    assert "hours" in agent.due()
+    assert [version.created for version in agent.versions()] == [created]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,4 +79,27 @@ def test_a_part_that_breaks_is_named_and_nothing_is_written_down(make: Make) -> 
     with pytest.raises(PartError, match="style 'odd' failed") as caught:
         agent.observe(MILL)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert agent.status()["documents"]["total"] == 0
+
+
+def test_a_part_that_cannot_be_imported_is_named_with_its_package(tmp_path: Path) -> None:
+    facts = tmp_path / "bad-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[seal_agent.checks]\nmine = nowhere:made\n")
+
+    command = [sys.executable, "-m", "seal_agent", "status", "--json", "--home", str(tmp_path / "home")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "'mine' of bad cannot be imported from nowhere:made" in json.loads(done.stdout)["error"]
+
+
+def test_a_decider_that_breaks_or_gives_no_decision_is_named(make: Make) -> None:
+    agent = make()
+    for decider, problem in ((lambda *given: 1 / 0, "failed on document"), (lambda *given: "edit", "is no Decision")):
+        agent.rooms = replace(agent.rooms, decider=decider)
+        with pytest.raises(PartError, match=f"decider 'novelty' .*{problem}"):
+            agent.observe(MILL)
     assert agent.status()["documents"]["total"] == 0

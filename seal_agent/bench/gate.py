@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 from seal_agent.agent import SealAgent
+from seal_agent.bench import keeping
 from seal_agent.journal import adapters
 from seal_agent.judging.gate import Questions, judge, sample
 from seal_agent.judging.statistics import interval
@@ -138,8 +139,14 @@ _KINDS: dict[str, Callable[[Draw, Answers], Answers]] = {
 GOOD = ("better: 40 % of the new", "better: 60 % of the new")
 
 
-def run(times: int = 200, seed: int = 0) -> dict[str, Any]:
-    """Every kind of candidate *times* times, the damaged ones, and the ratchet. Returns the document of `bench gate`."""
+def run(times: int = 200, seed: int = 0, out: Path | None = None) -> dict[str, Any]:
+    """
+    Every kind of candidate *times* times, the damaged ones, and the ratchet; kept in *out*, if that is given, and not done again.
+    Returns the document of `bench gate`.
+    """
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        return dict(keeping.once(out / f"gate-{times}-{seed}.json", lambda: run(times, seed)))
     candidates = {name: _tried(name, times, seed) for name in _KINDS}
     candidates |= _damaged(times)
     ratchets = [_ratchet(Draw(f"ratchet {seed} {number}")) for number in range(times)]

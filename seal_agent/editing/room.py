@@ -59,8 +59,13 @@ def write(
     edits = [edit for rows in proved for edit in reserve(rows, seed, was, shown)]
     taught = {edit.prompt.lower() for edit in edits if not edit.reserved}
     checks = [_check(edit, was) for edit in edits if edit.reserved]
-    again = [check for check in _asked_again(passages, was, earlier.checks) if check.question.lower() not in taught]
-    return edits, [*checks, *again]
+    return edits, [*checks, *asked_again(passages, earlier, taught)]
+
+
+def asked_again(passages: Sequence[Passage], earlier: Earlier, taught: Collection[str]) -> list[Check]:
+    """The checks of the *earlier* texts with what *passages* say instead, but for questions that are *taught*."""
+    found = _asked_again(passages, changed(earlier.rows, passages), earlier.checks)
+    return [check for check in found if check.question.lower() not in taught]
 
 
 def questions(edits: Sequence[SelfEdit]) -> list[Check]:

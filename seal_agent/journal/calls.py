@@ -2,7 +2,8 @@
 What was asked of a home, in order, and the state it stood in: enough to live through it again without a document.
 
 Promises: a call is written down in the transaction that does what it asks, or not at all; a consolidation stands where it took
-what it learned, for what was observed while it trained came after. A text told again where that changes nothing is no call.
+what it learned, for what was observed while it trained came after; one whose training broke stands there too, since its rows
+count that. A text told again where that changes nothing is no call.
 Does not promise: calls of homes made before there was this list, or what was asked in vain.
 """
 
@@ -15,6 +16,7 @@ from seal_agent.journal.database import Database
 from seal_agent.records import Call, CallKind, Document
 
 _OPEN = "begun by "  # and the fence: the state of a consolidation that goes on
+_BROKE = "broke "  # and the state that one found whose training broke
 
 
 class Calls:
@@ -65,6 +67,10 @@ class Calls:
         """The consolidation of *fence*, which found the home in *state*, made version *target*."""
         self._db.write("UPDATE calls SET target = ?, state = ? WHERE state = ?", target, state, f"{_OPEN}{fence}")
 
+    def broke(self, fence: int, state: str) -> None:
+        """The training of *fence*, which found the home in *state*, broke: its rows count that."""
+        self._db.write("UPDATE calls SET state = ? WHERE state = ?", f"{_BROKE}{state}", f"{_OPEN}{fence}")
+
     def drop(self, fence: int) -> None:
         """Nothing came of the consolidation of *fence*."""
         self._db.write("DELETE FROM calls WHERE state = ?", f"{_OPEN}{fence}")
@@ -83,7 +89,8 @@ class Calls:
                 source=source or "",
                 external_id=external_id or "",
                 target=target,
-                state=state,
+                state=state.removeprefix(_BROKE),
+                broke=state.startswith(_BROKE),
             )
             for seq, kind, document, source, external_id, target, state in rows
         ]

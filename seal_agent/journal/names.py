@@ -9,9 +9,13 @@ Does not promise: anything for texts without an external id; they push nothing o
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from seal_agent.journal.database import Database
 from seal_agent.records import Document
+
+_UNTRUSTED = ("held", "released")
+_STANDS = ("edited", "skipped", *_UNTRUSTED)  # states of a document that is not superseded
 
 
 class Names:
@@ -23,16 +27,22 @@ class Names:
     def say(self, document: Document, state: str) -> bool:
         """
         *document* is what its name says now: it stands (again, in *state*), and what the name said before does not. Is that new?
+        Told without a name it takes nothing back.
         """
         said = (document.id, document.source, document.external_id)
         new = bool(self._db.write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said))
-        if restored := self._db.number("SELECT state = 'superseded' FROM documents WHERE id = ?", document.id):
+        if restored := bool(document.external_id) and self.replaced(document.id):
             self._restore(document.id, state)
-        if state != "held":  # what is not trusted must not push out what is
-            new |= self._supersede(document.id, document.source, document.external_id)
+        # what is not trusted must not push out what is, but is newer than what is not either
+        over = _UNTRUSTED if state == "held" else _STANDS
+        new |= self._supersede(document.id, document.source, document.external_id, over)
         if restored:
             self._learn_again(document)
-        return bool(new or restored)
+        return new or restored
+
+    def replaced(self, document_id: str) -> bool:
+        """Has another text come in the place of this one?"""
+        return bool(self._db.number("SELECT state = 'superseded' FROM documents WHERE id = ?", document_id))
 
     def supersede(self, document_id: str) -> None:
         """What the names of a document said before it stands no more."""
@@ -66,18 +76,19 @@ class Names:
         said = self._db.read("SELECT source, external_id FROM attestations WHERE document = ?", document.id)
         return sorted({(source, name) for source, name in (*said, (document.source, document.external_id)) if name})
 
-    def _said(self, source: str, name: str, but: str) -> list[str]:
+    def _said(self, source: str, name: str, but: str, states: Sequence[str] = _STANDS) -> list[str]:
         rows = self._db.read(
-            "SELECT id FROM current_documents JOIN attestations ON document = id"
-            " WHERE attestations.source = ? AND attestations.external_id = ? AND id != ?",
+            "SELECT id FROM documents JOIN attestations ON document = id WHERE attestations.source = ?"
+            " AND attestations.external_id = ? AND id != ? AND state IN (SELECT value FROM json_each(?))",
             source,
             name,
             but,
+            json.dumps(states),
         )
         return [row[0] for row in rows]
 
-    def _supersede(self, by: str, source: str, name: str) -> bool:
-        replaced = self._said(source, name, by) if name else []
+    def _supersede(self, by: str, source: str, name: str, over: Sequence[str] = _STANDS) -> bool:
+        replaced = self._said(source, name, by, over) if name else []
         for old in replaced:
             self._db.write("UPDATE documents SET state = 'superseded' WHERE id = ?", old)
             self._db.write(
@@ -104,11 +115,12 @@ class Names:
         self._db.write(
             "WITH last AS (SELECT document, max(number) AS number FROM lessons JOIN versions USING (fence)"
             " JOIN ancestry USING (number) GROUP BY document),"
-            " since AS (SELECT text FROM documents JOIN last ON document = id WHERE id IN (SELECT value FROM json_each(?1))"
-            " AND number > (SELECT number FROM last WHERE document = ?2))"
+            " since AS (SELECT document FROM last WHERE document IN (SELECT value FROM json_each(?1))"
+            " AND number > (SELECT number FROM last WHERE document = ?2)),"
+            " facts AS (SELECT body ->> 'fact' AS fact FROM edits JOIN since USING (document))"
             " UPDATE edits SET state = 'waiting', attempts = 0 WHERE document = ?2 AND state = 'learned'"
             " AND EXISTS (SELECT 1 FROM since)"
-            " AND NOT EXISTS (SELECT 1 FROM since WHERE instr(since.text, edits.body ->> 'fact'))",
+            " AND edits.body ->> 'fact' NOT IN (SELECT fact FROM facts)",
             json.dumps(self.told_before(document)),
             document.id,
         )

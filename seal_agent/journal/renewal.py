@@ -20,6 +20,7 @@ from seal_agent.journal.store import Journal
 from seal_agent.records import Version
 
 _RENEWED = ("documents", "attestations", "runs", "edits", "lessons", "versions", "memories", "checks", "meta", "calls")
+_DATES = (("documents", "arrived", "id"), ("edits", "arrived", "id"), ("versions", "created", "number"))
 _UNCLEAN = "old pages may still be in the file"
 
 
@@ -49,6 +50,10 @@ def take_over(journal: Journal, renewed: Journal, seen: int, forgotten: str) -> 
     with db.beside(renewed.home / "seal.db"), db.transaction():
         if db.number("SELECT ifnull(max(seq), 0) FROM main.calls") != seen:
             return False
+        for table, column, key in _DATES:  # what is taken over is as old as it was
+            db.write(
+                f"UPDATE other.{table} AS new SET {column} = was.{column} FROM main.{table} AS was WHERE was.{key} = new.{key}"
+            )
         db.write("PRAGMA defer_foreign_keys = ON")
         for table in reversed(_RENEWED):
             db.write(f"DELETE FROM main.{table}")

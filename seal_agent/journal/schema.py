@@ -220,6 +220,11 @@ M006_FENCED = """
 CREATE INDEX edits_by_fence ON edits (fence) WHERE fence IS NOT NULL;
 """
 
+M007_HIDDEN = """
+-- What is superseded is asked for with every question; the text stands before the state, and all of it would be read.
+CREATE INDEX documents_superseded ON documents (id) WHERE state = 'superseded';
+"""
+
 MIGRATIONS: dict[str, str] = {
     "m001_first": M001_FIRST,
     "m002_calls": M002_CALLS,
@@ -227,6 +232,7 @@ MIGRATIONS: dict[str, str] = {
     "m004_short": M004_SHORT,
     "m005_tries": M005_TRIES,
     "m006_fenced": M006_FENCED,
+    "m007_hidden": M007_HIDDEN,
 }
 """Name -> script, in order. A released script is never edited; the next change gets the next name."""
 

@@ -251,6 +251,16 @@ class Journal:
         rows = self._db.read("SELECT id FROM documents WHERE id IN (SELECT document FROM learned) ORDER BY seq")
         return [row[0] for row in rows]
 
+    def left(self, document_id: str) -> bool:
+        """Was this document learned by a version that is not live any more, and by none that is or was its ancestor?"""
+        return bool(
+            self._db.number(
+                "SELECT ?1 NOT IN (SELECT document FROM learned)"
+                " AND EXISTS (SELECT 1 FROM edits WHERE document = ?1 AND state = 'learned')",
+                document_id,
+            )
+        )
+
     def _state(self, document_id: str) -> str:
         rows = self._db.read("SELECT state FROM documents WHERE id = ?", document_id)
         if not rows:
@@ -258,14 +268,22 @@ class Journal:
         return str(rows[0][0])
 
     def taught_by(self, document_ids: Sequence[str]) -> list[Memory]:
-        """What the live version and its ancestors learned from these documents, whether they stand or not."""
+        """
+        What the live version and its ancestors learned from these documents, whether they stand or not, and what is being
+        learned of them now.
+        """
         rows = self._db.read(
             f"SELECT {_MEMORY} FROM memories WHERE seq IN (SELECT min(seq) FROM memories"
             " WHERE document IN (SELECT value FROM json_each(?)) AND version IN (SELECT number FROM ancestry)"
             " GROUP BY id) ORDER BY seq",
             json.dumps(list(document_ids)),
         )
-        return [_memory(row) for row in rows]
+        claimed = self._edits(
+            "state = 'claimed' AND document IN (SELECT value FROM json_each(?))", json.dumps(list(document_ids))
+        )
+        return list(
+            {memory.id: memory for memory in (*map(_memory, rows), *(edit.learned() for edit in claimed))}.values()
+        )
 
     def checks_of(self, document_ids: Sequence[str]) -> list[Check]:
         """The checks of these documents, whether they stand or not."""
@@ -387,9 +405,16 @@ class Journal:
                 self._remember(memories, version, embedder)
                 crashpoint("publish.memories")
             else:
+                # without the checks of a text that was replaced meanwhile there may have been too few for the others
+                excused = outcome == "undecided" and self._db.number(
+                    "SELECT EXISTS (SELECT 1 FROM lessons JOIN documents ON id = document"
+                    " WHERE lessons.fence = ? AND documents.state = 'superseded')",
+                    fence,
+                )
                 self._db.write(
-                    "UPDATE edits SET state = iif(attempts < ?, 'waiting', 'aside'), attempts = attempts + 1,"
-                    " reason = ?, fence = NULL WHERE fence = ?",
+                    "UPDATE edits SET state = iif(attempts + ?1 <= ?2, 'waiting', 'aside'), attempts = attempts + ?1,"
+                    " reason = ?3, fence = NULL WHERE fence = ?4",
+                    0 if excused else 1,
                     RETRIES,
                     f"version {version} was {outcome}",
                     fence,
@@ -397,8 +422,8 @@ class Journal:
             self._db.write("UPDATE runs SET state = 'settled' WHERE fence = ?", fence)
             crashpoint("publish.settled")
 
-    def release_claims(self, run: str, fence: int, reason: str = "training failed") -> None:
-        """End a run whose training broke: its rows wait again, until they broke too many."""
+    def release_claims(self, run: str, fence: int, reason: str = "training failed", state: str = "") -> None:
+        """End a run whose training broke, as it found the home in *state*: its rows wait again, until they broke too many."""
         with self.transaction():
             self._assert_turn(run, fence)
             self._db.write(
@@ -409,6 +434,7 @@ class Journal:
                 fence,
             )
             crashpoint("failed.edits")
+            self.calls.broke(fence, state)
             self._drop_run(fence)
             # an error may quote what it was about; the rows keep it, and go with their document
             self.event("failed", run=run, fence=fence, reason=reason.partition(":")[0])

@@ -117,7 +117,7 @@ def practised(file: Path) -> dict[Document, list[Check]]:
         for passage in passages if isinstance(passages, list) else [None]:
             if not isinstance(passage, dict) or not isinstance(passage.get("context"), str):
                 raise ConfigError(f"{where}: {_SHAPE}, `questions` may be missing")
-            document = Document(text=passage["context"], title=str(entry.get("title", "")))
+            document = Document(text=passage["context"], title=_text(entry.get("title")))
             rows = passage.get("questions", passage.get("qas")) or []
             found.setdefault(document, []).extend(
                 _check(document.id, item)
@@ -144,13 +144,18 @@ def _entry(entry: Any, where: str) -> Iterator[Item]:
         if not isinstance(asked, list):
             raise ConfigError(f"{where}: {_SHAPE}; it has no list of `questions`")
         for row in asked:
-            yield from _question(row, str(entry.get("title", "")), str(passage.get("context", "")), where)
+            yield from _question(row, _text(entry.get("title")), _text(passage.get("context")), where)
+
+
+def _text(given: Any) -> str:
+    """What a file gives in place of a text; nothing for null."""
+    return "" if given is None else str(given)
 
 
 def _question(row: Any, title: str, context: str, where: str) -> Iterator[Item]:
     if not isinstance(row, dict) or not isinstance(row.get("question"), str):
         raise ConfigError(f"{where}: a question is an object with `question` and `answer`")
-    given = row.get("answers", row.get("answer"))
+    given = row.get("answers") or row.get("answer")
     given = given.get("text") if isinstance(given, dict) else given  # as Hugging Face's copy of SQuAD has it
     texts = [g.get("text") if isinstance(g, dict) else g for g in (given if isinstance(given, list) else [given])]
     golds = [str(text) for text in texts if text not in (None, "")]

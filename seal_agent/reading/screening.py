@@ -195,7 +195,7 @@ LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЈЅαεορνικτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ’",
     "aeopcyxijsdhqwABEKMHOPCTYXIJSaeopviktuxABEZHIKMNOPTYX'",
 )
-LATIN_LIKE = re.compile(r"[^\W\d_]*[A-Za-z][^\W\d_]*")
+LATIN_LIKE = re.compile(r"(?<![^\W\d_])[^\W\d_]*[A-Za-z][^\W\d_]*")  # from where a word begins: linear in its length
 BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{24,4000}={0,2}")
 QUOTES = re.compile(r"\"[^\"\n]{3,400}\"|“[^”\n]{3,400}”|«[^»\n]{3,400}»|‘[^’\n]{3,400}’|`[^`\n]{3,400}`")
 TELLS_OF = re.compile(

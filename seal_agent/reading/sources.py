@@ -32,6 +32,9 @@ JOINERS = "\u200c\u200d"  # spelling in Persian and Hindi, glue in emoji; a hidi
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S.*)$", re.MULTILINE)
 UNDERLINED = re.compile(r"\s*(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*(?:\n|$)")
 FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
+WINDOWS = {  # Windows-1252 read as Latin-1: a dash that is dropped makes one number of two
+    code: char for code in range(0x80, 0xA0) if (char := bytes([code]).decode("cp1252", "ignore"))
+}
 PAGE_ENDS = re.compile("[\x0b\x0c]")  # as text taken from a PDF has them: its words must not run together
 
 
@@ -74,7 +77,7 @@ def clean(text: str) -> tuple[str, str]:
     for place, char in enumerate(text):
         if "\ud800" <= char <= "\udfff":
             return "", f"character {place} is half of a surrogate pair (U+{ord(char):04X}): wrongly decoded"
-    text = PAGE_ENDS.sub("\n", text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff"))
+    text = PAGE_ENDS.sub("\n", text.translate(WINDOWS).replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff"))
     allowed = max(FEW[0], FEW[1] * len(text))
     kept = UNWANTED.sub(lambda match: _joiner(text, match), text)
     if len(text) - len(kept) > allowed:
