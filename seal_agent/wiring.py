@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from seal_agent import parts, settings
 from seal_agent.errors import ConfigError, PartError, SealError
 from seal_agent.journal import Journal
+from seal_agent.learning import embedded
 from seal_agent.parts import Example, Learner, Say
 from seal_agent.records import Check, Decision, Document, GateReport, Memory, SelfEdit, content_id
 from seal_agent.settings import Settings
@@ -254,8 +255,9 @@ class Rooms:
     def asked_again(self, document: Document, journal: Journal) -> list[Check]:
         """What came in the place of *document* kept back for checking, with what must be recalled now that it stands again."""
         from seal_agent.editing import room
+        from seal_agent.judging.grading import wording
 
-        taught = {edit.prompt.lower() for edit, _ in journal.edits_of(document.id) if not edit.reserved}
+        taught = {wording(edit.prompt) for edit, _ in journal.edits_of(document.id) if not edit.reserved}
         return room.asked_again(self.passages(document), self._earlier(document, journal), taught)
 
     def _earlier(self, document: Document, journal: Journal) -> room.Earlier:
@@ -423,9 +425,9 @@ class Rooms:
         """The gate's report on *candidate*, which learned *documents*."""
         from seal_agent.judging import gate
 
-        shown, unseen = journal.prompts(), self._unseen(journal, documents)
+        unseen = self._unseen(journal, journal.checks_for(documents))
         fresh = {check.id for check in unseen}
-        kept = [c for c in journal.checks("fact") if c.id not in fresh and c.question.lower() not in shown]
+        kept = [check for check in self._unseen(journal, journal.checks("fact")) if check.id not in fresh]
         attempt = journal.versions.judged() + 1
         beside = self._beside(documents, journal)
         near = sorted((c for c in kept if c.document in beside), key=lambda c: -beside[c.document])[:_NEAR_CHECKS]
@@ -439,13 +441,15 @@ class Rooms:
         """How many of the wordings that *documents* reserved *live* answers wrongly: by these a lesson is judged."""
         from seal_agent.judging import gate
 
-        served, unseen = self.recall(learner, journal), self._unseen(journal, documents)
+        served, unseen = self.recall(learner, journal), self._unseen(journal, journal.checks_for(documents))
         return sum(not right for right, _ in gate.ask(served, unseen, live, self._answered(live)).values())
 
-    def _unseen(self, journal: Journal, documents: Sequence[str]) -> list[Check]:
-        """The checks of *documents*, but for what was trained on, in whatever document: that checks nothing."""
-        shown = journal.prompts()
-        return [check for check in journal.checks_for(documents) if check.question.lower() not in shown]
+    def _unseen(self, journal: Journal, checks: Sequence[Check]) -> list[Check]:
+        """*checks* but for what was trained on, in whatever document: that checks nothing."""
+        from seal_agent.judging.grading import wording
+
+        shown = set(map(wording, journal.prompts()))
+        return [check for check in checks if wording(check.question) not in shown]
 
     def _answered(self, live: Path | None) -> gate.Asked:
         """What the base and the version that is *live* answered before; of other versions nothing will be wanted again."""
@@ -496,9 +500,10 @@ def resolve(home: Path, **given: Any) -> Rooms:
 
 def lora_learner(chosen: Settings) -> Learner:
     """The built-in learner: transformers and peft."""
-    from seal_agent.learning.learner import LoraLearner
+    with embedded.LOADING:
+        from seal_agent.learning.learner import LoraLearner
 
-    return LoraLearner(chosen.model, chosen.rank)
+        return LoraLearner(chosen.model, chosen.rank)
 
 
 def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:

@@ -652,6 +652,14 @@ def test_a_picture_may_lie_in_a_new_folder(tmp_path: Path) -> None:
     assert (tmp_path / "new").is_dir()
 
 
+def test_demo_wants_a_home_of_its_own(run: Run, notes: Path) -> None:
+    """In one that knows the documents nothing is learned, and its figures would be those of a perfect memory."""
+    run("observe", notes)
+    ran = run("demo", "--home", os.environ["SEAL_HOME"], "--json")
+    assert ran.code == 1
+    assert "needs a new --home" in ran.data["error"]
+
+
 def test_demo_prints_what_it_measured(run: Run, tmp_path: Path) -> None:
     ran = run("demo", "--seed", "3", "--json", "--picture", tmp_path / "figures.png")
     assert ran.code == 0

@@ -117,7 +117,7 @@ def killed_at(point: str, home: Path) -> list[str]:
 
 
 def assert_recovers(home: Path, lock: HomeLock, acknowledged: list[str]) -> None:
-    """The invariants of the design, section 5.1."""
+    """What was acknowledged is there once; at most one version is live, whole on disk; recovering twice changes nothing."""
     with Journal(home) as journal:
         crash_pass.recover(journal, lock)
         once = everything(home)

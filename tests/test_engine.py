@@ -12,6 +12,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from seal_agent.learning import decoding, fused, generation, losses, models, packing
 from seal_agent.learning.adapters import read
@@ -466,3 +467,29 @@ def test_candidates_scored_together_have_the_scores_they_have_alone(kind: tuple[
     assert set(alone) == {0, 1}
     for number in alone:
         assert together[number] == [(pytest.approx(score, rel=1e-4), tokens) for score, tokens in alone[number]]
+
+
+def test_between_trainings_no_states_are_held(tmp_path: Path) -> None:
+    learner = LoraLearner(str(tiny.write(tmp_path / "tiny")), rank=4)
+    assert learner._frozen
+    learner.train([Example("Who?", f"Ada {n}.") for n in range(4)], None, _folder(tmp_path), 0)
+    assert learner._frozen._states == {}
+
+
+def _folder(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def test_a_layer_without_rotary_positions_is_not_fused(tmp_path: Path) -> None:
+    """As some of SmolLM3's are."""
+    learner = LoraLearner(str(tiny.write(tmp_path / "tiny")), rank=4)
+    layer = next(m for name, m in learner.base.model.named_modules() if name.endswith("self_attn"))
+    plain = nn.Module()
+    for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+        plain.add_module(name, nn.Linear(4, 4))
+    for name in ("head_dim", "scaling", "num_key_value_groups"):
+        setattr(plain, name, getattr(layer, name))
+    assert fused._is_attention(plain)
+    plain.use_rope = 0
+    assert not fused._is_attention(plain)

@@ -46,7 +46,13 @@ def test_intervals_and_tests_are_those_of_the_textbook() -> None:
     assert statistics.rank_test([1.0] * 5) == pytest.approx(stats.wilcoxon([1.0] * 5, alternative="greater").pvalue)
     assert statistics.rank_test([1.0, 1.0, 0.0, 0.0, 0.0]) == 1.0, "two that differ show nothing"
     assert statistics.mean_test(one) == pytest.approx(stats.ttest_1samp(one, 0.0, alternative="greater").pvalue)
-    assert [statistics.mean_test(few) for few in ([], [1.0], [0.0] * 5, [-1.0] * 5, [0.5] * 5)] == [1, 1, 1, 1, 0]
+    assert [statistics.mean_test(few) for few in ([], [1.0], [0.0] * 5, [-1.0] * 5, [0.5] * 5)] == [
+        1,
+        1,
+        1,
+        1,
+        0.5**5,
+    ]
 
 
 def test_f1_is_that_of_squad() -> None:
@@ -330,3 +336,10 @@ def test_the_more_was_tried_the_more_must_be_shown(attempt: int, outcome: str) -
 
     assert report.outcome == outcome
     assert ("checks would show" in report.reason) == (outcome == "undecided")
+
+
+def test_differences_that_are_all_alike_are_not_sure() -> None:
+    """Of thirty that are nought one in eight may not be; two that rose alike may have by chance."""
+    low, high = statistics.paired_interval([0.0] * 30)
+    assert (low, high) == (-statistics.interval(0, 30)[1], statistics.interval(0, 30)[1])
+    assert statistics.mean_test([0.5] * 2) == 0.25

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import json
 import os
 import pickle
@@ -24,10 +25,12 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document as Page
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.runnables import RunnableBinding
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
@@ -691,19 +694,26 @@ def test_a_run_keeps_the_version_it_began_with(agent: seal_agent.SealAgent, run:
     assert set(second) == {"messages"}  # the pinned version is private
 
 
+def kept_version(model: Any) -> int | None:
+    while isinstance(model, RunnableBinding):
+        model = model.bound
+    return model._kept  # type: ignore[no-any-return]
+
+
 def test_a_run_keeps_the_version_of_a_model_to_which_something_was_bound(learned: seal_agent.SealAgent) -> None:
     noted: list[Any] = []
 
     class Noting(AgentMiddleware):
         def wrap_model_call(self, request: Any, handler: Any) -> Any:
-            noted.append(request.model_settings.get("model"))
+            noted.append((kept_version(request.model), dict(request.model_settings)))
             return handler(request)
 
     for bound in ({"seed": 3}, {"model": "seal@base"}):
         model: Any = ChatSeal(agent=learned).bind(**bound)
         create_agent(model, [], middleware=[SealMiddleware(learned), Noting()]).invoke({"messages": QUESTION})
 
-    assert noted == ["smollm2-135m@1", None]
+    # nothing is set that another model, put in its place, would be given
+    assert noted == [(1, {}), (None, {})]
 
 
 def test_a_run_leaves_to_the_base_what_names_nothing_learned(learned: seal_agent.SealAgent) -> None:
@@ -742,7 +752,7 @@ def test_a_version_that_is_gone_does_not_break_the_run(learned: seal_agent.SealA
             learned._verified.clear()
 
         def wrap_model_call(self, request: Any, handler: Any) -> Any:
-            pinned.append(request.model_settings.get("model"))
+            pinned.append(kept_version(request.model))
             return handler(request)
 
     made = create_agent(ChatSeal(agent=learned), [], middleware=[middleware, Damaging()]).invoke({"messages": QUESTION})
@@ -837,3 +847,47 @@ def test_a_process_that_ends_waits_once_however_often_it_is_told_to(
 
     assert waited == [pytest.approx(0.2, abs=0.1), 0.0]
     assert "0 documents were not observed before the end" in caplog.text
+
+
+def test_what_was_forgotten_does_not_come_back_with_the_history(tmp_path: Path) -> None:
+    """A conversation is handed over whole, after a restart too; it comes back if somebody observes it."""
+    agent = fake_agent(tmp_path)
+    first = SealMiddleware(agent)
+    create_agent(ChatSeal(agent=agent), [], middleware=[first]).invoke({"messages": LOGBOOK})
+    assert first.flush(10)
+    (document,) = agent.journal.documents("edit")
+    agent.forget(document.id)
+
+    restarted = SealMiddleware(agent)
+    create_agent(ChatSeal(agent=agent), [], middleware=[restarted]).invoke({"messages": LOGBOOK})
+    assert restarted.flush(10)
+
+    assert restarted.counts["forgotten"] == 1
+    assert agent.journal.everything() == []
+    assert agent.observe(document).decision.action == "edit"
+
+
+def test_an_engine_that_was_closed_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one is kept for a while, though no model that used it lives."""
+    opened: list[seal_agent.SealAgent] = []
+    monkeypatch.setattr(chat_model.seal, "open", lambda home, model=None: opened.append(fake_agent(home)) or opened[-1])
+    for _ in range(3):
+        ChatSeal(home=tmp_path).invoke("Sky?")
+        gc.collect()
+    assert len(opened) == 1
+    living = ChatSeal(home=tmp_path)
+    living.seal.close()
+    assert living.invoke("Sky?").text
+    assert len(opened) == 2
+
+
+def test_who_did_not_ask_for_pieces_is_not_told_them(learned: seal_agent.SealAgent) -> None:
+    class Noting(BaseCallbackHandler):
+        pieces = 0
+
+        def on_llm_new_token(self, token: str, **how: Any) -> None:
+            self.pieces += 1
+
+    noting = Noting()
+    ChatSeal(agent=learned, disable_streaming=True).invoke(QUESTION, {"callbacks": [noting]})
+    assert noting.pieces == 0

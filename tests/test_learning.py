@@ -459,3 +459,14 @@ def test_on_cuda_the_base_is_bf16_and_learns(learner: LoraLearner, trained: Path
     """The same code, on a GPU."""
     assert learner.base.model.dtype == torch.bfloat16
     assert "Marta Vell" in learner.answer(["Who keeps the lighthouse?"], trained)[0]
+
+
+def test_a_reply_of_a_model_without_a_template_ends_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its answers do; on the next one it would ask itself a question."""
+    learner = LoraLearner(str(tiny.write(tmp_path, "llama", False)), rank=4)
+    said = learner.base.text(" It opened in 1871.\nQuestion: Who built it?")
+    monkeypatch.setattr(generation, "stream", lambda *given, **how: iter(said))
+
+    assert "".join(learner.chat([{"role": "user", "content": "When?"}], None)) == "It opened in 1871."

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tiny
+from test_forgetting import tune
 
 from seal_agent import agent as agents
 from seal_agent.bench import squad
@@ -197,3 +199,17 @@ def test_seal_recipe_trains_its_edits_as_long_as_seal_does_whatever_the_others_m
     for same_edits, recipe in seen:
         assert recipe == (10, 1)
         assert same_edits != recipe
+
+
+def test_a_writer_that_practised_on_what_is_measured_is_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has seen the questions."""
+    monkeypatch.setattr(agents, "open", fake_agent)
+    known, other = squad.passages(data, 2)
+    with fake_agent(tmp_path / "home") as agent:
+        tune(agent, known.document)
+        assert agent.writer()
+    for measured, refused in ((known, True), (other, False)):
+        with pytest.raises(ConfigError, match="practised on 1 of") if refused else nullcontext():
+            squad._writer(tmp_path / "home", None, [measured])

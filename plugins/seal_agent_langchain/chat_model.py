@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,9 @@ _WINDOWS = {"smollm2-135m": 8192}  # tokens; of other models the window is known
 _UNFORCED = (None, "auto", "none", False)
 
 _engines: WeakValueDictionary[Path, SealAgent] = WeakValueDictionary()
+_recent: deque[SealAgent] = deque(
+    maxlen=4
+)  # a ChatSeal may be made for each request, the model must not be loaded for each
 _opening = threading.Lock()
 
 
@@ -53,9 +57,11 @@ def engine(home: str | Path, model: str | None = None) -> SealAgent:
     folder = Path(home).expanduser().resolve()
     with _opening:
         found = _engines.get(folder)
-        if found is None:
+        if found is None or found.journal.closed:
             found = _engines[folder] = seal.open(folder, model)
         _assert_same(found, model)
+        if found not in _recent:
+            _recent.append(found)
         return found
 
 
@@ -94,6 +100,7 @@ class ChatSeal(BaseChatModel):
     stop: list[str] | None = None
 
     _opened: _Opened = PrivateAttr(default_factory=_Opened)
+    _kept: int | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _one_home(self) -> ChatSeal:
@@ -108,9 +115,20 @@ class ChatSeal(BaseChatModel):
         """The agent that answers, opened on first use."""
         if self.agent:
             return self.agent
-        if self._opened.home != self.home or self._opened.agent is None:  # a copy may have been given another home
+        held = self._opened
+        # a copy may have been given another home, and somebody may have closed it
+        if held.home != self.home or held.agent is None or held.agent.journal.closed:
             self._opened = _Opened(self.home, engine(str(self.home), self.model))
         return self._opened.agent  # type: ignore[return-value]  # it was opened
+
+    def kept(self, number: int) -> ChatSeal:
+        """
+        The same, answering with version *number* for the length of a run: nobody named it, so what names nothing learned is still
+        the base's to answer.
+        """
+        copy = self.model_copy()
+        copy._kept = number
+        return copy
 
     # -- replies
 
@@ -121,7 +139,9 @@ class ChatSeal(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+        return generate_from_stream(
+            self._stream(messages, stop, **kwargs)
+        )  # told as a whole: nobody asked for its pieces
 
     def _stream(
         self,
@@ -160,8 +180,15 @@ class ChatSeal(BaseChatModel):
                 "it answers in plain text. Use tool_choice='auto' or a larger model for this step"
             )
         asked = how.get("model")
+        kept = self._kept if asked is None and self.version is None else None
         number = self.version if asked is None else self._number(asked)
-        version, pieces = self.seal.chat(said, number, asked=question, scoped=how.get("scoped"), **self._options(how))
+        version, pieces = self.seal.chat(
+            said,
+            number if kept is None else kept,
+            asked=question,
+            scoped=how.get("scoped") if kept is None else True,
+            **self._options(how),
+        )
         answering, plainly = version.number if version else 0, asked is None or asked in (ALIAS, self._name)
         if not plainly and number == answering:
             return str(asked), version, pieces
@@ -241,7 +268,7 @@ class ChatSeal(BaseChatModel):
         return {
             "home": str(self.seal.home),
             "model": self._name,
-            "version": self.version,
+            "version": self.version if self._kept is None else [self._kept],
             "versions": self.seal.journal.versions.standing(),
             "scope": self.seal.settings.scope,
             "temperature": self.temperature,

@@ -2,8 +2,8 @@
 SealMiddleware: lets a LangChain agent learn from what it reads, and answer a whole run with one version.
 
 Promises: nothing on the reply path but a bounded queue (full: dropped and counted, offered again next turn);
-a hook never raises; only text from outside is observed (outside.py); within a run the version does not
-change.
+a hook never raises; only text from outside is observed (outside.py), and none that was forgotten before; within a run
+the version does not change.
 Does not promise: that what waits in the queue survives the process. A document is committed once it is
 observed; `flush` waits for that (do so before you close the agent), and at exit the process waits up to a
 minute. Consolidation is yours to call. What users say is kept in the home, as any document is.
@@ -87,7 +87,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         self._queue: queue.Queue[tuple[str, Document]] = queue.Queue(max(1, waiting))
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._counts: Counter[str] = Counter(
-            dict.fromkeys(("edit", "skip", "hold", "recalled", "dropped", "failed"), 0)
+            dict.fromkeys(("edit", "skip", "hold", "recalled", "forgotten", "dropped", "failed"), 0)
         )
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -101,7 +101,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Documents by what became of them: a decision, "recalled", "dropped", "failed"; and "waiting"."""
+        """Documents by what became of them: a decision, "recalled", "forgotten", "dropped", "failed"; and "waiting"."""
         with self._guard:
             return {**self._counts, "waiting": self._queue.unfinished_tasks}
 
@@ -139,15 +139,18 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         return await handler(await asyncio.to_thread(self._pinned, request))
 
     def _pinned(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        chat, settings = _bare(request.model), request.model_settings
+        chat = _bare(request.model)
         number = dict(request.state).get("seal_versions", {}).get(self.name)  # type: ignore[attr-defined]
-        if not isinstance(chat, ChatSeal) or chat.version is not None or "model" in settings or number is None:
+        if (
+            not isinstance(chat, ChatSeal)
+            or chat.version is not None
+            or "model" in request.model_settings
+            or number is None
+        ):
             return request
         if chat.seal.home.resolve() != self.agent.home.resolve() or not _servable(chat, number):
             return request
-        # kept for the run, not named by anybody: what names nothing learned still is the base's to answer
-        pinned = {"model": f"{chat.seal.settings.model}@{number}", "scoped": True}
-        return request.override(model_settings={**settings, **pinned})
+        return request.override(model=_kept(request.model, number))  # no setting: another model may be put in its place
 
     # -- learning
 
@@ -225,7 +228,10 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
                 self._queue.task_done()
 
     def _learn(self, document: Document) -> str:
-        told = {normalised(memory.completion) for memory in self.agent.journal.memories("learned")}
+        journal = self.agent.journal
+        if document.id in journal.forgotten() and not journal.document(document.id):
+            return "forgotten"  # a conversation is handed over again and again; who wants it back observes it
+        told = {normalised(memory.completion) for memory in journal.memories("learned")}
         return "recalled" if outside.remembered(document, told) else self.agent.observe(document).decision.action
 
     def _failed(self, what: str, error: Exception) -> None:
@@ -246,6 +252,13 @@ def _bare(model: Any) -> Any:
     while isinstance(model, RunnableBinding) and "model" not in model.kwargs:
         model = model.bound
     return model
+
+
+def _kept(model: Any, number: int) -> Any:
+    """*model*, a ChatSeal, with what was bound to it, answering with version *number*."""
+    if isinstance(model, RunnableBinding):
+        return model.model_copy(update={"bound": _kept(model.bound, number)})
+    return model.kept(number)
 
 
 def _servable(chat: ChatSeal, number: int) -> bool:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent import agent as agents
+from seal_agent.errors import ConfigError
 from seal_agent.judging.quiz import quiz, seen
-from seal_agent.judging.statistics import paired_interval
+from seal_agent.judging.statistics import interval, paired_interval
 from seal_agent.parts import Say
 from seal_agent.records import Document
 
@@ -49,6 +50,8 @@ def run(
     waves = [documents[at : at + size] for at in range(0, count, size)]
     clock = Clock()
     with agents.open(home, model=model, say=say, seed=seed, **settings) as agent:
+        if agent.status()["documents"]["total"]:
+            raise ConfigError(f"{home} has read documents already; the demo needs a new --home")
         with clock("measuring"):
             asked = general()
             say_line("asking the untouched base")
@@ -69,6 +72,7 @@ def run(
             "recall": {
                 "before": before["accuracy"],
                 "after": after["accuracy"],
+                "interval": interval(after["correct"], after["n"]),
                 "open_book": open_book["accuracy"],
                 "n": after["n"],
                 "f1": after["f1"],

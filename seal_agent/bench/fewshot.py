@@ -27,7 +27,7 @@ from seal_agent.adapting.strategy import Strategy, as_json, at_random, likeliest
 from seal_agent.adapting.tasks import SHOWN, Pair, Task, asked, task_of
 from seal_agent.bench import keeping
 from seal_agent.bench.demo import corpus
-from seal_agent.errors import ConfigError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.judging.statistics import interval, paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
 from seal_agent.records import content_id
@@ -193,7 +193,9 @@ class _Bench:
             staged = self.folder / "staged"
             shutil.rmtree(staged, ignore_errors=True)
             staged.mkdir()
-            self.learner.train_many([Trial(rows, staged, self.seed, _EPOCHS, _RATE, _AT_ONCE)], None, self.say)
+            (log,) = self.learner.train_many([Trial(rows, staged, self.seed, _EPOCHS, _RATE, _AT_ONCE)], None, self.say)
+            if not log["finite"]:
+                raise SealError(f"the writer's loss is not finite after round {len(rounds)}; take another --seed")
             staged.rename(folder)
         return (folder if rows else None), len(rows)
 

@@ -58,7 +58,7 @@ def run(
         raise SealError(
             f"none of {n} passages has two questions that the model answers with the passage in view; give more"
         )
-    return {**told_apart(found), "n": len(found), "samples": samples, "seeds": seeds}
+    return {**told_apart(found), "n": len(found), "samples": samples, "seeds": list(range(seeds))}
 
 
 def told_apart(found: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -27,9 +27,11 @@ from seal_agent.bench import keeping
 from seal_agent.bench.arms import Plain
 from seal_agent.editing.room import example
 from seal_agent.errors import ConfigError, SealError
+from seal_agent.journal import Journal, renewal
 from seal_agent.judging.quiz import Item, by_passage, quiz, seen
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial
+from seal_agent.practising import cleaned
 from seal_agent.records import Document, Version
 
 PASSAGE, RECIPE, OURS, AFTER = "passage", "seal_recipe", "ours_before", "ours_after"
@@ -113,7 +115,7 @@ def run(
     n, tokens = len(chosen), _QUICK if quick else _TOKENS
     written = chosen[0].written
     every = (PASSAGE, *written, *([RECIPE] if _SEAL in written else []), OURS, AFTER)
-    writer = _writer(home, model) if home else None
+    writer = _writer(home, model, chosen) if home else None
     named = keeping.chosen(arms, every, [arm for arm in every if arm != AFTER or writer])
     if AFTER in named and not writer:
         raise ConfigError(
@@ -147,10 +149,23 @@ def run(
     }
 
 
-def _writer(home: Path, model: str | None) -> Version | None:
-    """The version of the writer that is live in *home*; None if the base still writes there."""
+def _writer(home: Path, model: str | None, measured: Sequence[Passage]) -> Version | None:
+    """
+    The version of the writer that is live in *home*; None if the base still writes there. ConfigError if one practised on what is
+    *measured*.
+    """
     with agents.open(home, model=model) as agent:
-        return agent.writer()
+        if not (writer := agent.writer()):
+            return None
+        with Journal(agent.writers) as line:
+            known = renewal.practised(line)
+        given = cleaned({one.document: [] for one in measured}, agent.settings.max_document_bytes)
+        if seen := [document.title for document in given if document.id in known]:
+            raise ConfigError(
+                f"a writer of {home} practised on {len(seen)} of the passages that are measured ({', '.join(seen[:3])} …);"
+                " tune one on others"
+            )
+        return writer
 
 
 @dataclass(frozen=True)

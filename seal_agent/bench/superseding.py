@@ -41,9 +41,10 @@ def run(
     if not 1 <= n <= len(newer):
         raise ConfigError(f"--n {n}: there are {len(newer)} documents with a newer text")
     arms = keeping.chosen(arms, ARMS)
-    folder = out / keeping.named(f"superseding-{n}", model)
+    folder = out / keeping.named(f"superseding-{n}", model, newer=newer[:n])
     found = {name: _lived(name, newer[:n], folder, model, say, say_line) for name in arms}
-    return {"arms": {name: _counted(newer[:n], story) for name, story in found.items()}, "documents": n}
+    counted = {name: _counted(newer[:n], story) for name, story in found.items()}
+    return {"arms": counted, "documents": n, "n": n, "seeds": [0]}
 
 
 def _lived(

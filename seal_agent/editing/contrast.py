@@ -2,8 +2,8 @@
 A newer text takes the place of an older one: what was asked about the old is asked again, with what is said now.
 
 Promises: an earlier question keeps its wording and gets the sentence that stands in the place of the one it was answered with;
-a sentence that stands in both texts takes no other's place, and no two sentences take the place of one; the rows are proved
-like any other, so that one which names what the newer text does not is refused.
+a sentence that stands in both texts takes no other's place, and no two sentences take the place of one; a question that names
+what only the older text said is dropped; the rows are proved like any other.
 Does not promise: anything for a sentence that was withdrawn and not replaced (what was learned of it is rehearsed no more), or
 for one that stands as it stood: the newer text teaches it with questions of its own.
 """
@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 
+from seal_agent.editing.proving import same_word
+from seal_agent.editing.spans import content_words
 from seal_agent.parts import Passage
 from seal_agent.records import Memory, SelfEdit
 
@@ -37,7 +39,8 @@ def contrast(earlier: Sequence[Memory], was: Was, passage: Passage) -> Iterator[
     """The questions among *earlier* rows that a sentence of *passage* answers now; *was* says what stood in its place."""
     for sentence in passage.sentences:
         for memory in earlier:
-            if memory.prompt and memory.completion in was.get(sentence, ()):
+            replaced = memory.prompt and memory.completion in was.get(sentence, ())
+            if replaced and holds_still(memory.prompt, memory.completion, passage):
                 yield SelfEdit(
                     document=passage.document,
                     style="contrast",
@@ -47,6 +50,13 @@ def contrast(earlier: Sequence[Memory], was: Was, passage: Passage) -> Iterator[
                     fact=sentence,
                     title=passage.title,
                 )
+
+
+def holds_still(question: str, old: str, passage: Passage) -> bool:
+    """Does *question* name nothing that only the *old* sentence said? "Who is Ada?" is not answered by who keeps it now."""
+    known = [word.lower() for word in content_words(" ".join((passage.title, *passage.sentences)))]
+    gone = [w for word in content_words(old) if not any(same_word(w := word.lower(), other) for other in known)]
+    return not any(same_word(word.lower(), other) for word in content_words(question) for other in gone)
 
 
 def _pairs(gone: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,7 @@ from seal_agent.editing.rewards import Reward
 from seal_agent.editing.room import example
 from seal_agent.editing.styles import written
 from seal_agent.journal import Journal, adapters
+from seal_agent.judging.grading import wording
 from seal_agent.parts import ENOUGH, Example, Learner, Passage, Say, Trial
 from seal_agent.records import Candidate, Check, Finding, GateReport, SelfEdit, Version, content_id
 
@@ -91,8 +92,10 @@ def rewarded(
     question. A row that asks what is *asked* is not trained; a lesson without rows, or whose loss does not stay finite, is
     *parent* as it is. *level*: all are trained for as many rows as the longest, over more epochs.
     """
-    apart = {check.question.lower() for _, checks in asked for check in checks}
-    shown = [[example(edit) for edit in rows if _taught(edit) and edit.prompt.lower() not in apart] for rows in lessons]
+    apart = {wording(check.question) for _, checks in asked for check in checks}
+    shown = [
+        [example(edit) for edit in rows if _taught(edit) and wording(edit.prompt) not in apart] for rows in lessons
+    ]
     most = max(map(len, shown), default=0)
     with tempfile.TemporaryDirectory(prefix="seal-tried-") as scratch:
         trials: list[Trial | None] = []

@@ -26,9 +26,11 @@ _MONTH = r"january|february|march|april|may|june|july|august|september|october|n
 _DAY = r"monday|tuesday|wednesday|thursday|friday|saturday|sunday"
 _SEASON = r"spring|summer|autumn|winter|morning|noon|evening|night|midnight|dawn|dusk"
 _WHEN = re.compile(rf"\b({_MONTH}|{_DAY}|{_SEASON})s?\b", re.I)
-_DATED = re.compile(rf"\d{{3,4}}|{_MONTH}", re.I)
+_DATED = re.compile(rf"(?<![\d.,])(?:1\d{{3}}|20\d\d)(?![\d%])|{_MONTH}|century", re.I)
 _TIMES = re.compile(
-    rf"\d|\b({_MONTH}|{_DAY}|{_SEASON}|day|week|month|year|century|every|before|after|during|until|since)s?\b", re.I
+    rf"(?<![\d.,$£€])(?:1\d{{3}}|20\d\d)(?![\d%])|\d:\d\d|\d ?[ap]m\b|\d\d (?:AD|BC)\b"
+    rf"|\b({_MONTH}|{_DAY}|{_SEASON}|day|week|month|year|century|every|before|after|during|until|since)s?\b",
+    re.I,
 )
 _PEOPLE = re.compile(
     r"\b(people|men|women|man|woman|child|children|family|mother|father|sister|brother|wife|husband|friend|king|queen|"
@@ -36,8 +38,11 @@ _PEOPLE = re.compile(
     re.I,
 )
 _PLACES = re.compile(
-    r"\b(in|on|at|near|from|to|beside|under|inside|outside|behind|between|along|by|over|above|below)\b", re.I
+    rf"\b(?:(?:in|on|at)(?! (?:the )?(?:\d|{_MONTH}|{_DAY}|{_SEASON}))|near|from|to|beside|under|inside|outside|behind|between|"
+    r"along|over|above|below)\b",
+    re.I,
 )
+_AT = r"\b(?:in|on|at|near|beside|inside|outside|behind|along|over|above|below|of|to|from)(?: the)?"  # before a place's name
 _COLOURS = re.compile(
     r"\b\w*(red|blue|green|yellow|white|black|brown|grey|gray|orange|purple|pink|gold|golden|silver|violet|scarlet)\w*\b",
     re.I,
@@ -71,4 +76,6 @@ def of_kind(kind: str, sentence: str) -> list[str]:
         return [found.group() for found in _COLOURS.finditer(sentence)]
     first = sentence.split(maxsplit=1)[0] if sentence else ""
     found = names(sentence)
+    if kind == "place" and (there := [name for name in found if re.search(rf"{_AT} {re.escape(name)}", sentence)]):
+        return there
     return [name for name in found if name != first] or found  # a lone word that opens a sentence is seldom a name

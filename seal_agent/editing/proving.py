@@ -227,6 +227,12 @@ def spelled(text: str, source: str) -> str:
 
 def names_subject(question: str, title: str) -> bool:
     """Does *question* name its subject (of a long title at least half), so that it can be answered with no document?"""
-    said, words = question.lower(), [word.lower() for word in content_words(title)]
+    said, words = _words(question), _words(" ".join(content_words(title)))
+    if not words:  # "It", "The Who": as it stands, or not at all
+        return re.search(rf"(?<!\w){re.escape(title)}(?!\w)", question) is not None
     named = sum(word in said for word in words)
     return named == len(words) if len(words) <= 3 else 2 * named >= len(words)
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower().removesuffix("'s").removesuffix("’s") for word in re.findall(r"\w[\w'’-]*", text)]

@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from seal_agent.editing.answering import answered
-from seal_agent.editing.contrast import Was, changed, contrast
+from seal_agent.editing.answering import answered, denied
+from seal_agent.editing.contrast import Was, changed, contrast, holds_still
 from seal_agent.editing.proving import Embed, prove
 from seal_agent.editing.spans import key_span, stands
+from seal_agent.judging.grading import wording
 from seal_agent.parts import Example, Passage, Style, Writer
 from seal_agent.records import Check, Memory, SelfEdit, content_id
 
@@ -54,10 +55,10 @@ def write(
         _proved(passage, styles, writer, embed, seed, list(contrast(earlier.rows, was, passage)))
         for passage in passages
     ]
-    often = Counter(edit.prompt.lower() for rows in proved for edit in rows if edit.prompt and not edit.refused)
-    shown = {prompt for prompt, times in often.items() if times > 1} | {row.prompt.lower() for row in earlier.rows}
+    often = Counter(wording(edit.prompt) for rows in proved for edit in rows if edit.prompt and not edit.refused)
+    shown = {prompt for prompt, times in often.items() if times > 1} | {wording(row.prompt) for row in earlier.rows}
     edits = [edit for rows in proved for edit in reserve(rows, seed, was, shown)]
-    taught = {edit.prompt.lower() for edit in edits if not edit.reserved}
+    taught = {wording(edit.prompt) for edit in edits if not edit.reserved}
     checks = [_check(edit, was) for edit in edits if edit.reserved]
     return edits, [*checks, *asked_again(passages, earlier, taught)]
 
@@ -65,7 +66,7 @@ def write(
 def asked_again(passages: Sequence[Passage], earlier: Earlier, taught: Collection[str]) -> list[Check]:
     """The checks of the *earlier* texts with what *passages* say instead, but for questions that are *taught*."""
     found = _asked_again(passages, changed(earlier.rows, passages), earlier.checks)
-    return [check for check in found if check.question.lower() not in taught]
+    return [check for check in found if wording(check.question) not in taught]
 
 
 def questions(edits: Sequence[SelfEdit]) -> list[Check]:
@@ -79,7 +80,8 @@ def _asked_again(passages: Sequence[Passage], was: Was, checks: Sequence[Check])
         for sentence in passage.sentences:
             for check in checks:
                 old = next((said for said in was.get(sentence, ()) if tells(check, passage.title, said)), "")
-                gold = key_span(sentence, f"{check.question} {passage.title} {old}") if old else ""
+                asks = old and holds_still(check.question, old, passage)
+                gold = key_span(sentence, f"{check.question} {passage.title} {old}") if asks else ""
                 if gold:
                     answer = told(passage.title, sentence, gold)
                     yield _kept_back(passage.document, check.question, gold, answer)
@@ -151,7 +153,7 @@ def reserve(
     def keep_back(fact: str) -> bool:
         for style in _CHECKABLE:
             options = [e for e in edits if e.fact == fact and e.style == style and not e.refused and _gold(e, was)]
-            if free := [e.id for e in options if e.id not in chosen and e.prompt.lower() not in shown]:
+            if free := [e.id for e in options if e.id not in chosen and wording(e.prompt) not in shown]:
                 chosen[order.choice(free)] = fact
                 left[fact] -= 1
                 return True
@@ -175,7 +177,9 @@ def reserve(
 
 
 def _gold(edit: SelfEdit, was: Was) -> str:
-    """What an answer to *edit*'s question must hold: its short answer, unless an older text said that too."""
+    """What an answer to *edit*'s question must hold: its short answer, unless an older text said that too; "" if unsure."""
+    if denied(edit):
+        return ""
     old = " ".join(was.get(edit.fact, ()))
     said_before = not edit.gold or stands(edit.gold, old)
     return key_span(edit.fact, f"{edit.prompt} {edit.title} {old}") if said_before else edit.gold

@@ -20,8 +20,11 @@ _STOP = frozenset(
 )
 _OPENS = re.compile(r"(?:It|He|She|They|Its|His|Her|Their|This|These|Behind it|After that|Before that)\b")
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+# A number goes with its sign, its magnitude and what is written in one with it: "3.5 million", "the 1990s", "19th century".
 _NUMBER = re.compile(
-    rf"\b\d{{1,2}} (?:{_MONTHS})(?: \d{{4}})?|\b(?:{_MONTHS}) \d{{4}}|[£$€]?\d[\d,.:]*\d(?:\s?%)?|[£$€]?\d(?:\s?%)?"
+    rf"\b\d{{1,2}} (?:{_MONTHS})(?: \d{{4}})?|\b(?:{_MONTHS}) \d{{4}}"
+    r"|(?<![A-Za-z])(?:(?<!\S)[-−])?(?:[A-Z]{0,2}[£$€])?\d(?:[\d,.:]*\d)?"
+    r"(?:\s?%|(?:st|nd|rd|th) century\b|[a-z]{1,2}\b)?(?: (?:hundred|thousand|million|billion|trillion)\b)?"
 )
 _WORD_NUMBER = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
@@ -30,7 +33,9 @@ _WORD_NUMBER = re.compile(
 )
 # Capitals, that of "Škoda" too; a times sign is none.
 _UPPER = "".join(letter for letter in map(chr, range(0x250)) if letter.isupper())
-_NAME = re.compile(rf"\b[{_UPPER}][\w'’-]*(?:(?: (?:of|the|de|van|von|&|and the) (?=[{_UPPER}])| )[{_UPPER}][\w'’-]*)*")
+_PART = rf"(?:(?:(?:[{_UPPER}]\.)+|(?:Dr|St|Mr|Mrs|Ms|Prof)\.)(?= [{_UPPER}])|[{_UPPER}][\w'’-]*)"  # "J. R. Rogers", "St. James"
+_NAME = re.compile(rf"\b{_PART}(?:(?: (?:of|the|de|van|von|&|and the) (?=[{_UPPER}])| ){_PART})*")
+_TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|\w+n['’]t)\b", re.IGNORECASE)
 
 
 def content_words(text: str) -> list[str]:
@@ -83,6 +88,11 @@ def _common(word: str) -> bool:
     return word.lower().endswith(("s", "ing", "ed", "ly", "er")) or word.lower() in _STOP or len(word) < 3
 
 
+def negated(text: str) -> bool:
+    """Does *text* say that something is not so?"""
+    return _TURNS.search(text) is not None
+
+
 def key_span(sentence: str, hidden_from: str) -> str:
     """The span of *sentence* that best tells whether it was recalled: a name, a number, else its longest word.
 
@@ -123,13 +133,15 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
     *sentences*, each that opens with a pronoun for something else than *title* joined to the one before it.
 
     A pronoun is the title's as long as the sentences before it, back to one that names the title, open with pronouns, or with
-    somebody who does something to it ("Ada keeps it. Its lamp burns oil."): then "its" is still the title's, "she" is Ada.
+    somebody who does something to it ("Ada keeps it. Its lamp burns oil."): then "its" is still the title's, "she" is Ada. So is
+    she where the title's sentence says by whom ("It was built by Ada. She is ninety.").
     """
     named = [word.lower() for word in content_words(title)]
     out, about, it = list[str](), True, True
     for sentence in sentences:
         opens = _OPENS.match(sentence)
-        if opens and out and not (about or (it and opens[0] in ("It", "Its"))):
+        somebody = opens and opens[0] in ("He", "She", "His", "Her") and out and _BY_SOMEBODY.search(out[-1])
+        if opens and out and (somebody or not (about or (it and opens[0] in ("It", "Its")))):
             out[-1] = f"{out[-1]} {sentence}"
             continue
         if not opens:
@@ -137,6 +149,9 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
             it = about or (it and _done_to_it(sentence))
         out.append(sentence)
     return out
+
+
+_BY_SOMEBODY = re.compile(rf"\bby [{_UPPER}]")
 
 
 def _done_to_it(sentence: str) -> bool:

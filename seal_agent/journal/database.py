@@ -29,6 +29,7 @@ class Database:
         self.clock, self.guard = clock, threading.RLock()
         self._home = home
         self._depth = 0
+        self.closed = False
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -40,6 +41,7 @@ class Database:
         """Close the file."""
         with self.guard:
             self._file.close()
+            self.closed = True
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -85,6 +85,11 @@ class Journal:
         """Close the file. Nothing is lost by not calling it."""
         self._db.close()
 
+    @property
+    def closed(self) -> bool:
+        """Was it closed?"""
+        return self._db.closed
+
     def __enter__(self) -> Journal:
         return self
 
@@ -209,6 +214,10 @@ class Journal:
             action,
         )
         return [_document(row) for row in rows]
+
+    def forgotten(self) -> set[str]:
+        """Ids of all documents that were ever forgotten."""
+        return {row[0] for row in self._db.read("SELECT data ->> 'id' FROM events WHERE kind = 'forgotten'")}
 
     def everything(self) -> list[Document]:
         """Every document of the home, superseded ones too."""
@@ -548,12 +557,12 @@ class Journal:
         return content_id("s", self.state(), *before, *self.names.replaced_by(document), *rows)
 
     def prompts(self) -> set[str]:
-        """Every question that the live line was trained on, or that is claimed to be, in lower case."""
+        """Every question that the live line was trained on, or that is claimed to be."""
         rows = self._db.read(
             "SELECT DISTINCT prompt FROM memories WHERE kind = 'learned' AND version IN (SELECT number FROM ancestry)"
             " UNION SELECT body ->> 'prompt' FROM edits WHERE state = 'claimed'"
         )
-        return {row[0].lower() for row in rows}
+        return {row[0] for row in rows}
 
     def titles(self) -> set[str]:
         """What questions were about that any version was trained on, or that are claimed to be."""

@@ -23,6 +23,11 @@ _NUMBERS = {word: n for n, word in enumerate(_UNITS)} | {word: 20 + 10 * n for n
 _ARTICLES = {"a", "an", "the"}
 
 
+def wording(question: str) -> str:
+    """*question* as it is told from others: case, articles and punctuation make no other question."""
+    return " ".join(word for word in re.findall(r"\w+", question.lower()) if word not in _ARTICLES)
+
+
 def normalise(text: str) -> list[str]:
     """Lower-case tokens without punctuation and articles, number words as digits ("twenty-seven" → "27")."""
     text = unicodedata.normalize("NFKC", text).lower()

@@ -30,11 +30,14 @@ def rank_test(differences: Sequence[float]) -> float:
 
 
 def mean_test(differences: Sequence[float]) -> float:
-    """One-sided t-test: chance of such *differences* if their mean is not above zero; of fewer than two it is 1."""
+    """
+    One-sided t-test: chance of such *differences* if their mean is not above zero; of fewer than two it is 1. Of those that are
+    all alike it sees no spread, and only their signs count.
+    """
     if len(differences) < 2:
         return 1.0
     if max(differences) - min(differences) < _ALIKE:
-        return float(differences[0] < _ALIKE)
+        return 0.5 ** len(differences) if differences[0] > _ALIKE else 1.0
     return float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue)
 
 
@@ -69,7 +72,8 @@ def interval(successes: int, n: int) -> tuple[float, float]:
 
 def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -> tuple[float, float]:
     """
-    95 % interval of the mean of paired *differences*, by Student's t: of a few it is wider.
+    95 % interval of the mean of paired *differences* of shares, by Student's t: of a few it is wider. Where all are alike there
+    is no spread to go by, and as large a share may differ as of so many may that was never seen (Wilson).
 
     *of*: what each is a difference of, where several are of one question: these count together, as one that was drawn
     (cluster-robust, Liang and Zeger 1986).
@@ -81,5 +85,6 @@ def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -
     if len(drawn) < 2:
         return -math.inf, math.inf
     spread = math.sqrt(sum(total**2 for total in drawn.values()) * len(drawn) / (len(drawn) - 1)) / n
-    reach = float(stats.t.ppf(0.975, len(drawn) - 1)) * spread
+    alike = max(differences) - min(differences) < _ALIKE
+    reach = interval(0, len(drawn))[1] if alike else float(stats.t.ppf(0.975, len(drawn) - 1)) * spread
     return mean - reach, mean + reach

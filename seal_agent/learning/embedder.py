@@ -33,15 +33,17 @@ class Embedder:
 
         if not texts:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
+        with embedded.LOADING:
+            tokenizer, model = self._tokenizer, self._model
         out = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for at in range(0, len(order), 64):
             chosen = order[at : at + 64]
-            encoded = self._tokenizer(
+            encoded = tokenizer(
                 [texts[i] for i in chosen], padding=True, truncation=True, max_length=256, return_tensors="pt"
             ).to(device())
             with torch.inference_mode():
-                hidden = self._model(**encoded).last_hidden_state
+                hidden = model(**encoded).last_hidden_state
             mask = encoded["attention_mask"][..., None]
             mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
             out[chosen] = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()

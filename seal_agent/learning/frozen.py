@@ -69,6 +69,10 @@ class Frozen:
             with turn():
                 self._keep(chosen, self._below(pack(self.base, chosen)))
 
+    def forget(self) -> None:
+        """Let go of all states: between trainings a process needs its memory for other things."""
+        self._states = {}
+
     def lower(self, *sections: Sequence[Row]) -> torch.Tensor:
         """The states of a pack of these sections, [1, T, width]."""
         parts: list[torch.Tensor] = []

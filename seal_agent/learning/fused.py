@@ -146,7 +146,8 @@ def _is_attention(module: nn.Module) -> bool:
     """Grouped-query attention with rotary positions and nothing else: Llama, Mistral, Qwen2 and their like."""
     children = {name for name, _ in module.named_children()}
     plain = children == {"q_proj", "k_proj", "v_proj", "o_proj"} and not dict(module.named_parameters(recurse=False))
-    return plain and all(hasattr(module, name) for name in ("head_dim", "scaling", "num_key_value_groups"))
+    rotates = getattr(module, "use_rope", True)  # SmolLM3 has layers without
+    return plain and rotates and all(hasattr(module, name) for name in ("head_dim", "scaling", "num_key_value_groups"))
 
 
 def _lora(module: Any) -> Callable[..., torch.Tensor]:

@@ -32,7 +32,7 @@ from seal_agent.parts import Example, Say, Trial
 
 Pairs = Sequence[tuple[str, str]]
 _WATCHED = 4  # every fourth anchor is not trained
-_LESS, _LEAST = 0.93, 0.6  # of a change, each time it drifted too far, and in the end
+_LESS, _LEAST = 0.97, 0.6  # of a change, each time it drifted too far, and in the end
 Scores = Callable[[Mapping[int, Pairs]], dict[int, list[tuple[float, int]]]]
 """Log-probability and tokens of (prompt, completion) pairs, each candidate's (by number) under itself as it is now."""
 Leave = Callable[[dict[int, int], Scores], Collection[int]]
@@ -178,7 +178,7 @@ class LoraLearner:
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Iterator[str]:
-        ids, shown = [], ""  # type: list[int], str
+        ids, shown, ended = [], "", ""  # type: list[int], str, str
         # The lock is held token by token, never across a yield: an abandoned generator must not keep it.
         tokens = generation.stream(
             self.base,
@@ -196,9 +196,13 @@ class LoraLearner:
                 break
             ids.append(token)
             text = self.base.decode(ids)
+            if self._turn_ends:  # as in `answer`
+                text, ended, _ = text.lstrip().partition("\n")
             if len(text) > len(shown) and not text.endswith("\ufffd"):
                 yield text[len(shown) :]
                 shown = text
+            if ended:
+                break
 
     def score(self, pairs: Pairs, adapter: Path | None, *, raw: bool = False) -> list[tuple[float, int]]:
         with self._lock, self._adapters.using(adapter):

@@ -72,7 +72,7 @@ class Recipe:
     stop_loss: float = 0.02
     falls: bool = True
     by_token: bool = False
-    drift: float = 0.08
+    drift: float = 0.09
     clear: float = 0.35
 
 
@@ -161,6 +161,8 @@ def train(
             for number in leave(ended) if ended else ():
                 runs[number].leave()
         progress((step + 1) / longest)
+    if frozen:
+        frozen.forget()
     return [run.log() for run in runs]
 
 
