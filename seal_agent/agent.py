@@ -203,9 +203,8 @@ class SealAgent:
         return decision, edits, checks
 
     def _refused(self, refusal: sources.Refusal) -> Receipt:
-        self.journal.event(
-            "refused", name=content_id("n", refusal.name)
-        )  # the name may be a title that is forgotten later
+        # no name in words: it may be a title that is forgotten later
+        self.journal.event("refused", name=content_id("n", refusal.name))
         decision = Decision(action="skip", reason=f"refused: {refusal.reason}")
         return Receipt(id="", decision=decision, title=refusal.name)
 
@@ -381,9 +380,9 @@ class SealAgent:
     def _turn(self) -> tuple[str, str]:
         """The id of the run whose turn it is, and of what it rests on."""
         run = self._run_id()
-        return run, content_id(
-            "s", self.journal.state(), run, *sorted(check.id for check in self.journal.checks() if check.kind != "user")
-        )
+        # a user's own questions are no part of it: they may veto what came of it, and change nothing
+        checks = sorted(check.id for check in self.journal.checks() if check.kind != "user")
+        return run, content_id("s", self.journal.state(), run, *checks)
 
     def _run_id(self) -> str:
         """From content, not from a clock: the same rows after the same versions make the same run."""

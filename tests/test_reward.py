@@ -75,7 +75,7 @@ def test_edits_of_real_passages_are_measured_once(tmp_path: Path, monkeypatch: p
 
     result = reward.run(tmp_path / "out", tmp_path, n=2, samples=3, seeds=2)
 
-    assert (result["n"], result["samples"], result["seeds"]) == (2, 3, 2)
+    assert (result["n"], result["samples"], result["seeds"]) == (2, 3, [0, 1])
     assert set(result["with_true_accuracy"]) == {"likelihood", "accuracy", "rubric", "length"}
     measured: list[str] = []
     measure = reward._measured

@@ -125,7 +125,7 @@ def test_the_arm_of_a_tuned_writer_is_usual_where_the_home_has_one_and_else_said
         return set(result["arms"])
 
     without = arms()
-    monkeypatch.setattr(squad, "_writer", lambda home, model: version)
+    monkeypatch.setattr(squad, "_writer", lambda home, model, measured: version)
 
     assert arms() - without == {"ours_after"}
     assert [line for line in said if "left out" in line] == said[:1]
@@ -153,7 +153,7 @@ def test_what_another_writer_another_model_or_other_edits_made_is_not_taken_for_
 
     def ran(arm: str, writer: str = "first", model: str = "one") -> list[str]:
         version = Version(number=1, id="v", parent=0, status="live", created="", digest=writer * 9, path=writer)
-        monkeypatch.setattr(squad, "_writer", lambda home, model: version)
+        monkeypatch.setattr(squad, "_writer", lambda home, model, measured: version)
         trained.clear()
         squad.run(tmp_path / "out", data, n=2, home=tmp_path, arms=[arm], model=model)
         return sorted(set(trained))

@@ -46,9 +46,8 @@ _WINDOWS = {"smollm2-135m": 8192}  # tokens; of other models the window is known
 _UNFORCED = (None, "auto", "none", False)
 
 _engines: WeakValueDictionary[Path, SealAgent] = WeakValueDictionary()
-_recent: deque[SealAgent] = deque(
-    maxlen=4
-)  # a ChatSeal may be made for each request, the model must not be loaded for each
+# a ChatSeal may be made for each request; the model must not be loaded for each
+_recent: deque[SealAgent] = deque(maxlen=4)
 _opening = threading.Lock()
 
 
@@ -139,9 +138,8 @@ class ChatSeal(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(
-            self._stream(messages, stop, **kwargs)
-        )  # told as a whole: nobody asked for its pieces
+        # told as a whole: nobody asked for its pieces
+        return generate_from_stream(self._stream(messages, stop, **kwargs))
 
     def _stream(
         self,

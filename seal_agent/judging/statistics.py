@@ -30,14 +30,11 @@ def rank_test(differences: Sequence[float]) -> float:
 
 
 def mean_test(differences: Sequence[float]) -> float:
-    """
-    One-sided t-test: chance of such *differences* if their mean is not above zero; of fewer than two it is 1. Of those that are
-    all alike it sees no spread, and only their signs count.
-    """
+    """One-sided t-test: chance of such *differences* if their mean is not above zero; of fewer than two it is 1."""
     if len(differences) < 2:
         return 1.0
     if max(differences) - min(differences) < _ALIKE:
-        return 0.5 ** len(differences) if differences[0] > _ALIKE else 1.0
+        return float(differences[0] < _ALIKE)
     return float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue)
 
 
