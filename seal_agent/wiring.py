@@ -389,6 +389,12 @@ class Rooms:
             placed = [(memory, vector.astype("float32").tobytes()) for memory, vector in zip(old, vectors, strict=True)]
             journal.add_memories(placed, self.embedder.fingerprint)
 
+    def near(self, text: str, journal: Journal, k: int) -> list[tuple[Memory, float]]:
+        """The *k* remembered sentences nearest to *text*, and their cosines."""
+        known = self._remembered(journal)
+        found = known.index.near(self.embedder.embed([text]), k) if len(known.index) else [[]]
+        return [(known.told[name], likeness) for name, likeness in found[0]]
+
     def nearest(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
         """For each question the remembered sentences nearest to it, one a document and at most *k*, and their cosines."""
         known = self._remembered(journal)

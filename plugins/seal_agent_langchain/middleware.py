@@ -89,6 +89,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         self._counts: Counter[str] = Counter(
             dict.fromkeys(("edit", "skip", "hold", "recalled", "forgotten", "dropped", "failed"), 0)
         )
+        self._told: tuple[str, set[str]] = "", set()  # every remembered sentence, and of which state of the journal
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
         self._process, self._ends = os.getpid(), math.inf
@@ -231,8 +232,11 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         journal = self.agent.journal
         if document.id in journal.forgotten() and not journal.document(document.id):
             return "forgotten"  # a conversation is handed over again and again; who wants it back observes it
-        told = {normalised(memory.completion) for memory in journal.memories("learned")}
-        return "recalled" if outside.remembered(document, told) else self.agent.observe(document).decision.action
+        if (stands := journal.remembers()) != self._told[0]:
+            self._told = stands, {normalised(memory.completion) for memory in journal.memories("learned")}
+        return (
+            "recalled" if outside.remembered(document, self._told[1]) else self.agent.observe(document).decision.action
+        )
 
     def _failed(self, what: str, error: Exception) -> None:
         self._count("failed")
