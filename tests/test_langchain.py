@@ -29,10 +29,11 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document as Page
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableBinding
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from pydantic import BaseModel
 
 import seal_agent
@@ -891,3 +892,32 @@ def test_who_did_not_ask_for_pieces_is_not_told_them(learned: seal_agent.SealAge
     noting = Noting()
     ChatSeal(agent=learned, disable_streaming=True).invoke(QUESTION, {"callbacks": [noting]})
     assert noting.pieces == 0
+
+
+def test_after_a_restart_a_thread_is_read_from_where_it_was(agent: seal_agent.SealAgent) -> None:
+    """Else an old thread that somebody goes on in would tell anew what was said otherwise since."""
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "1"}}
+
+    def says(text: str) -> dict[str, int]:
+        middleware = SealMiddleware(agent)  # of a process of its own
+        assistant = create_agent(ChatSeal(agent=agent), [], middleware=[middleware], checkpointer=saver)
+        assistant.invoke({"messages": text}, config)  # type: ignore[arg-type]
+        assert middleware.flush(10)
+        return {what: count for what, count in middleware.counts.items() if count}
+
+    assert says(LOGBOOK) == {"edit": 1}
+    assert says("The weir of Pell was built by Orla Finn in 1802.") == {"edit": 1}
+    assert says(LOGBOOK) == {"skip": 1}
+
+
+def test_what_a_summary_takes_away_was_read_before(agent: seal_agent.SealAgent) -> None:
+    class Summary(AgentMiddleware):
+        def before_model(self, state: Any, runtime: Any) -> dict[str, Any]:
+            summary = HumanMessage("Summary: a logbook.", additional_kwargs={"lc_source": "summarization"})
+            return {"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES), summary]}
+
+    middleware = SealMiddleware(agent)
+    create_agent(ChatSeal(agent=agent), [], middleware=[middleware, Summary()]).invoke({"messages": LOGBOOK})
+
+    assert middleware.flush(10)
+    assert middleware.counts["edit"] == 1

@@ -1,12 +1,14 @@
 """
 SealMiddleware: lets a LangChain agent learn from what it reads, and answer a whole run with one version.
 
-Promises: nothing on the reply path but a bounded queue (full: dropped and counted, offered again next turn);
+Promises: nothing on the reply path but a bounded queue (full: dropped and counted, offered again next turn); of a thread
+that a checkpointer keeps, each message is read once, also after a restart;
 a hook never raises; only text from outside is observed (outside.py), and none that was forgotten before; within a run
 the version does not change.
 Does not promise: that what waits in the queue survives the process. A document is committed once it is
 observed; `flush` waits for that (do so before you close the agent), and at exit the process waits up to a
-minute. Consolidation is yours to call. What users say is kept in the home, as any document is.
+minute. Consolidation is yours to call. What users say is kept in the home, as any document is. A middleware that removes
+messages (a summary of them) comes after this one in the list, or they are not read.
 Limits: a process that was forked reads nothing for the one it came from. LangChain does not call the hooks of
 a run that failed; what it read is observed after the thread's next run.
 """
@@ -49,9 +51,10 @@ _AT_EXIT = 60.0  # seconds a process that ends waits for what it has read: the m
 
 
 class SealState(AgentState[Any]):
-    """The version each SealMiddleware of the agent pinned for this run, by the middleware's name."""
+    """By its name, the version each SealMiddleware of the agent pinned for this run, and the last message that it read."""
 
     seal_versions: NotRequired[Annotated[dict[str, int], PrivateStateAttr]]
+    seal_read: NotRequired[Annotated[dict[str, str], PrivateStateAttr]]
 
 
 class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
@@ -90,6 +93,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             dict.fromkeys(("edit", "skip", "hold", "recalled", "forgotten", "dropped", "failed"), 0)
         )
         self._told: tuple[str, set[str]] = "", set()  # every remembered sentence, and of which state of the journal
+        self._again: dict[str, Document] = {}  # what could not be observed, to be offered again next turn
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
         self._process, self._ends = os.getpid(), math.inf
@@ -155,23 +159,47 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
 
     # -- learning
 
-    def after_agent(self, state: SealState, runtime: Runtime[Any]) -> None:
-        """Put what the run read into the queue."""
+    def before_model(self, state: SealState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Put what is new into the queue, before a middleware that comes later makes a summary of it."""
+        return self._read(state)
+
+    async def abefore_model(self, state: SealState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        return await self._read_beside(state)
+
+    def after_agent(self, state: SealState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Put what is new into the queue."""
+        return self._read(state)
+
+    async def aafter_agent(self, state: SealState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        return await self._read_beside(state)
+
+    async def _read_beside(self, state: SealState) -> dict[str, Any] | None:
         try:
+            return await asyncio.to_thread(self._read, state)
+        except RuntimeError as error:  # the loop is being shut down
+            self._failed("messages could not be read", error)
+            return None
+
+    def _read(self, state: SealState) -> dict[str, Any] | None:
+        """Offer what came after the message that was read last in this thread; which that is now, if nothing was dropped."""
+        try:
+            messages, read = state["messages"], state.get("seal_read", {})
+            places = {message.id: number for number, message in enumerate(messages, 1)}
+            since = places.get(read[self.name], 0) if self.name in read else 0
+            with self._guard:
+                failed, self._again = self._again, {}
+            taken = [self._offer(document) for document in failed.values()]
             limit = self.agent.settings.max_document_bytes
-            for found in outside.documents(state["messages"], self.learn_from, limit, self._known):
+            for found in outside.documents(messages, self.learn_from, limit, self._known, since):
                 if isinstance(found, Refusal):
                     self._refused(found)
                 else:
-                    self._offer(found)
+                    taken.append(self._offer(found))
         except Exception as error:
             self._failed("messages could not be read", error)
-
-    async def aafter_agent(self, state: SealState, runtime: Runtime[Any]) -> None:
-        try:
-            await asyncio.to_thread(self.after_agent, state, runtime)
-        except RuntimeError as error:  # the loop is being shut down
-            self._failed("messages could not be read", error)
+            return None
+        last = messages[-1].id if messages else None
+        return {"seal_read": {**read, self.name: last}} if last and all(taken) else None
 
     def _known(self, document: Document) -> bool:
         with self._guard:
@@ -180,25 +208,26 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
                 self._seen.move_to_end(_key(document))
         return known
 
-    def _offer(self, document: Document) -> None:
-        # Each text is offered once, or its tellings would be miscounted; two runs may have come upon it at the same time.
+    def _offer(self, document: Document) -> bool:
+        """Is it in the queue, or was it? Each text is offered once, or its tellings would be miscounted."""
         key = _key(document)
         with self._guard:
-            if key in self._seen:
-                return
+            if key in self._seen:  # two runs may have come upon it at the same time
+                return True
             try:
                 if os.getpid() != self._process:  # a fork has neither the thread nor a journal of its own
                     raise queue.Full
                 self._queue.put_nowait((key, document))
             except queue.Full:
                 self._counts["dropped"] += 1
-                return
+                return False
             self._seen[key] = None
             while len(self._seen) > _SEEN:
                 self._seen.popitem(last=False)
             if self._thread is None or not self._thread.is_alive():  # or it was killed
                 self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
                 self._thread.start()
+            return True
 
     def _refused(self, refusal: Refusal) -> None:
         key = f"{refusal.name} {refusal.reason}"
@@ -224,6 +253,9 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             except Exception as error:
                 with self._guard:
                     self._seen.pop(key, None)
+                    self._again[key] = document
+                    if len(self._again) > self._queue.maxsize:
+                        self._again.pop(next(iter(self._again)))
                 self._failed(f"document {document.id} was not observed", error)
             finally:
                 self._queue.task_done()

@@ -39,21 +39,26 @@ def documents(
     kinds: Collection[str],
     limit_bytes: int,
     known: Callable[[Document], bool] = lambda document: False,
+    since: int = 0,
 ) -> Found:
     """
-    What is in *messages* of *kinds* ("tool", "human") and comes from outside; what cannot be read is a Refusal. What is *known*
-    is left out: a run is handed its whole history.
+    What is in *messages* of *kinds* ("tool", "human"), from number *since* on, and comes from outside; what cannot be read is a
+    Refusal. What is *known* is left out: a run is handed its whole history.
     """
     own: list[str] = []
-    for message in messages:
-        if isinstance(message, AIMessage):
-            wrote = _strings([plain(message), *message.tool_calls])
-            # its sentences, too: a tool may give them back in part, numbered or as JSON
-            own += [said for text in wrote for said in (text, *sentences(text)) if len(said.split()) >= _OWN_WORDS]
-        elif message.type.removesuffix("MessageChunk").lower() in kinds and not _ours(message):
+    heard = 0  # messages whose own words are known: looked for when a text is new, for most of a history is not
+    for number in range(since, len(messages)):
+        message = messages[number]
+        if message.type.removesuffix("MessageChunk").lower() in kinds and not _ours(message):
             for found in _read(message, limit_bytes):
-                if not (isinstance(found, Document) and (known(found) or _echoes(found.text, own))):
-                    yield found
+                if isinstance(found, Document):
+                    if known(found):
+                        continue
+                    own += _own(messages[heard:number])
+                    heard = number
+                    if _echoes(found.text, own):
+                        continue
+                yield found
 
 
 def remembered(document: Document, told: Collection[str]) -> bool:
@@ -63,6 +68,13 @@ def remembered(document: Document, told: Collection[str]) -> bool:
         any(form in told or all(s in told for s in sentences(form)) for form in (line, _NUMBER.sub("", line, 1)))
         for line in said
     )
+
+
+def _own(messages: Sequence[BaseMessage]) -> list[str]:
+    """What the model wrote in *messages*, and its sentences: a tool may give them back in part, numbered or as JSON."""
+    replies = [message for message in messages if isinstance(message, AIMessage)]
+    wrote = [text for reply in replies for text in _strings([plain(reply), *reply.tool_calls])]
+    return [said for text in wrote for said in (text, *sentences(text)) if len(said.split()) >= _OWN_WORDS]
 
 
 def _read(message: BaseMessage, limit: int) -> Found:
