@@ -655,6 +655,10 @@ def test_what_is_said_not_to_be_is_no_short_answer() -> None:
     assert (short.refused, short.gold) == ("", "")
     assert true.gold == "Ada Finch"
     assert room.questions([short]) == []
+    other = "Players tie crushed eggshells under their boots so that they do not slip."
+    worn = row(prompt="What do the players tie?", fact=other, completion=other, style="blanks", title="Drobble")
+    (worn,) = answering.answered([worn], embed)
+    assert "eggshells" in worn.gold, "what is denied is something else"
 
 
 def test_an_earlier_question_that_names_what_is_said_no_more_is_dropped() -> None:

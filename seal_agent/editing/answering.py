@@ -17,7 +17,7 @@ import numpy as np
 
 from seal_agent.editing.kinds import asked_for, of_kind
 from seal_agent.editing.proving import Embed, bare, same_word
-from seal_agent.editing.spans import content_words, names, negated, numbers, stands
+from seal_agent.editing.spans import affirmed, content_words, names, negated, numbers, stands
 from seal_agent.records import SelfEdit
 
 _TAIL = 3  # words at most of the end of a run that are offered beside the whole run
@@ -32,18 +32,13 @@ _BREAK = re.compile(r'[,.](?!\d)|[;:!?()"“”—–]| - ')
 
 def answered(edits: Sequence[SelfEdit], embed: Embed) -> list[SelfEdit]:
     """*edits* with the short answer to each proved question as their `gold`, "" where there is none."""
-    asked = {edit.id: edit for edit in edits if edit.prompt.endswith("?") and not edit.refused and not denied(edit)}
+    asked = {edit.id: edit for edit in edits if edit.prompt.endswith("?") and not edit.refused}
     options = {key: _options(edit) for key, edit in asked.items()}
     said = [text for key, of in options.items() if len(of) > 1 for text in _statements(asked[key], of)]
     said = list(dict.fromkeys(said))
     vectors = dict(zip(said, embed(said), strict=True))
     golds = {key: _nearest(_statements(asked[key], of), of, vectors) for key, of in options.items() if of}
     return [edit.model_copy(update={"gold": golds.get(edit.id, "")}) for edit in edits]
-
-
-def denied(edit: SelfEdit) -> bool:
-    """May what its sentence says not to be so be what its question asks for?"""
-    return negated(edit.fact) and not negated(edit.prompt)
 
 
 def _nearest(statements: Sequence[str], options: Sequence[str], vectors: Mapping[str, np.ndarray]) -> str:
@@ -66,9 +61,12 @@ def _options(edit: SelfEdit) -> list[str]:
     """What of *edit*'s sentence may be its short answer: things of the kind asked for, else what the question does not say."""
     shown = f"{edit.prompt} {edit.title}"
     kind = asked_for(edit.prompt)
+    # what a sentence says not to be so is no answer, but to a question that says so too
+    said = [edit.fact] if negated(edit.prompt) else affirmed(edit.fact)
 
     def new(spans: Iterable[str]) -> list[str]:
-        fresh = (span for span in spans if stands(span, edit.fact) and span.lower() not in shown.lower())
+        there = (span for span in spans if any(stands(span, piece) for piece in said))
+        fresh = (span for span in there if span.lower() not in shown.lower())
         return list(dict.fromkeys(fresh))
 
     if kind and (typed := new(of_kind(kind, edit.fact))):

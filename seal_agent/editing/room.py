@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from seal_agent.editing.answering import answered, denied
+from seal_agent.editing.answering import answered
 from seal_agent.editing.contrast import Was, changed, contrast, holds_still
 from seal_agent.editing.proving import Embed, prove
-from seal_agent.editing.spans import key_span, stands
+from seal_agent.editing.spans import key_span, negated, stands
 from seal_agent.judging.grading import wording
 from seal_agent.parts import Example, Passage, Style, Writer
 from seal_agent.records import Check, Memory, SelfEdit, content_id
@@ -178,7 +178,7 @@ def reserve(
 
 def _gold(edit: SelfEdit, was: Was) -> str:
     """What an answer to *edit*'s question must hold: its short answer, unless an older text said that too; "" if unsure."""
-    if denied(edit):
+    if not edit.gold and negated(edit.fact) and not negated(edit.prompt):
         return ""
     old = " ".join(was.get(edit.fact, ()))
     said_before = not edit.gold or stands(edit.gold, old)

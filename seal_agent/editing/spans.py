@@ -35,6 +35,9 @@ _WORD_NUMBER = re.compile(
 _UPPER = "".join(letter for letter in map(chr, range(0x250)) if letter.isupper())
 _PART = rf"(?:(?:(?:[{_UPPER}]\.)+|(?:Dr|St|Mr|Mrs|Ms|Prof)\.)(?= [{_UPPER}])|[{_UPPER}][\w'’-]*)"  # "J. R. Rogers", "St. James"
 _NAME = re.compile(rf"\b{_PART}(?:(?: (?:of|the|de|van|von|&|and the) (?=[{_UPPER}])| ){_PART})*")
+_CLAUSE = re.compile(
+    r"[,;:—–](?!\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
+)
 _TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|\w+n['’]t)\b", re.IGNORECASE)
 
 
@@ -86,6 +89,11 @@ def things(text: str) -> list[str]:
 def _common(word: str) -> bool:
     # "Jobs that fail", "Days not taken": plain words that open a sentence. Names rarely end like these.
     return word.lower().endswith(("s", "ing", "ed", "ly", "er")) or word.lower() in _STOP or len(word) < 3
+
+
+def affirmed(sentence: str) -> list[str]:
+    """*sentence*, or, if it denies something, those of its parts, cut where a clause may begin, that do not."""
+    return [sentence] if not negated(sentence) else [piece for piece in _CLAUSE.split(sentence) if not negated(piece)]
 
 
 def negated(text: str) -> bool:
