@@ -113,7 +113,9 @@ class SealAgent:
             return self._refused(found)
         with self.journal.transaction():
             if known := self.journal.attest(found):
-                if found.id in self.journal.waiting_documents():
+                if (
+                    found.id in self.journal.waiting_documents()
+                ):  # a change was taken back: judged by what had been asked of it
                     self.journal.add_checks(self.rooms.asked_again(found, self.journal))
                 return self._told_again(known)
         return self._studied(found, self.journal.record, released=False)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from seal_agent import parts, settings
 from seal_agent.errors import ConfigError, PartError, SealError
 from seal_agent.journal import Journal
-from seal_agent.learning import embedded
+from seal_agent.learning import LOADING
 from seal_agent.parts import Example, Learner, Say
 from seal_agent.records import Check, Decision, Document, GateReport, Memory, SelfEdit, content_id
 from seal_agent.settings import Settings
@@ -389,10 +389,10 @@ class Rooms:
             placed = [(memory, vector.astype("float32").tobytes()) for memory, vector in zip(old, vectors, strict=True)]
             journal.add_memories(placed, self.embedder.fingerprint)
 
-    def near(self, text: str, journal: Journal, k: int) -> list[tuple[Memory, float]]:
-        """The *k* remembered sentences nearest to *text*, and their cosines."""
+    def retrieve(self, query: str, journal: Journal, k: int) -> list[tuple[Memory, float]]:
+        """The *k* remembered sentences nearest to *query*, and their cosines."""
         known = self._remembered(journal)
-        found = known.index.near(self.embedder.embed([text]), k) if len(known.index) else [[]]
+        found = known.index.near(self.embedder.embed([query]), k) if len(known.index) else [[]]
         return [(known.told[name], likeness) for name, likeness in found[0]]
 
     def nearest(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
@@ -431,15 +431,16 @@ class Rooms:
         """The gate's report on *candidate*, which learned *documents*."""
         from seal_agent.judging import gate
 
-        unseen = self._unseen(journal, journal.checks_for(documents))
-        fresh = {check.id for check in unseen}
-        kept = [check for check in self._unseen(journal, journal.checks("fact")) if check.id not in fresh]
+        every = {check.id: check for check in (*journal.checks_for(documents), *journal.checks("fact"))}
+        unseen = self._unseen(journal, list(every.values()))
+        new = [check for check in unseen if check.document in documents]
+        kept = [check for check in unseen if check.document not in documents]
         attempt = journal.versions.judged() + 1
         beside = self._beside(documents, journal)
         near = sorted((c for c in kept if c.document in beside), key=lambda c: -beside[c.document])[:_NEAR_CHECKS]
         old = gate.sample(kept, attempt)
         learned = journal.when_learned([check.id for check in old])
-        questions = gate.Questions(unseen, old, journal.checks("general"), near, journal.checks("user"), learned)
+        questions = gate.Questions(new, old, journal.checks("general"), near, journal.checks("user"), learned)
         would_serve, serving = self.recall(learner, journal, judged=True), self.recall(learner, journal)
         return gate.judge(would_serve, questions, live, candidate, say, self._answered(live), attempt, serving)
 
@@ -506,7 +507,7 @@ def resolve(home: Path, **given: Any) -> Rooms:
 
 def lora_learner(chosen: Settings) -> Learner:
     """The built-in learner: transformers and peft."""
-    with embedded.LOADING:
+    with LOADING:
         from seal_agent.learning.learner import LoraLearner
 
         return LoraLearner(chosen.model, chosen.rank)

@@ -695,10 +695,10 @@ def test_a_run_keeps_the_version_it_began_with(agent: seal_agent.SealAgent, run:
     assert set(second) == {"messages"}  # the pinned version is private
 
 
-def kept_version(model: Any) -> int | None:
+def pinned_version(model: Any) -> int | None:
     while isinstance(model, RunnableBinding):
         model = model.bound
-    return model._kept  # type: ignore[no-any-return]
+    return model._pin  # type: ignore[no-any-return]
 
 
 def test_a_run_keeps_the_version_of_a_model_to_which_something_was_bound(learned: seal_agent.SealAgent) -> None:
@@ -706,7 +706,7 @@ def test_a_run_keeps_the_version_of_a_model_to_which_something_was_bound(learned
 
     class Noting(AgentMiddleware):
         def wrap_model_call(self, request: Any, handler: Any) -> Any:
-            noted.append((kept_version(request.model), dict(request.model_settings)))
+            noted.append((pinned_version(request.model), dict(request.model_settings)))
             return handler(request)
 
     for bound in ({"seed": 3}, {"model": "seal@base"}):
@@ -753,7 +753,7 @@ def test_a_version_that_is_gone_does_not_break_the_run(learned: seal_agent.SealA
             learned._verified.clear()
 
         def wrap_model_call(self, request: Any, handler: Any) -> Any:
-            pinned.append(kept_version(request.model))
+            pinned.append(pinned_version(request.model))
             return handler(request)
 
     made = create_agent(ChatSeal(agent=learned), [], middleware=[middleware, Damaging()]).invoke({"messages": QUESTION})

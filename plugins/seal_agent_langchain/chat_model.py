@@ -99,7 +99,7 @@ class ChatSeal(BaseChatModel):
     stop: list[str] | None = None
 
     _opened: _Opened = PrivateAttr(default_factory=_Opened)
-    _kept: int | None = PrivateAttr(default=None)
+    _pin: int | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _one_home(self) -> ChatSeal:
@@ -120,13 +120,13 @@ class ChatSeal(BaseChatModel):
             self._opened = _Opened(self.home, engine(str(self.home), self.model))
         return self._opened.agent  # type: ignore[return-value]  # it was opened
 
-    def kept(self, number: int) -> ChatSeal:
+    def pinned(self, number: int) -> ChatSeal:
         """
         The same, answering with version *number* for the length of a run: nobody named it, so what names nothing learned is still
         the base's to answer.
         """
         copy = self.model_copy()
-        copy._kept = number
+        copy._pin = number
         return copy
 
     # -- replies
@@ -178,14 +178,10 @@ class ChatSeal(BaseChatModel):
                 "it answers in plain text. Use tool_choice='auto' or a larger model for this step"
             )
         asked = how.get("model")
-        kept = self._kept if asked is None and self.version is None else None
-        number = self.version if asked is None else self._number(asked)
+        pinned = asked is None and self._pin is not None
+        number = self._pin if pinned else self.version if asked is None else self._number(asked)
         version, pieces = self.seal.chat(
-            said,
-            number if kept is None else kept,
-            asked=question,
-            scoped=how.get("scoped") if kept is None else True,
-            **self._options(how),
+            said, number, asked=question, scoped=True if pinned else None, **self._options(how)
         )
         answering, plainly = version.number if version else 0, asked is None or asked in (ALIAS, self._name)
         if not plainly and number == answering:
@@ -266,7 +262,8 @@ class ChatSeal(BaseChatModel):
         return {
             "home": str(self.seal.home),
             "model": self._name,
-            "version": self.version if self._kept is None else [self._kept],
+            "version": self.version,
+            "pin": self._pin,
             "versions": self.seal.journal.versions.standing(),
             "scope": self.seal.settings.scope,
             "temperature": self.temperature,

@@ -1,14 +1,14 @@
 """
 SealMiddleware: lets a LangChain agent learn from what it reads, and answer a whole run with one version.
 
-Promises: nothing on the reply path but a bounded queue (full: dropped and counted, offered again next turn); of a thread
-that a checkpointer keeps, each message is read once, also after a restart;
-a hook never raises; only text from outside is observed (outside.py), and none that was forgotten before; within a run
-the version does not change.
+Promises: nothing on the reply path but a look at what is new and a bounded queue (full: dropped and counted, offered
+again next turn); a hook never raises; only text from outside is observed (outside.py), and none that was forgotten
+before; of a thread that a checkpointer keeps, each message is read once, also after a restart; within a run the
+version does not change.
 Does not promise: that what waits in the queue survives the process. A document is committed once it is
 observed; `flush` waits for that (do so before you close the agent), and at exit the process waits up to a
-minute. Consolidation is yours to call. What users say is kept in the home, as any document is. A middleware that removes
-messages (a summary of them) comes after this one in the list, or they are not read.
+minute. Consolidation is yours to call. What users say is kept in the home, as any document is. A middleware that
+removes messages (a summary takes their place) comes after this one in the list, or they are not read.
 Limits: a process that was forked reads nothing for the one it came from. LangChain does not call the hooks of
 a run that failed; what it read is observed after the thread's next run.
 """
@@ -32,7 +32,7 @@ from typing import Annotated, Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import PrivateStateAttr
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableBinding
 from langgraph.runtime import Runtime
 
@@ -155,7 +155,9 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             return request
         if chat.seal.home.resolve() != self.agent.home.resolve() or not _servable(chat, number):
             return request
-        return request.override(model=_kept(request.model, number))  # no setting: another model may be put in its place
+        return request.override(
+            model=_with_pin(request.model, number)
+        )  # no setting: another model may be put in its place
 
     # -- learning
 
@@ -185,21 +187,25 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         try:
             messages, read = state["messages"], state.get("seal_read", {})
             places = {message.id: number for number, message in enumerate(messages, 1)}
-            since = places.get(read[self.name], 0) if self.name in read else 0
-            with self._guard:
-                failed, self._again = self._again, {}
-            taken = [self._offer(document) for document in failed.values()]
-            limit = self.agent.settings.max_document_bytes
-            for found in outside.documents(messages, self.learn_from, limit, self._known, since):
-                if isinstance(found, Refusal):
-                    self._refused(found)
-                else:
-                    taken.append(self._offer(found))
+            taken = self._offer_all(messages, places.get(read[self.name], 0) if self.name in read else 0)
         except Exception as error:
             self._failed("messages could not be read", error)
             return None
         last = messages[-1].id if messages else None
-        return {"seal_read": {**read, self.name: last}} if last and all(taken) else None
+        return {"seal_read": {**read, self.name: last}} if last and taken else None
+
+    def _offer_all(self, messages: Sequence[BaseMessage], since: int) -> bool:
+        """Offer what failed before, and what is in *messages* from number *since* on; was nothing dropped?"""
+        with self._guard:
+            failed, self._again = self._again, {}
+        taken = [self._offer(document) for document in failed.values()]
+        limit = self.agent.settings.max_document_bytes
+        for found in outside.documents(messages, self.learn_from, limit, self._known, since):
+            if isinstance(found, Refusal):
+                self._refused(found)
+            else:
+                taken.append(self._offer(found))
+        return all(taken)
 
     def _known(self, document: Document) -> bool:
         with self._guard:
@@ -290,11 +296,11 @@ def _bare(model: Any) -> Any:
     return model
 
 
-def _kept(model: Any, number: int) -> Any:
+def _with_pin(model: Any, number: int) -> Any:
     """*model*, a ChatSeal, with what was bound to it, answering with version *number*."""
     if isinstance(model, RunnableBinding):
-        return model.model_copy(update={"bound": _kept(model.bound, number)})
-    return model.kept(number)
+        return model.model_copy(update={"bound": _with_pin(model.bound, number)})
+    return model.pinned(number)
 
 
 def _servable(chat: ChatSeal, number: int) -> bool:

@@ -34,7 +34,7 @@ class SealRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, **kwargs: Any
     ) -> list[Document]:
-        found = self.agent.rooms.near(query, self.agent.journal, k or self.k)
+        found = self.agent.rooms.retrieve(query, self.agent.journal, k or self.k)
         return [_document(memory, likeness) for memory, likeness in found]
 
 

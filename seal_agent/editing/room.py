@@ -3,8 +3,8 @@ From a document to proved rows, with wordings kept back for checking.
 
 Promises: a fact with questions to spare has one reserved before any other wording of it may be trained, or more where there
 would be few checks; a reserved question is never equal to a trained one, of this text or of an older one of the same name;
-refused rows come back too, with their reasons; what the older text taught is asked again with the new answers, what it kept
-back for checking too.
+refused rows come back too, with their reasons; what the older text taught, or kept back for checking, is asked again with the
+new answers, unless the question names what is said no more.
 Does not promise: a check for every fact. One with few questions needs them all to be learned.
 """
 

@@ -38,6 +38,7 @@ _NAME = re.compile(rf"\b{_PART}(?:(?: (?:of|the|de|van|von|&|and the) (?=[{_UPPE
 _CLAUSE = re.compile(
     r"[,;:—–](?!\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
 )
+# Fewer than adapting/texts.py knows: "without a roof" denies the roof, and not the year.
 _TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|\w+n['’]t)\b", re.IGNORECASE)
 
 

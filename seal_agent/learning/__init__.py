@@ -1,1 +1,6 @@
-"""Models and devices, LoRA training, generation, scoring: with serving/, the only room that imports torch."""
+"""Models and devices, LoRA training, generation, scoring: the only room whose files import torch."""
+
+import threading
+
+LOADING = threading.RLock()
+"""Held by who loads a model: transformers' way of loading changes what all threads share, and mixes two models up."""

@@ -17,16 +17,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from seal_agent.errors import SealError
-
-LOADING = threading.RLock()
-"""Held by who loads a model: transformers' way of loading changes what all threads share, and mixes two models up."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from seal_agent.learning import embedded
+from seal_agent.learning import LOADING, embedded
 
 DIMENSIONS = 384
 
@@ -33,7 +33,7 @@ class Embedder:
 
         if not texts:
             return np.zeros((0, DIMENSIONS), dtype=np.float32)
-        with embedded.LOADING:
+        with LOADING:
             tokenizer, model = self._tokenizer, self._model
         out = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
