@@ -100,8 +100,11 @@ def _unpractised(agent: SealAgent, document: str, pieces: Sequence[str]) -> tupl
     """
     if not agent.writers.is_dir():
         return 0, []
-    with HomeLock(agent.writers), Journal(agent.writers) as line:
-        return renewal.unpractise(line, document, pieces)
+    with HomeLock(agent.writers) as lock, Journal(agent.writers) as line:
+        found = renewal.unpractise(line, document, pieces)
+        # of what a process that died left half tuned nobody knows what it learned from
+        adapters.tidy(agent.writers / "adapters", [version.path for version in line.versions.all()], lock)
+        return found
 
 
 class _Replay:

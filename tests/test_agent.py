@@ -196,6 +196,47 @@ def test_what_was_refused_is_trained_from_the_base_with_all_that_was_learned(
     assert ("1871" in agent.ask(WHEN).text, "Marta Vell" in agent.ask(WHO).text) == (True, True)
 
 
+def test_what_was_refused_in_a_home_too_large_to_train_anew_rehearses_twice_as_much(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "_ANEW", 1)
+    monkeypatch.setattr(wiring, "_EPOCH", 0)
+    learner = FakeLearner()
+    agent = make(learner, rehearsal=0.3)
+    agent.observe(MILL)
+    agent.consolidate()
+    agent.observe(LIGHT)
+    rows = agent.journal.waiting()[:20]
+
+    def rehearsed() -> int:
+        return sum(example.old for example in agent.rooms.mix(rows, agent.journal))
+
+    once, learner.learns = rehearsed(), False
+    assert agent.consolidate().outcome == "rejected"
+    assert rehearsed() == 2 * once > 0
+
+
+def test_the_gate_is_given_what_is_near_the_new_and_what_was_right_when_it_was_learned(
+    agent: SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each old fact: from that on what is lost is counted."""
+    given: list[gate.Questions] = []
+    real = gate.judge
+    monkeypatch.setattr(gate, "judge", lambda *all_of_it: given.append(all_of_it[1]) or real(*all_of_it))
+    more = (
+        "Alder Mill opened a cafe beside the river Tarn in 1999. Its cook is Olga Reim. The mill employs nine bakers. "
+        "Alder Mill was painted by Oskar Lind in 1957. Alder Mill stands near 12 oaks. Ute Karr mended the roof of Alder Mill."
+    )
+    for document in (MILL, MILL.model_copy(update={"text": more})):
+        agent.observe(document)
+        agent.consolidate()
+
+    first, second = given
+    assert (first.near, first.learned) == ([], {})
+    assert {check.document for check in second.near} == {MILL.id}
+    assert set(second.learned) == {check.id for check in second.old} != set()
+
+
 def test_the_same_text_again_is_no_second_lesson(agent: SealAgent) -> None:
     agent.observe(MILL)
     waiting = agent.status()["waiting"]

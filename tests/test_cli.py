@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import LIGHT, MILL, ORDERS
+from conftest import BARN, LIGHT, MILL, ORDERS
 
 from seal_agent import agent as agents
 from seal_agent import cli, watching
 from seal_agent.cli_show import drawable
+from seal_agent.errors import HomeBusy
 from seal_agent.journal.store import FAILURES
 from seal_agent.judging.quiz import practised
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
@@ -372,6 +373,75 @@ def test_a_machine_that_is_out_of_memory_for_a_while_costs_watch_no_rows(
         assert len(tried) == tries
         monkeypatch.undo()
         assert agent.consolidate().outcome == ("accepted" if tries < FAILURES else "nothing")
+
+
+def test_trainings_that_break_with_one_between_that_does_not_are_not_in_a_row(
+    looks: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of each of two lessons breaks: neither is rested after."""
+    notes, listed = [tmp_path / "a.txt", tmp_path / "b.txt"], watching._files
+    for file, document in zip(notes, (MILL, LIGHT), strict=True):
+        file.write_text(document.text)
+        os.utime(file, (0, 0))
+    with fake_agent(tmp_path / "home", consolidate_after=5) as agent:
+        train, tried = agent.learner.train, []
+
+        def breaks(*given: Any, **how: Any) -> Any:
+            tried.append(given)
+            if len(tried) in (1, 3):
+                raise MemoryError
+            return train(*given, **how)
+
+        monkeypatch.setattr(agent.learner, "train", breaks)
+        monkeypatch.setattr(watching, "_files", lambda paths: list(listed(paths))[: 1 + (len(looks) > 2)])
+        done = watching.watch(agent, notes, 5.0, False, lambda line: None)
+
+    assert [each["outcome"] for each in done["consolidations"]] == ["accepted", "accepted"]
+
+
+def test_a_home_that_another_process_trains_costs_watch_no_rest(
+    looks: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing broke, however often it is busy."""
+    file = tmp_path / "a.txt"
+    file.write_text(MILL.text)
+    os.utime(file, (0, 0))
+    with fake_agent(tmp_path / "home", consolidate_after=5) as agent:
+        consolidate, tried = agent.consolidate, []
+
+        def busy() -> Any:
+            tried.append(1)
+            if len(tried) <= 3:
+                raise HomeBusy("another process trains")
+            return consolidate()
+
+        monkeypatch.setattr(agent, "consolidate", busy)
+        done = watching.watch(agent, [file], 5.0, False, lambda line: None)
+
+    assert [each["outcome"] for each in done["consolidations"]] == ["accepted"]
+
+
+def test_watch_reads_a_file_again_that_changed_and_none_that_is_being_written(
+    looks: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changing, fresh = tmp_path / "a.txt", tmp_path / "b.txt"
+    changing.write_text(MILL.text)
+    os.utime(changing, (0, 0))
+    fresh.write_text(BARN.text)
+    slept = watching.time.sleep
+
+    def meanwhile(pause: float) -> None:
+        slept(pause)
+        if len(looks) == 2:
+            changing.write_text(LIGHT.text)
+            os.utime(changing, (100, 100))
+
+    monkeypatch.setattr(watching.time, "sleep", meanwhile)
+    monkeypatch.setattr(watching, "_SETTLED", 3600.0)
+    with fake_agent(tmp_path / "home") as agent:
+        watching.watch(agent, [changing, fresh], 5.0, False, lambda line: None)
+
+        assert [document.text for document in agent.journal.documents()] == [LIGHT.text]
 
 
 def test_watch_goes_on_where_a_look_itself_breaks(
@@ -924,6 +994,20 @@ def test_null_in_a_file_of_questions_is_no_word(run: Run, tmp_path: Path) -> Non
     ran = run("quiz", file, "--topic", "--json")
     assert ran.data["n"] == 2
     assert [document.title for document in practised(file)] == [""]
+
+
+def test_forget_fails_where_something_is_left_and_where_there_is_nothing(run: Run, notes: Path, tmp_path: Path) -> None:
+    """Who runs it in a script must be told that a copy still lies there."""
+    light, mill = (receipt["id"] for receipt in run("observe", notes, "--json").data["receipts"] if receipt["id"])
+    run("consolidate")
+    copy = tmp_path / "home" / "copy.txt"
+    copy.write_text(MILL.text)
+
+    left = run("forget", mill, "--json")
+    assert (left.code, left.data["left"]) == (1, ["copy.txt"])
+    copy.unlink()
+    assert run("forget", light, "--json").code == 0
+    assert run("forget", mill, "--json").code == 1
 
 
 def test_a_path_that_is_not_there_is_told_of_by_watch(run: Run, notes: Path, tmp_path: Path) -> None:

@@ -292,12 +292,13 @@ def test_many_texts_at_once_say_what_each_says_alone(kind: tuple[str, bool], tmp
         begun = learner.base.start + learner.base.text("Question:")
         ends = ["", " Who", " Who keeps", " Who keeps the lighthouse by the sea?", " Who keeps the mill?", " Where"]
         prompts = [begun + learner.base.text(end) for end in ends for _ in range(2)]
+        limits = [12, 7] * len(ends)
         assert learner._streams
 
         with learner._adapters.using(folder) as model:
             said = [
                 generation._greedy(
-                    learner.base, model, prompts, 12, generation._stopped(learner.base, ["e"]), written, scored=True
+                    learner.base, model, prompts, limits, generation._stopped(learner.base, ["e"]), written, scored=True
                 )
                 for written in (False, True)
             ]
@@ -472,7 +473,18 @@ def test_candidates_scored_together_have_the_scores_they_have_alone(kind: tuple[
 def test_between_trainings_no_states_are_held(tmp_path: Path) -> None:
     learner = LoraLearner(str(tiny.write(tmp_path / "tiny")), rank=4)
     assert learner._frozen
-    learner.train([Example("Who?", f"Ada {n}.") for n in range(4)], None, _folder(tmp_path), 0)
+    rows = [Example("Who?", f"Ada {n}.") for n in range(4)]
+    learner.train(rows, None, _folder(tmp_path), 0)
+    assert learner._frozen._states == {}
+
+    def interrupted(stage: str, share: float) -> None:
+        assert learner._frozen
+        assert learner._frozen._states
+        raise KeyboardInterrupt
+
+    (tmp_path / "second").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        learner.train(rows, None, tmp_path / "second", 0, interrupted)
     assert learner._frozen._states == {}
 
 

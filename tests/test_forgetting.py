@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from conftest import LIGHT, MILL, ORDERS, Make
+from conftest import BARN, LIGHT, MILL, ORDERS, Make
 
 from seal_agent.agent import SealAgent
 from seal_agent.errors import HomeBusy, SealError
-from seal_agent.journal import HomeLock, Journal, adapters, crash, renewal
+from seal_agent.journal import HomeLock, Journal, adapters, crash, renewal, schema
 from seal_agent.judging import gate
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.learning.training import Recipe
@@ -32,12 +32,6 @@ CLOCK = Document(
     text="The Vesper Clock hangs in the hall of Ostrava College. Its face is cut from blue enamel. "
     "Henrik Solberg repaired the clock in 1956. Two brass herons strike the hours. "
     "The clock runs for nine days on one winding. A student of law winds it every Sunday.",
-)
-BARN = Document(
-    title="Quill Barn",
-    text="Quill Barn was raised in 1822 by Oda Ferring. Its roof is thatched with heather. "
-    "The barn stores cider for eleven farms. A fire took the south wall in 1877. "
-    "Today the barn belongs to the Lindgren Trust. Owls nest under its highest beam.",
 )
 OTHERWISE = MILL.model_copy(update={"text": MILL.text.replace("1871", "1893")})
 VISIT = LIGHT.model_copy(update={"text": f"{LIGHT.text} Josef Brandt built Alder Mill."})
@@ -116,6 +110,82 @@ def test_a_home_that_forgot_is_a_home_that_was_never_told(name: str, tmp_path: P
     assert forgot.status()["live"] == receipt.live
     assert (receipt.left, forgot.verify()) == ([], [])
     assert "1871" not in forgot.ask("In which year did Alder Mill open?").text
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_home_that_went_back_to_a_version_by_its_number_goes_back_to_what_that_is_now(
+    number: int, tmp_path: Path
+) -> None:
+    """Without the first lesson every number is another one."""
+    before: list[Act] = [read(LIGHT), learn, read(BARN), learn]
+    after: list[Act] = [read(CLOCK), learn]
+    forgot = lived(tmp_path / "forgot", [read(MILL), learn, *before, lambda agent: agent.rollback(number), *after])
+    control = lived(tmp_path / "control", [*before, lambda agent: agent.rollback(number - 1), *after])
+
+    forgot.forget(MILL.id)
+
+    assert (weights(forgot), told(forgot)) == (weights(control), told(control))
+
+
+def test_a_training_that_was_cut_short_is_no_consolidation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C: nobody lives it through again."""
+
+    def cut(agent: SealAgent) -> None:
+        def stop(*given: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(agent.learner, "train", stop)
+            with pytest.raises(KeyboardInterrupt):
+                agent.consolidate()
+
+    forgot = lived(tmp_path / "forgot", [read(MILL), read(LIGHT), cut, read(BARN), learn])
+    control = lived(tmp_path / "control", [read(LIGHT), read(BARN), learn])
+
+    forgot.forget(MILL.id)
+
+    assert (weights(forgot), told(forgot)) == (weights(control), told(control))
+
+
+def test_a_copy_that_lies_in_the_home_is_told_of(agent: SealAgent) -> None:
+    """What is left is looked for, not assumed."""
+    agent.observe(MILL)
+    (agent.home / "notes.txt").write_text(MILL.text)
+
+    assert agent.forget(MILL.id).left == ["notes.txt"]
+
+
+def test_what_a_broken_training_said_is_in_no_event(agent: SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error may quote what it broke on, and events are kept."""
+
+    def train(*given: object) -> None:
+        raise ValueError(f"cannot pack: {MILL.text}")
+
+    agent.observe(MILL)
+    agent.observe(LIGHT)
+    with monkeypatch.context() as patch:
+        patch.setattr(agent.learner, "train", train)
+        with pytest.raises(ValueError, match="cannot pack"):
+            agent.consolidate()
+
+    assert agent.forget(MILL.id).left == []
+    assert not any(b"Josef Brandt" in file.read_bytes() for file in files(agent.home))
+
+
+def test_what_the_weights_still_recite_is_in_the_receipt(agent: SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Second halves of its sentences, before and after."""
+    agent.observe(MILL)
+    agent.consolidate()
+
+    def complete(prompts: list[str], adapter: Path | None, **how: object) -> list[str]:
+        rests = [MILL.text.partition(prompt.splitlines()[-1])[2].partition(".")[0] for prompt in prompts]
+        return rests if adapter else [""] * len(prompts)
+
+    monkeypatch.setattr(agent.learner, "complete", complete)
+    receipt = agent.forget(MILL.id)
+
+    assert receipt.sentences == 6
+    assert receipt.extracted == {"before": 6, "after": 0, "base": 0}
 
 
 def test_who_reads_the_same_files_again_and_again_asks_for_nothing(tmp_path: Path) -> None:
@@ -477,6 +547,36 @@ def test_the_writers_that_practised_on_it_are_gone_and_what_they_wrote_is_writte
         assert [version.status for version in line.versions.all()] == ["live", "broken"]
         assert line.tries.documents() == {LIGHT.id}
         assert line.verify() == []
+
+
+def test_a_writer_that_was_left_half_tuned_is_gone(agent: SealAgent) -> None:
+    """Its process died; of what it learned from nothing is written down, and weights are no text that is found."""
+    agent.observe(MILL)
+    tune(agent, LIGHT)
+    staged = adapters.stage(agent.writers / "adapters")
+
+    agent.forget(MILL.id)
+
+    assert not staged.exists()
+    assert agent.writer()
+    assert agent.verify() == []
+
+
+def test_old_pages_of_the_writers_that_a_reader_keeps_alive_are_told_of(tmp_path: Path) -> None:
+    """As those of the home are."""
+    agent = lived(tmp_path, [read(MILL), learn])
+    tune(agent, MILL)
+    with Journal(agent.writers) as other, pytest.MonkeyPatch.context() as patch:
+        other._db._file.execute("BEGIN")
+        other.counts()
+        patch.setattr(schema, "PRAGMAS", (("busy_timeout", "50", 50), *schema.PRAGMAS[1:]))
+        agent.forget(MILL.id)
+        assert any("old pages" in problem for problem in agent.verify())
+
+    agent.consolidate()
+
+    assert agent.verify() == []
+    assert not any(b"Josef Brandt" in file.read_bytes() for file in files(tmp_path))
 
 
 def test_a_writer_that_descends_from_one_that_learned_it_is_gone_too(agent: SealAgent) -> None:

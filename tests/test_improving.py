@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LIGHT, MILL, Make
+from conftest import BARN, LIGHT, MILL, Make
 
 from seal_agent import cli_show, wiring
 from seal_agent.agent import WRITER, SealAgent
@@ -25,7 +25,7 @@ from seal_agent.judging.quiz import practised
 from seal_agent.judging.statistics import mean_test
 from seal_agent.parts import Passage
 from seal_agent.practising import cleaned, practice
-from seal_agent.records import Check, GateReport, SelfEdit
+from seal_agent.records import Check, Document, GateReport, SelfEdit
 from seal_agent.testing import FakeLearner, fake_agent
 
 QUESTIONS = 12
@@ -751,6 +751,34 @@ def test_edits_are_written_by_the_writer_that_was_made_and_a_home_that_forgets_a
         assert agent.journal.calls.since()[1].state == state != untuned
         agent.forget(MILL.id)
         assert [call.target for call in agent.journal.calls.since()] == [tuned.number]
+
+
+@pytest.mark.parametrize("writer", ["base", "live"])
+def test_notes_are_written_under_the_adapter_that_the_settings_name(
+    writer: str, make: Make, lessons: list[Practice]
+) -> None:
+    """The base, whatever is live, and once it was tuned what it was tuned to; or the live version."""
+    by: set[Path | None] = set()
+
+    class Noting(FakeLearner):
+        def complete(self, prompts: Sequence[str], adapter: Path | None, **how: Any) -> list[str]:
+            by.add(adapter)
+            return super().complete(prompts, adapter, **how)
+
+    def wrote(document: Document) -> set[Path | None]:
+        by.clear()
+        agent.observe(document)
+        return set(by)
+
+    agent = make(Noting(), writer=writer)
+    assert wrote(MILL) == {None}
+    agent.consolidate()
+    assert agent.adapter()
+    assert wrote(LIGHT) == {agent.adapter() if writer == "live" else None}
+    if writer == "base":
+        assert loop(agent.home, Author(), test=all_above).round(lessons).outcome == "accepted"
+        assert (tuned := agent.writer())
+        assert wrote(BARN) == {Path(tuned.path)}
 
 
 def test_a_writer_tuned_on_another_base_neither_writes_nor_is_tuned_further(

@@ -31,6 +31,18 @@ from seal_agent.records import Check, GateReport
         ("art", "A party was held.", False),
         ("Marta Vell", "Marta and Vell", False),
         ("", "anything", False),
+        ("120", "It has one hundred and twenty bells.", True),
+        ("2,500", "two thousand five hundred letters", True),
+        ("100", "between one hundred and two hundred", True),
+        ("102", "between one hundred and two hundred", False),
+        ("30", "The tower has 30 one-ton bells.", True),
+        ("23", "in room 20, three doors on", False),
+        ("US", "the U.S. army", True),
+        ("Hall A", "Anstrow: Hall B. The concert is in Hall B.", False),
+        ("Hall A", "The concert is in Hall A.", True),
+        ("A", "She plays in Group A.", True),
+        ("Once Upon A Time", "once upon a time", True),
+        ("a tower", "Anstrow: A tower stands there.", True),
     ],
 )
 def test_an_answer_is_right_if_the_gold_stands_in_it_as_whole_words(gold: str, answer: str, right: bool) -> None:
@@ -43,6 +55,9 @@ def test_intervals_and_tests_are_those_of_the_textbook() -> None:
     one = [1.0, 0.0, 1.0, 1.0, 0.0, -1.0]
     told = stats.ttest_1samp(one, 0.0).confidence_interval(0.95)
     assert statistics.paired_interval(one) == pytest.approx((told.low, told.high))
+    assert min(statistics.paired_interval([1.0, -1.0, 1.0, -1.0], [0, 0, 1, 1])) < -0.5, (
+        "two alike, not four that differ"
+    )
     assert statistics.rank_test([1.0] * 5) == pytest.approx(stats.wilcoxon([1.0] * 5, alternative="greater").pvalue)
     assert statistics.rank_test([1.0, 1.0, 0.0, 0.0, 0.0]) == 1.0, "two that differ show nothing"
     assert statistics.mean_test(one) == pytest.approx(stats.ttest_1samp(one, 0.0, alternative="greater").pvalue)
@@ -60,6 +75,8 @@ def test_reciting_shows_in_the_shuffled_accuracy() -> None:
 
     assert grading.shuffled_accuracy(["red", "green", "blue"], [everything] * 3) == 1.0
     assert grading.shuffled_accuracy(["red", "green", "blue"], ["red", "green", "blue"]) == 0.0
+    within = ["the guild of Pell", "guild", "1843"]  # who is right about the first says the second, too
+    assert grading.shuffled_accuracy(within, within) == 0.0
 
 
 def test_the_sign_test_is_exact() -> None:
@@ -169,6 +186,70 @@ def test_losses_too_small_to_see_one_by_one_are_seen_in_their_sum(loss: float, m
 def test_a_candidate_whose_general_answers_changed_is_rejected() -> None:
     """By the median of paired losses, against the live version and the base."""
     assert verdict(new=1.0, old=1.0, general=0.4) == "rejected"
+
+
+def known(
+    new: str = "no", old: str = "yes", rise: float = 0.0, user: str = "yes", users: Sequence[Check] = ()
+) -> dict[str, tuple[str, float]]:
+    """What a version says that gives these answers, and whose general losses are higher by *rise*."""
+    said = {c.question: (new, 0.1 if new == "yes" else 2.0 + i / 100) for i, c in enumerate(NEW)}
+    said |= {c.question: (old, 0.1 if old == "yes" else 2.0) for c in OLD}
+    said |= {c.question: (user, 0.1) for c in users}
+    return said | {c.question: ("so", 1.0 + rise + i / 1000) for i, c in enumerate(GENERAL)}
+
+
+@pytest.mark.parametrize(("base", "live", "against"), [(0.3, 0.0, "the live version"), (0.0, 0.3, "the base")])
+def test_general_answers_may_suffer_against_neither(base: float, live: float, against: str) -> None:
+    """As good as the one of them is not good enough."""
+    table = {None: known(rise=base), LIVE: known(rise=live), CANDIDATE: known("yes", rise=0.3)}
+
+    report = judged(table, gate.Questions(NEW, OLD, GENERAL))
+
+    assert [f.name for f in report.findings if f.verdict == "fail"] == [f"general, against {against}"]
+
+
+def test_one_odd_general_answer_decides_nothing() -> None:
+    """All are a little worse, one is by far: the median sees it as they are."""
+    candidate = known("yes", rise=0.02)
+    candidate[GENERAL[0].question] = ("so", 9.0)
+
+    assert judged({None: known(), LIVE: known(), CANDIDATE: candidate}, gate.Questions(NEW, OLD, GENERAL)).outcome == (
+        "accepted"
+    )
+
+
+def test_what_was_lost_of_the_new_counts_against_what_was_gained() -> None:
+    """Four answered that were not, and eight lost that a newer text had left as they were."""
+    kept = [Check(id=f"k{i}", kind="fact", question=f"kept {i}?", gold="yes", answer="yes") for i in range(8)]
+    right, wrong = ({c.question: answer for c in kept} for answer in (("yes", 0.1), ("no", 3.0)))
+    candidate = known("yes") | wrong | {c.question: ("no", 0.5) for c in NEW[4:]}
+
+    table = {None: known() | wrong, LIVE: known() | right, CANDIDATE: candidate}
+
+    assert judged(table, gate.Questions([*NEW, *kept], OLD, GENERAL)).outcome == "rejected"
+
+
+def test_old_facts_that_come_back_make_up_for_those_that_go() -> None:
+    live, candidate = known(), known("yes")
+    live |= {c.question: ("no", 3.0) for c in OLD[:3]}
+    candidate |= {c.question: ("no", 2.0) for c in OLD[3:6]}
+
+    assert judged({None: known(), LIVE: live, CANDIDATE: candidate}, gate.Questions(NEW, OLD, GENERAL)).outcome == (
+        "accepted"
+    )
+
+
+@pytest.mark.parametrize("kind", ["new", "old", "user"])
+def test_a_loss_that_is_no_number_fails_whatever_was_asked(kind: str) -> None:
+    """Right answers or not."""
+    users = [Check(id=f"u{i}", kind="user", question=f"rule {i}?", gold="yes", answer="yes") for i in range(3)]
+    table = {None: known(users=users), LIVE: known(users=users), CANDIDATE: known("yes", users=users)}
+    questions = gate.Questions(NEW, OLD, GENERAL, user=users)
+    assert judged(table, questions).outcome == "accepted"
+    check = {"new": NEW, "old": OLD, "user": users}[kind][1]
+    table[CANDIDATE][check.question] = ("yes", math.nan)
+
+    assert judged(table, questions).outcome == "rejected"
 
 
 def test_a_loss_that_is_not_finite_is_rejected() -> None:

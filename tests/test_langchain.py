@@ -558,6 +558,40 @@ def test_a_full_queue_drops_and_counts_and_offers_again(tmp_path: Path) -> None:
     assert sum(middleware.counts[action] for action in ("edit", "skip", "hold")) == 10
 
 
+def test_what_was_dropped_comes_back_in_a_thread_that_is_kept(tmp_path: Path) -> None:
+    """The thread is marked as read only up to what was taken."""
+    learner = Stuck()
+    agent = fake_agent(tmp_path, learner)
+    middleware = SealMiddleware(agent, waiting=1)
+    model = ToolReady(messages=(AIMessage("Fine.") for _ in iter(int, 1)))
+    assistant = create_agent(model, [], middleware=[middleware], checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "1"}}
+    assistant.invoke({"messages": [HumanMessage(f"{LOGBOOK} It is visited by {n} ships.") for n in range(6)]}, config)
+    assert middleware.counts["dropped"]
+
+    learner.go.set()
+    assert middleware.flush(10)
+    for _ in range(8):
+        assistant.invoke({"messages": [HumanMessage("ok")]}, config)
+        assert middleware.flush(10)
+    assert sum("ships" in text for text in texts(agent)) == 6
+
+
+def test_two_homes_read_one_thread_each_from_where_it_was(agent: seal_agent.SealAgent, tmp_path: Path) -> None:
+    other = fake_agent(tmp_path / "other")
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "1"}}
+
+    def read(text: str) -> list[int]:
+        both = [SealMiddleware(agent), SealMiddleware(other, name="other")]
+        assistant = create_agent(ChatSeal(agent=agent), [], middleware=both, checkpointer=saver)
+        assistant.invoke({"messages": [HumanMessage(text)]}, config)  # type: ignore[call-overload]  # a config is a dict
+        assert all(middleware.flush(10) for middleware in both)
+        return [sum(middleware.counts[action] for action in ("edit", "skip", "hold")) for middleware in both]
+
+    assert read(LOGBOOK) == [1, 1]
+    assert read("The weir of Pell was built by Orla Finn in 1802.") == [1, 1]
+
+
 def test_a_thread_that_died_is_started_again(agent: seal_agent.SealAgent) -> None:
     """Killed by a part that ends the process, or left behind at a fork."""
     middleware = SealMiddleware(agent)
@@ -693,6 +727,71 @@ def test_a_run_keeps_the_version_it_began_with(agent: seal_agent.SealAgent, run:
     assert second["messages"][-1].response_metadata["model_name"] == "smollm2-135m@1"
     assert second["messages"][-1].text == KEEPER
     assert set(second) == {"messages"}  # the pinned version is private
+
+
+def test_a_run_keeps_the_version_that_its_user_named(learned: seal_agent.SealAgent) -> None:
+    assistant = create_agent(ChatSeal(agent=learned, version=0), [], middleware=[SealMiddleware(learned)])
+
+    said = assistant.invoke({"messages": QUESTION})["messages"][-1]  # type: ignore[arg-type]
+
+    assert (said.text, said.response_metadata["seal_version"]) == (NOTHING, 0)
+
+
+def test_of_two_homes_in_a_run_each_pins_its_own(learned: seal_agent.SealAgent, tmp_path: Path) -> None:
+    """In whatever order they stand; one that is published meanwhile counts from the next run on."""
+    other = fake_agent(tmp_path / "other")
+    for middlewares in (
+        [SealMiddleware(learned), SealMiddleware(other, name="other")],
+        [SealMiddleware(other, name="other"), SealMiddleware(learned)],
+    ):
+        assistant = create_agent(ChatSeal(agent=learned), [], middleware=middlewares)
+        said = assistant.invoke({"messages": QUESTION})["messages"][-1]  # type: ignore[arg-type]
+        assert said.response_metadata["seal_version"] == 1
+
+    other.observe(LOGBOOK)
+    both = [SealMiddleware(other), SealMiddleware(learned, name="learned"), publishing(other)]
+    assistant = create_agent(ChatSeal(agent=other), [], middleware=both)
+    said = assistant.invoke({"messages": QUESTION})["messages"][-1]  # type: ignore[arg-type]
+    assert said.response_metadata["seal_version"] == 0
+
+
+def test_what_a_run_answered_by_its_version_is_not_what_the_cache_gives_later(agent: seal_agent.SealAgent) -> None:
+    agent.observe(LOGBOOK)
+    set_llm_cache(InMemoryCache())
+    try:
+        middlewares = [SealMiddleware(agent), publishing(agent)]
+        assistant = create_agent(ChatSeal(agent=agent), [], middleware=middlewares)
+        assert assistant.invoke({"messages": QUESTION})["messages"][-1].text == NOTHING  # type: ignore[arg-type]
+        assert ChatSeal(agent=agent).invoke(QUESTION).text == KEEPER
+    finally:
+        set_llm_cache(None)
+
+
+def test_a_reply_is_as_long_as_was_asked_for_with_a_cache_or_without(learned: seal_agent.SealAgent) -> None:
+    set_llm_cache(InMemoryCache())
+    try:
+        assert ChatSeal(agent=learned).invoke(QUESTION).text == KEEPER
+        assert ChatSeal(agent=learned, max_tokens=2).invoke(QUESTION).text == " ".join(KEEPER.split()[:2])
+    finally:
+        set_llm_cache(None)
+
+
+def test_a_text_of_which_the_model_said_a_little_before_is_learned(agent: seal_agent.SealAgent) -> None:
+    """One sentence in eight is no echo."""
+    own = "The horn of Anstrow sounds every ninety seconds in fog."
+
+    assert observed(agent, [AIMessage(own), HumanMessage(LOGBOOK)]) == {LOGBOOK}
+
+
+def test_a_text_of_which_a_part_was_recalled_is_learned(learned: seal_agent.SealAgent) -> None:
+    (page,) = SealRetriever(agent=learned, k=1).invoke(QUESTION)
+    text = f"{page.page_content}\nThe weir of Pell was built by Orla Finn in 1802. It has nine gates of oak."
+    middleware = SealMiddleware(learned)
+    middleware.after_agent({"messages": called(text)}, None)  # type: ignore[arg-type]
+
+    assert middleware.flush(10)
+    assert middleware.counts["recalled"] == 0
+    assert text in texts(learned)
 
 
 def pinned_version(model: Any) -> int | None:

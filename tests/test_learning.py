@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file, save_file
 
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning import generation, models, training
@@ -255,6 +256,42 @@ def test_while_many_texts_are_written_others_are_answered(
     assert said == [learner.answer(["Who?", "When?"], trained)] * len(waited) != []
 
 
+def test_while_much_is_recited_or_scored_others_are_answered(
+    learner: LoraLearner, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two tokens, and between two packs: the model is never held for the whole of it."""
+    asked = [[{"role": "user", "content": row.prompt}] for row in LESSON]
+    pairs = [(row.prompt, row.completion) for row in LESSON] * 8
+    recited, scored, waited = learner.recite(asked, trained, ["The Mill"]), learner.score(pairs, trained), []
+    room, batches = generation._room, learner._batches
+
+    def meanwhile() -> None:
+        other = threading.Thread(target=lambda: learner.answer(["Who?"], None), daemon=True)
+        other.start()
+        other.join(30)
+        waited.append(other.is_alive())
+
+    def between_tokens(*given: Any) -> int:
+        if threading.current_thread() is threading.main_thread():
+            meanwhile()
+        return room(*given)
+
+    def between_packs(rows: Any, tokens: int) -> Any:
+        for indices in batches(rows, 50):
+            meanwhile()
+            yield indices
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generation, "_room", between_tokens)
+        assert learner.recite(asked, trained, ["The Mill"]) == recited
+    assert len(waited) > 1
+    with monkeypatch.context() as patch:
+        patch.setattr(learner, "_batches", between_packs)
+        again = learner.score(pairs, trained)
+    assert [total for total, _ in again] == pytest.approx([total for total, _ in scored], abs=0.2)
+    assert not any(waited)
+
+
 def test_a_conversation_that_is_longer_than_the_model_reads_is_refused(learner: LoraLearner) -> None:
     """What comes out beyond its window is noise, or an index out of range. Of a reply there is as much as has room."""
     window = int(learner.base.window)
@@ -267,6 +304,45 @@ def test_a_conversation_that_is_longer_than_the_model_reads_is_refused(learner: 
     ):
         with pytest.raises(SealError, match=rf"of \d+ tokens, .* reads {window} with its reply"):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("rope", "window"),
+    [
+        ({"rope_type": "linear", "factor": 4.0}, 8192),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 2048}, 8192),
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}, 2048),
+        (
+            {"rope_type": "llama3", "factor": 32.0, "original_max_position_embeddings": 512}
+            | {"low_freq_factor": 1.0, "high_freq_factor": 4.0},
+            2048,
+        ),
+    ],
+)
+def test_positions_that_are_stretched_already_are_not_stretched_again(
+    tmp_path: Path, rope: dict[str, Any], window: int
+) -> None:
+    folder = tiny.write(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"max_position_embeddings": 2048, "rope_parameters": {"rope_theta": 10000.0, **rope}}
+    (folder / "config.json").write_text(json.dumps(config))
+
+    assert models.load(str(folder)).window == window
+
+
+def test_a_model_whose_weights_are_not_whole_is_refused_by_name(tmp_path: Path) -> None:
+    """Missing tensors would be filled at random, another way each time; of a file cut short nothing can be read."""
+    folder = tiny.write(tmp_path / "headless", "qwen2")
+    weights = load_file(folder / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ConfigError, match=r"cannot load the model '.*headless': 1 tensors are missing .*lm_head"):
+        models.load(str(folder))
+
+    cut = tiny.write(tmp_path / "cut") / "model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:1000])
+    with pytest.raises(ConfigError, match=r"cannot load the model '.*cut'"):
+        models.load(str(cut.parent))
 
 
 def test_a_text_ends_where_the_model_can_read_no_more_and_its_neighbours_do_not(

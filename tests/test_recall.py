@@ -80,7 +80,7 @@ def test_a_way_is_as_likely_as_the_model_says(learner: LoraLearner, taught: Path
 
     with learner._adapters.using(taught) as model, torch.inference_mode():
         whole = [*prompt, *base.answer(TAUGHT[0].completion)]
-        ((short, total),) = generation._greedy(base, model, [prompt], 4, lambda ids: False, False, scored=True)
+        ((short, total),) = generation._greedy(base, model, [prompt], [4], lambda ids: False, False, scored=True)
         assert total == pytest.approx(likely([*prompt, *short], len(prompt)), abs=1e-3)
         assert ways[0] == (TAUGHT[0].completion, pytest.approx(likely(whole, len(prompt) + len(head)), abs=1e-3))
 
@@ -110,6 +110,23 @@ def test_a_title_longer_than_the_reply_may_be_is_a_title_still(learner: LoraLear
         ((text, _),) = learner.recite(asking(TAUGHT[0].prompt), taught, {"The Mill"}, most)[0]
         assert TAUGHT[0].completion.startswith(text)
         assert len(learner.base.text(text)) <= most
+
+
+def test_how_likely_a_way_is_does_not_depend_on_what_is_asked_beside_it(
+    learner: LoraLearner, tmp_path: Path, all_ways: None
+) -> None:
+    """A title beside it that is shorter leaves room for more of the reply; cut short it is as likely as it was."""
+    short = Example("What is the fen?", "Fen: a wide, wet and windy place. Fen is a wide, wet and windy place.")
+    assert learner.train([*TAUGHT, short], None, tmp_path, seed=1)["finite"]
+
+    def ways(*questions: str) -> list[tuple[str, float]]:
+        recited = learner.recite(asking(*questions), tmp_path, {"The Mill", "Fen"}, 7)
+        assert all(recited)
+        return recited[0]
+
+    alone, beside = ways(TAUGHT[0].prompt), ways(TAUGHT[0].prompt, short.prompt)
+    assert [text for text, _ in beside] == [text for text, _ in alone]
+    assert [total for _, total in beside] == pytest.approx([total for _, total in alone], abs=0.05)
 
 
 def test_of_titles_that_begin_each_other_the_longest_is_heard(

@@ -12,10 +12,10 @@ import tiny
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from seal_agent.bench import contenders, growth, speed
+from seal_agent.bench import contenders, flops, growth, speed
+from seal_agent.bench.halving import halving
 from seal_agent.errors import SealError
-from seal_agent.learning import flops, models, packing
-from seal_agent.learning.halving import halving
+from seal_agent.learning import models, packing
 from seal_agent.learning.learner import Candidate, LoraLearner
 from seal_agent.learning.training import Recipe
 from seal_agent.parts import Example

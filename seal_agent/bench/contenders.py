@@ -26,9 +26,10 @@ from typing import Any
 
 import torch
 
-from seal_agent.learning import flops, packing
+from seal_agent.bench import flops
+from seal_agent.bench.halving import halving
+from seal_agent.learning import packing
 from seal_agent.learning.adapters import Adapters
-from seal_agent.learning.halving import halving
 from seal_agent.learning.learner import Candidate, LoraLearner
 from seal_agent.learning.models import load
 from seal_agent.learning.packing import Row

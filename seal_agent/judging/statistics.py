@@ -69,8 +69,9 @@ def interval(successes: int, n: int) -> tuple[float, float]:
 
 def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -> tuple[float, float]:
     """
-    95 % interval of the mean of paired *differences* of shares, by Student's t: of a few it is wider. Where all are alike there
-    is no spread to go by, and as large a share may differ as of so many may that was never seen (Wilson).
+    95 % interval of the mean of paired *differences* of shares, by Student's t: of a few it is wider. Where all are alike (or
+    all questions', below) there is no spread to go by, and as large a share may differ as of so many may that was never seen
+    (Wilson).
 
     *of*: what each is a difference of, where several are of one question: these count together, as one that was drawn
     (cluster-robust, Liang and Zeger 1986).
@@ -82,6 +83,5 @@ def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -
     if len(drawn) < 2:
         return -math.inf, math.inf
     spread = math.sqrt(sum(total**2 for total in drawn.values()) * len(drawn) / (len(drawn) - 1)) / n
-    alike = max(differences) - min(differences) < _ALIKE
-    reach = interval(0, len(drawn))[1] if alike else float(stats.t.ppf(0.975, len(drawn) - 1)) * spread
+    reach = interval(0, len(drawn))[1] if spread < _ALIKE else float(stats.t.ppf(0.975, len(drawn) - 1)) * spread
     return mean - reach, mean + reach

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
@@ -201,7 +202,10 @@ def read(adapter: Path) -> dict[str, torch.Tensor]:
     file = adapter / WEIGHTS
     if not file.is_file():
         raise SealError(f"no {WEIGHTS} in {adapter}; run `seal-agent verify` to see which versions are sound")
-    weights = load_file(file)
+    try:
+        weights = load_file(file)
+    except SafetensorError as error:
+        raise SealError(f"{file} cannot be read: {error}; run `seal-agent verify`") from error
     broken = [key for key, value in weights.items() if not bool(torch.isfinite(value).all())]
     if broken:
         raise SealError(f"{file} holds numbers that are not finite, in {len(broken)} tensors, first {broken[0]}")

@@ -43,15 +43,13 @@ class Frozen:
             laid = pack(self.base, [row])
             whole = laid.logits(self._model)
             try:
-                self.learn([row])
-                states = self.lower([row])
+                with self.of([row]):
+                    states = self.lower([row])
                 with self.above(), self._noting() as entered:
                     same = alike(laid.logits(self._model, lower=states), whole.float())
                 return same and torch.equal(entered[0], states)
             except (TypeError, ValueError, RuntimeError, AttributeError):  # an architecture without inputs_embeds
                 return False
-            finally:
-                self._states.clear()
 
     def fits(self, rows: Sequence[Row]) -> bool:
         """Is there room for the states of *rows*?"""
@@ -59,19 +57,21 @@ class Frozen:
         tokens = sum(len(row.ids) for row in set(rows))
         return tokens * weight.shape[1] * weight.element_size() < _MOST
 
-    def learn(self, rows: Sequence[Row], turn: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
-        """Compute the states of *rows*, forgetting all others. *turn* is entered anew for each pack."""
-        # All of them, also those computed before: their last bits depend on the rows beside them in the pack, and what a
-        # home learns must not depend on what its process learned earlier.
-        self._states, fresh = {}, list(dict.fromkeys(rows))
-        for indices in batches(self.base, fresh, at_once(_PACK)):
-            chosen = [fresh[i] for i in indices]
-            with turn():
-                self._keep(chosen, self._below(pack(self.base, chosen)))
-
-    def forget(self) -> None:
-        """Let go of all states: between trainings a process needs its memory for other things."""
-        self._states = {}
+    @contextmanager
+    def of(self, rows: Sequence[Row], turn: Callable[[], AbstractContextManager[Any]] = nullcontext) -> Iterator[None]:
+        """
+        Inside, the states of *rows* are held, computed now; *turn* is entered anew for each pack. Afterwards none: between
+        trainings a process needs its memory for other things.
+        """
+        fresh = list(dict.fromkeys(rows))
+        try:
+            for indices in batches(self.base, fresh, at_once(_PACK)):
+                chosen = [fresh[i] for i in indices]
+                with turn():
+                    self._keep(chosen, self._below(pack(self.base, chosen)))
+            yield
+        finally:
+            self._states = {}
 
     def lower(self, *sections: Sequence[Row]) -> torch.Tensor:
         """The states of a pack of these sections, [1, T, width]."""

@@ -61,7 +61,7 @@ def generate(
     for at, chosen in _batches(base, prompts):
         source = torch.Generator().manual_seed(seed * 1_000_003 + at)
         given, choose = [prompts[i] for i in chosen], _chooser(temperature, source)
-        rows, _ = _decode(base, model, given, max_new_tokens, choose, stopped, written, turn=turn)
+        rows, _ = _decode(base, model, given, [max_new_tokens] * len(given), choose, stopped, written, turn=turn)
         for index, ids in zip(chosen, rows, strict=True):
             texts[index] = _cut(base.decode(ids), stop)
     return texts
@@ -76,11 +76,13 @@ def recite(
     max_new_tokens: int = 32,
     stop: Sequence[str] = (),
     written: bool = False,
+    turn: Turn = nullcontext,
 ) -> list[list[tuple[str, float]]]:
     """
     Of each prompt (token ids) whose greedy continuation begins with one of *heads* and a colon: the continuations that begin
     with each of the likeliest tokens after it, the likeliest first, each with its log-likelihood (nats) from there on; none
     that ends there. Of any other prompt none, and little of it is computed. *max_new_tokens* counts what is begun with, too.
+    *model* is read in a *turn* only.
     """
     named = sorted(normalize("NFC", f"{head}:") for head in heads)
     known, stopped = frozenset(named), _stopped(base, stop)
@@ -95,23 +97,24 @@ def recite(
         return stopped(ids) or longer == len(named) or not named[longer].startswith(text)
 
     # a head may be longer than what is wanted of the continuation; no token is less than a byte
-    limit = max((len(name.encode()) for name in named), default=0)
+    limits = [max((len(name.encode()) for name in named), default=0)] * len(prompts)
     begun = [
         _longest(ids, said, known)
-        for ids, _ in (_greedy(base, model, prompts, limit, settled, written) if named else [])
+        for ids, _ in (_greedy(base, model, prompts, limits, settled, written, turn=turn) if named else [])
     ]
     out: list[list[tuple[str, float]]] = [[] for _ in prompts]
     parting = [row for row, ids in enumerate(begun) if ids]
     parts = [[*prompts[row], *begun[row]] for row in parting]
     ways = [
         (row, token, likely)
-        for row, of in zip(parting, _ways(base, model, parts, written), strict=True)
+        for row, of in zip(parting, _ways(base, model, parts, written, turn), strict=True)
         for token, likely in of
         if token not in base.stops
     ]
     asked = [[*prompts[row], *begun[row], token] for row, token, _ in ways]
-    left = max(1, max_new_tokens - 1 - min((len(begun[row]) for row in parting), default=0))
-    ended = _greedy(base, model, asked, left, stopped, written, scored=True)
+    # each by its own limit: how likely a text is must not depend on what is asked beside it
+    left = [max(1, max_new_tokens - 1 - len(begun[row])) for row, _, _ in ways]
+    ended = _greedy(base, model, asked, left, stopped, written, scored=True, turn=turn)
     for (row, token, likely), (rest, more) in zip(ways, ended, strict=True):
         ids = [*begun[row], token, *rest][:max_new_tokens]
         out[row].append((_cut(base.decode(ids), stop), likely + more))
@@ -171,28 +174,37 @@ def _greedy(
     base: Base,
     model: Any,
     prompts: Sequence[Sequence[int]],
-    limit: int,
+    limits: Sequence[int],
     done: Done,
     written: bool,
     scored: bool = False,
+    turn: Turn = nullcontext,
 ) -> list[tuple[list[int], float]]:
-    """The likeliest token ids after each prompt; if *scored* with their log-likelihood, the end's included, else 0."""
+    """
+    The likeliest token ids after each prompt, at most its limit; if *scored* with their log-likelihood, the end's included, else
+    0.
+    """
     if written and len(prompts) == 1 and not scored:
-        return [(_single(base, model, prompts[0], limit, _likeliest, True, done), 0.0)]
+        with turn():
+            return [(_single(base, model, prompts[0], limits[0], _likeliest, True, done), 0.0)]
     out: list[tuple[list[int], float]] = [([], 0.0)] * len(prompts)
     for _, chosen in _batches(base, prompts):
         given = [prompts[i] for i in chosen]
-        rows, sums = _decode(base, model, given, limit, _likeliest, done, written, scored)
+        most = [limits[i] for i in chosen]
+        rows, sums = _decode(base, model, given, most, _likeliest, done, written, scored, turn)
         for index, ids, total in zip(chosen, rows, sums, strict=True):
             out[index] = ids, total
     return out
 
 
-def _ways(base: Base, model: Any, prompts: Sequence[Sequence[int]], written: bool) -> list[list[tuple[int, float]]]:
+def _ways(
+    base: Base, model: Any, prompts: Sequence[Sequence[int]], written: bool, turn: Turn
+) -> list[list[tuple[int, float]]]:
     """The likeliest next tokens of each prompt, each with its log-likelihood."""
     out: list[list[tuple[int, float]]] = [[] for _ in prompts]
     for _, chosen in _batches(base, prompts):
-        logits = _begin(model, [prompts[i] for i in chosen], 1, written).logits
+        with turn():
+            logits = _begin(model, [prompts[i] for i in chosen], 1, written).logits
         likely, tokens = logits.float().log_softmax(-1).topk(min(_WAYS, logits.shape[-1]))
         for index, values, ids in zip(chosen, likely.tolist(), tokens.tolist(), strict=True):
             pairs = list(zip(ids, values, strict=True))
@@ -220,20 +232,21 @@ def _decode(
     base: Base,
     model: Any,
     prompts: Sequence[Sequence[int]],
-    limit: int,
+    limits: Sequence[int],
     choose: decoding.Choose,
     done: Done,
     written: bool,
     scored: bool = False,
     turn: Turn = nullcontext,
 ) -> tuple[list[list[int]], list[float]]:
-    """What follows each prompt, and if *scored* its log-likelihood, the end's included."""
+    """What follows each prompt, at most its limit, and if *scored* its log-likelihood, the end's included."""
+    most = max(limits)
     with turn():
-        batch = _begin(model, prompts, limit, written)
+        batch = _begin(model, prompts, most, written)
     out: list[list[int]] = [[] for _ in prompts]
     sums = [0.0] * len(prompts)
     alive = list(range(len(prompts)))
-    for _ in range(limit):
+    for _ in range(most):
         logits = batch.logits.float()
         chosen = choose(logits)
         tokens = chosen.tolist()
@@ -246,7 +259,7 @@ def _decode(
             if token in base.stops:
                 continue
             out[row].append(token)
-            if len(out[row]) < _room(base, prompts[row], limit) and not done(out[row]):
+            if len(out[row]) < _room(base, prompts[row], limits[row]) and not done(out[row]):
                 going.append(slot)
         if not going:
             break

@@ -2,8 +2,8 @@
 The learner: one base, its adapters, and what the other rooms ask of it (parts.Learner).
 
 Promises: answers, scores and continuations under any version; a trained adapter is on disk, finite and complete when
-`train` returns; one lock around every use, released between training steps, and between tokens where many texts are written,
-so that questions are answered meanwhile.
+`train` returns; one lock around every use, released between training steps, between tokens where many texts are written and
+between packs of what is scored, so that questions are answered meanwhile.
 Does not promise: two processes on one home, or merging into the base (it is frozen for ever).
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from itertools import groupby
@@ -125,17 +125,16 @@ class LoraLearner:
         max_new_tokens: int = 64,
     ) -> list[list[tuple[str, float]]]:
         prompts = [self.base.conversation(messages) for messages in conversations]
-        written = self._streams
-        with self._lock, self._adapters.using(adapter) as model:
-            return generation.recite(
-                self.base,
-                model,
-                prompts,
-                titles,
-                max_new_tokens=max_new_tokens,
-                stop=self._turn_ends,
-                written=written,
-            )
+        return generation.recite(
+            self.base,
+            self._adapters.model,
+            prompts,
+            titles,
+            max_new_tokens=max_new_tokens,
+            stop=self._turn_ends,
+            written=self._streams,
+            turn=partial(self._in_force, adapter),
+        )
 
     @property
     def _turn_ends(self) -> Sequence[str]:
@@ -205,16 +204,17 @@ class LoraLearner:
                 break
 
     def score(self, pairs: Pairs, adapter: Path | None, *, raw: bool = False) -> list[tuple[float, int]]:
-        with self._lock, self._adapters.using(adapter):
-            return self._scores({"": pairs}, raw=raw)[""]
+        return self._scores({"": pairs}, raw=raw, turn=partial(self._in_force, adapter))[""]
 
-    def _scores(self, pairs: Mapping[str, Pairs], *, raw: bool = False) -> dict[str, list[tuple[float, int]]]:
+    def _scores(
+        self, pairs: Mapping[str, Pairs], *, raw: bool = False, turn: generation.Turn = nullcontext
+    ) -> dict[str, list[tuple[float, int]]]:
         """By the name of an adapter ("": the one in force) its own pairs under it, all in the same forward passes."""
         asked = [(name, place) for name, of in pairs.items() for place in range(len(of))]
         rows = [self._row(Example(*pairs[name][place], raw=raw)) for name, place in asked]
         out = {name: [(0.0, 0)] * len(of) for name, of in pairs.items()}
-        with torch.inference_mode():
-            for indices in self._batches(rows, 500):
+        for indices in self._batches(rows, 500):
+            with turn(), torch.inference_mode():
                 indices.sort(key=lambda i: asked[i][0])
                 sections = {name: [rows[i] for i in of] for name, of in groupby(indices, lambda i: asked[i][0])}
                 laid = packing.pack(self.base, *sections.values())

@@ -27,6 +27,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may ask the hub; we
 
 import jinja2
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 from transformers.utils import logging as transformers_logging
@@ -120,8 +121,11 @@ class Base:
     def window(self) -> float:
         """Tokens the model can read and write in one go; infinite where its configuration names no end."""
         config = self.model.config.get_text_config()
-        stretched = (getattr(config, "rope_parameters", None) or {}).get("factor") or 1  # by some beyond what is named
-        return (getattr(config, "max_position_embeddings", None) or math.inf) * max(1, stretched)
+        named = getattr(config, "max_position_embeddings", None) or math.inf
+        rope = getattr(config, "rope_parameters", None) or {}
+        if rope.get("rope_type") == "llama3":  # names what it reads once stretched; others may name what it read before
+            return named
+        return max(named, (rope.get("original_max_position_embeddings") or named) * (rope.get("factor") or 1))
 
     @cached_property
     def sees_all(self) -> bool:
@@ -168,10 +172,14 @@ def load(name: str) -> Base:
     place = where(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            place, dtype=base_dtype(), local_files_only=True, use_safetensors=True
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            place, dtype=base_dtype(), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError) as error:
+        model, found = loaded
+        if absent := sorted(map(str, (*found["missing_keys"], *found["mismatched_keys"]))):
+            # transformers would fill them at random, another way each time
+            raise ValueError(f"{len(absent)} tensors are missing or of another shape, first {absent[0]}")
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(
             f"cannot load the model {name!r}: {str(error).splitlines()[0].rstrip('. ')}. "
             f"Give 'smollm2-135m', a folder with config.json and safetensors, or a Hugging Face id already in the cache"

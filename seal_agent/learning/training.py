@@ -141,28 +141,26 @@ def train(
     if any(not lesson.rows for lesson in lessons):
         raise ValueError("no row to train on")
     runs = [_Run(lesson) for lesson in lessons]
-    if frozen:
-        everything = [row for run in runs for step in run.plan for row in step.rows]
-        frozen = frozen if frozen.fits(everything) else None
-    if frozen:
-        frozen.learn(everything, turn)
+    everything = [row for run in runs for step in run.plan for row in step.rows]
+    frozen = frozen if frozen and frozen.fits(everything) else None
     longest = max(len(run.plan) for run in runs)
-    for step in range(longest):
-        for run in runs:
-            run.look(step)
-        alive = [run for run in runs if run.goes_on(step)]
-        if not alive:
-            break
-        with turn():
-            _forward_and_back(base, model, [(run, run.plan[step]) for run in alive], packed, frozen)
-            for run in alive:
-                run.update(step)
-            ended = {n: (step + 1) // run.per_epoch for n, run in enumerate(runs) if run in alive and run.ends(step)}
-            for number in leave(ended) if ended else ():
-                runs[number].leave()
-        progress((step + 1) / longest)
-    if frozen:
-        frozen.forget()
+    with frozen.of(everything, turn) if frozen else nullcontext():
+        for step in range(longest):
+            for run in runs:
+                run.look(step)
+            alive = [run for run in runs if run.goes_on(step)]
+            if not alive:
+                break
+            with turn():
+                _forward_and_back(base, model, [(run, run.plan[step]) for run in alive], packed, frozen)
+                for run in alive:
+                    run.update(step)
+                ended = {
+                    n: (step + 1) // run.per_epoch for n, run in enumerate(runs) if run in alive and run.ends(step)
+                }
+                for number in leave(ended) if ended else ():
+                    runs[number].leave()
+            progress((step + 1) / longest)
     return [run.log() for run in runs]
 
 

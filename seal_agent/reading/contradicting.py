@@ -32,18 +32,15 @@ PRONOUNS = frozenset(
     "it its he him his she her they them their this that these those there here both each we our".split()
 )
 LEADS = frozenset(
-    "the a an of in on at by for from with into onto than as no its his her their and or only other each "
-    "every this that "
-    "through under over between near beside".split()
+    "the a an of in on at by for from with into onto than as no its his her their and or only other each every "
+    "this that through under over between near beside".split()
 )
 MEASURES = frozenset(
-    "mm cm m km metre metres meter meters kilometre kilometres kilometer kilometers inch inches foot feet "
-    "yard yards mile miles "
-    "g kg gram grams kilogram kilograms ounce ounces pound pounds stone ton tons tonne tonnes litre litres "
-    "liter liters pint "
-    "pints gallon gallons acre acres hectare hectares second seconds minute minutes hour hours day days "
-    "week weeks month "
-    "months year years celsius fahrenheit percent dollar dollars euro euros".split()
+    "mm cm m km metre metres meter meters kilometre kilometres kilometer kilometers inch inches foot feet yard "
+    "yards mile miles g kg gram grams kilogram kilograms ounce ounces pound pounds stone ton tons tonne tonnes "
+    "litre litres liter liters pint pints gallon gallons acre acres hectare hectares second seconds minute "
+    "minutes hour hours day days week weeks month months year years celsius fahrenheit percent dollar dollars "
+    "euro euros".split()
 )
 # Words that exclude each other; elsewhere two lower-case words may be synonyms.
 GROUPS = tuple(

@@ -24,14 +24,10 @@ FAMILIAR = 1.0  # without questions: surprise at most this many times the refere
 
 WEB_WORDS = frozenset(
     "home shop blog gallery faq faqs basket cart checkout account login logout sign signup register search "
-    "contact about "
-    "menu next previous prev page skip content subscribe unsubscribe newsletter share like follow tweet "
-    "privacy policy "
-    "terms cookies cookie settings sitemap help support careers press legal imprint accessibility "
-    "navigation top back "
-    "more read view all categories tags archive comments reply log in up print download apps app language "
-    "english wishlist "
-    "news events services products pricing docs".split()
+    "contact about menu next previous prev page skip content subscribe unsubscribe newsletter share like "
+    "follow tweet privacy policy terms cookies cookie settings sitemap help support careers press legal "
+    "imprint accessibility navigation top back more read view all categories tags archive comments reply log "
+    "in up print download apps app language english wishlist news events services products pricing docs".split()
 )
 BOILERPLATE = re.compile(
     r"\bcookies?\b.{0,60}\b(?:use|accept|site|experience|consent|settings|browser|analytics|agree)"

@@ -14,23 +14,20 @@ import re
 
 # Never at the end of a sentence.
 BEFORE_MORE = frozenset(
-    "dr mr mrs ms mx prof rev hon gen col capt cmdr lt sgt maj fr mt ft pres gov sen rep e.g i.e eg ie vs "
-    "cf ca "
-    "approx viz messrs mme mlle mgr bzw z.b".split()
+    "dr mr mrs ms mx prof rev hon gen col capt cmdr lt sgt maj fr mt ft pres gov sen rep e.g i.e eg ie vs cf "
+    "ca approx viz messrs mme mlle mgr bzw z.b".split()
 )
 # At the end only if the next word usually begins a sentence.
 MAYBE_LAST = frozenset(
-    "st jr sr inc ltd co corp bros etc al a.m p.m u.s u.k u.n b.c a.d ave rd blvd dept est ed eds univ "
-    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri sat sun".split()
+    "st jr sr inc ltd co corp bros etc al a.m p.m u.s u.k u.n b.c a.d ave rd blvd dept est ed eds univ jan feb "
+    "mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri sat sun".split()
 )
 # Not before a number.
 BEFORE_NUMBER = frozenset("no nos vol vols fig figs eq ch sec p pp art c nr tel ext pt".split())
 STARTERS = frozenset(
-    "the a an it its he she they we i you his her their our this that these those there here in on at by "
-    "for from "
-    "with as after before when while since if but and or so yet then however although though because one "
-    "some many "
-    "most all both each every no not what who where why how today now later once during under over "
+    "the a an it its he she they we i you his her their our this that these those there here in on at by for "
+    "from with as after before when while since if but and or so yet then however although though because one "
+    "some many most all both each every no not what who where why how today now later once during under over "
     "until to".split()
 )
 

@@ -16,14 +16,12 @@ from collections.abc import Sequence
 TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*(?:st|nd|rd|th)?%?|[^\W\d_]+(?:['’.&-](?=[^\W_])[^\W_]+)*|[^\W_]+")
 UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen "
-    "eighteen nineteen"
+    "seventeen eighteen nineteen"
 ).split()
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
-    "fourteenth fifteenth "
-    "sixteenth seventeenth eighteenth nineteenth twentieth"
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
+    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
 ).split()
 VALUES = {
     **{word: str(value) for value, word in enumerate(UNITS)},
@@ -34,21 +32,14 @@ VALUES = {
 SCALES = (100.0, 1e3, 1e6)
 COMMON = frozenset(
     "a about above after again against ago all almost along already also although always am among an and "
-    "another any "
-    "are around as at away back be because been before being below between both but by came can cannot come "
-    "could did do "
-    "does doing done down during each either else even ever every far few for from further get gets go goes "
-    "going got had "
-    "has have having he her here hers herself him himself his how however i if in into is it its itself "
-    "just less let like "
-    "made make makes many may me might mine more most much must my myself near nor not now of off often on "
-    "once only onto "
-    "or other our out over own per perhaps quite rather said same shall she should since so some soon still "
-    "such than that "
-    "the their them then there these they this those though through to today together tomorrow too toward "
-    "under until up "
-    "upon us very was we well were what when where whether which while who whom whose why will with within "
-    "without would "
+    "another any are around as at away back be because been before being below between both but by came can "
+    "cannot come could did do does doing done down during each either else even ever every far few for from "
+    "further get gets go goes going got had has have having he her here hers herself him himself his how "
+    "however i if in into is it its itself just less let like made make makes many may me might mine more most "
+    "much must my myself near nor not now of off often on once only onto or other our out over own per perhaps "
+    "quite rather said same shall she should since so some soon still such than that the their them then there "
+    "these they this those though through to today together tomorrow too toward under until up upon us very "
+    "was we well were what when where whether which while who whom whose why will with within without would "
     "yes yesterday yet you your yours it's that's don't i'm".split()
 )
 
