@@ -8,22 +8,19 @@ Does not promise: that everything read is learned. A document may be skipped or 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seal_agent import errors
 from seal_agent.journal import Journal, adapters, renewal
-from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.lock import HomeLock
 from seal_agent.journal.store import Checks, Edits, Study
-from seal_agent.parts import ENOUGH, Learner, Say
+from seal_agent.parts import Learner, Say, silent
 from seal_agent.reading import sources
 from seal_agent.records import (
     Answer,
@@ -37,7 +34,6 @@ from seal_agent.records import (
     Memory,
     Menu,
     Receipt,
-    SelfEdit,
     Version,
     content_id,
 )
@@ -49,7 +45,6 @@ if TYPE_CHECKING:  # imported where it is used: the home opens without it
     from seal_agent.adapting.tasks import Pair
     from seal_agent.remembering.recall import Recall
 
-_NEVER: Say = lambda stage, share: None  # noqa: E731 - a default argument, nothing more
 WRITER = "writer"  # the folder of the writer's versions: a home's journal and adapters, without documents
 FORGETTING = "forgetting"  # the folder in which a home lives through its calls again
 _SOURCES = 3  # documents named beside an answer
@@ -73,7 +68,7 @@ class Past:
 class SealAgent:
     """A language model that learns from what it reads. Open one with `seal_agent.open`."""
 
-    def __init__(self, home: Path, rooms: Rooms, say: Say = _NEVER) -> None:
+    def __init__(self, home: Path, rooms: Rooms, say: Say = silent) -> None:
         self.home = home
         self.rooms = rooms
         self.settings = rooms.settings
@@ -86,7 +81,7 @@ class SealAgent:
         self._verified: set[str] = set()
         self._refused_writers: set[str] = set()
         self._learner: Learner | None = None
-        self._too_few: tuple[int | str, ...] = ()  # under which version which documents wait for more to learn
+        self.too_few: tuple[int | str, ...] = ()  # under which version which documents wait for more to learn
 
     def __enter__(self) -> SealAgent:
         return self
@@ -95,7 +90,7 @@ class SealAgent:
         self.close()
 
     def close(self) -> None:
-        """Close the journal. Nothing is lost without it; what others still read for this agent cannot be written down after."""
+        """Close the journal. Nothing is lost without it; but what is still being read for this agent is then not written down."""
         self.journal.close()
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -113,16 +108,15 @@ class SealAgent:
             return self._refused(found)
         with self.journal.transaction():
             if known := self.journal.attest(found):
-                if (
-                    found.id in self.journal.waiting_documents()
-                ):  # a change was taken back: judged by what had been asked of it
+                # a change was taken back: judged by what had been asked of it
+                if found.id in self.journal.waiting_documents():
                     self.journal.add_checks(self.rooms.asked_again(found, self.journal))
                 return self._told_again(known)
         return self._studied(found, self.journal.record, released=False)
 
     def _told_again(self, known: Receipt) -> Receipt:
         since = ""
-        if self.journal.names.replaced(known.id):
+        if self.journal.names.superseded(known.id):
             since = ", and a newer text has taken its place; told under its own name it stands again"
         elif self.journal.left(known.id):
             then = f"return to it, or `seal-agent forget {known.id}` and read it again"
@@ -146,7 +140,7 @@ class SealAgent:
         return self.journal.quarantine()
 
     def _state(self, document: Document, writer: Version | None) -> str:
-        """What the rows this *writer* makes of *document* rest on; after a dot what its decision rests on too: what waits."""
+        """Two ids with a dot between: what the rows this *writer* makes of *document* rest on; and what waits."""
         state = self.journal.state_for(document)
         rows = content_id("s", state, writer.digest) if writer else state
         waits = content_id("w", *(part for said in self.journal.waiting_sentences() for part in said))
@@ -154,10 +148,10 @@ class SealAgent:
 
     def _studied(self, document: Document, write: Callable[..., Receipt], released: bool) -> Receipt:
         """
-        Study *document* and *write* it down: as it would be decided at that moment. What others commit meanwhile, a document
-        or that one is forgotten, has it decided on again, or the home would hold what nothing in it explains.
+        Study *document* and *write* it down. If what it rests on changed meanwhile (a document came, one was forgotten), it is
+        decided on again: each receipt must follow from the state that is stored beside it.
         """
-        kept: dict[tuple[str, str], tuple[Edits, Checks]] = {}
+        kept = dict(self.past.rows)
         while True:
             writer = self.writer()
             state, number = self._state(document, writer), writer.number if writer else None
@@ -167,7 +161,7 @@ class SealAgent:
                     return write(document, *study, state, number)
 
     def _writes(self, writer: Version | None) -> bool:
-        """Did nobody mark *writer* meanwhile, as `forget` does with those that learned from the document?"""
+        """May *writer* still write? `forget` marks as broken those that learned from the document."""
         if writer is None:
             return True
         with Journal(self.writers) as line:  # and no more than that: who holds the journal must not wait for the model
@@ -181,7 +175,7 @@ class SealAgent:
         released: bool,
         kept: dict[tuple[str, str], tuple[Edits, Checks]],
     ) -> Study:
-        """The decision and what follows from it; rows that were written a moment ago are in *kept*, by what they rest on."""
+        """The decision and what follows from it; rows that were written before are in *kept*, by what they rest on."""
         if given := self.past.studies.get((document.id, state, released)):
             return given
         if not released and (reason := self.rooms.screen(document)):
@@ -189,19 +183,14 @@ class SealAgent:
         decision = self.rooms.decide(document, self.learner, self.adapter(), self.journal, released)
         if decision.action != "edit":
             return decision, [], []
-        rooms = self.rooms.writing_with(Path(writer.path)) if writer else self.rooms
+        rooms = self.rooms.writing_with(Path(writer.path) if writer else None)
         rests = document.id, state.partition(".")[0]
-        written = self.past.rows.get(rests) or kept.get(rests)
-        edits, checks = written or rooms.edit(document, self.learner, self.adapter(), self.journal)
-        kept[rests] = edits, checks
-        proved = [edit for edit in edits if not edit.refused and not edit.reserved]
-        if not proved:
-            nothing = Decision(
-                action="skip",
-                reason=f"no edit could be proved ({len(edits)} refused)",
-                numbers=decision.numbers,
-            )
-            return nothing, edits, []
+        if rests not in kept:
+            kept[rests] = rooms.edit(document, self.learner, self.adapter(), self.journal)
+        edits, checks = kept[rests]
+        if all(edit.refused or edit.reserved for edit in edits):
+            reason = f"no edit could be proved ({len(edits)} refused)"
+            return Decision(action="skip", reason=reason, numbers=decision.numbers), edits, []
         return decision, edits, checks
 
     def _refused(self, refusal: sources.Refusal) -> Receipt:
@@ -214,77 +203,19 @@ class SealAgent:
 
     def due(self) -> str:
         """Why a consolidation is due, or "". Rows of a run that died wait again."""
-        if self.journal.unfinished():
-            with suppress(errors.HomeBusy), HomeLock(self.home) as lock:  # busy: it has not died
-                self.recover(lock)
-        if self._unjudgeable() or self._too_few == (self.journal.versions.live_number(), *self._waits()):
-            return ""
-        waiting = self.journal.waiting_count()
-        age = self.journal.oldest_waiting_age() or 0.0
-        if waiting >= self.settings.consolidate_after:
-            return f"{waiting} rows wait"
-        return f"the oldest row has waited {age:.1f} hours" if age >= self.settings.consolidate_age else ""
+        from seal_agent.consolidating import due
+
+        return due(self)
 
     def consolidate(self) -> Consolidation:
         """Train on what waits, judge the candidate, and publish it or set it aside. Raises HomeBusy, SealError."""
-        with HomeLock(self.home) as lock:
-            self.recover(lock)
-            if reason := self._unjudgeable():
-                self.journal.calls.note("consolidate")
-                return Consolidation(outcome="nothing", reason=reason, version=self.journal.versions.live_number())
-            self._seed()
-            if self._turn()[1] not in self.past.consolidations and (reason := self._answered_already()):
-                self.journal.calls.note("consolidate")
-                return Consolidation(outcome="nothing", reason=reason, version=self.journal.versions.live_number())
-            with self.journal.transaction():
-                # what came while it was asked is claimed, too: the state has to tell of it
-                run, state = self._turn()
-                fence, edits = self.journal.claim(run)
-            given = self.past.consolidations.get(state)
-            if given and given[1].parent != self.journal.versions.live_number():
-                given = None  # judged against a version that was damaged since and has another number now
-            try:
-                number, candidate, report = given or self._made(run, edits)
-                learned = [edit for edit in edits if not edit.reserved] if report.outcome == "accepted" else []
-                memories, embedder = self.rooms.memories(learned), self.rooms.embedder.fingerprint
-                version = self.journal.publish(
-                    candidate, report, run, fence, memories, embedder, state=state, number=number
-                )
-            except Exception as error:  # after Ctrl-C the next run's sweep returns the rows, and no failure is counted
-                self.journal.release_claims(run, fence, f"{type(error).__name__}: {error}"[:500], state)
-                raise
-        live = self.journal.versions.live_number()
-        return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
+        from seal_agent.consolidating import consolidate
 
-    def _waits(self) -> tuple[str, ...]:
-        return tuple(self.journal.waiting_documents())
-
-    def _unjudgeable(self) -> str:
-        """Why no consolidation of what waits could be judged, or "": nothing is trained for a verdict that cannot be given."""
-        documents = self._waits()
-        if not documents:
-            return "no edit waits"
-        found = len(self.journal.checks_for(documents))
-        few = (
-            f"a verdict needs {ENOUGH} reserved questions, of what waits there are {found}; it waits for more to learn"
-        )
-        return few if found < ENOUGH else ""
-
-    def _answered_already(self) -> str:
-        """Why no verdict could be given on what waits, the answers of the live version seen, or "". It costs these answers."""
-        documents = self._waits()
-        left = self.rooms.unanswered(self.learner, self.journal, documents, self.adapter())
-        if left >= ENOUGH:
-            return ""
-        self._too_few = (self.journal.versions.live_number(), *documents)
-        return (
-            f"a verdict needs {ENOUGH} reserved questions that are not answered yet, of what waits there are {left};"
-            " it waits for more to learn"
-        )
+        return consolidate(self)
 
     def forget(self, document_id: str) -> Forgotten:
         """
-        Make the home what it were had it never been given this document: not in its tables, adapters, vectors or pages.
+        Make the home what it would be had it never been given this document: not in its tables, adapters, vectors or pages.
 
         Everything since is lived through again without it, as far as it could have mattered; a version of the writer that learned
         from it is gone. SealError if it is unknown, HomeBusy.
@@ -311,66 +242,7 @@ class SealAgent:
         known = [path for _, _, path in self.journal.versions.made()]
         adapters.tidy(self.home / "adapters", known, lock)
 
-    def _made(self, run: str, edits: Sequence[SelfEdit]) -> tuple[None, Candidate, GateReport]:
-        candidate = self._train(run, edits)
-        return None, candidate, self._judge(candidate, edits)
-
-    def _train(self, run: str, edits: Sequence[SelfEdit]) -> Candidate:
-        from seal_agent.editing.rewards import compression
-        from seal_agent.remembering.replay import token_share
-
-        live = self.journal.versions.live()
-        rows = [edit for edit in edits if not edit.reserved]
-        anew = self.rooms.anew(self.journal)
-        examples = self.rooms.mix(rows, self.journal, anew)
-        seed = int(hashlib.sha256(f"{run}{self.settings.seed}".encode()).hexdigest()[:8], 16)
-        staged = adapters.stage(self.home / "adapters")
-        log = self.learner.train(examples, None if anew else self.adapter(), staged, seed, self.say)
-        if not log["finite"]:
-            raise errors.SealError(f"training of run {run} stopped: the loss is not finite; its rows wait again")
-        crashpoint("consolidate.trained")
-        final = self.home / "adapters" / run
-        digest = adapters.seal(
-            staged,
-            final,
-            fingerprint=self.learner.fingerprint,
-            parent=live.digest if live else "",
-            run=run,
-            rows=hashlib.sha256("".join(sorted(row.id for row in rows)).encode()).hexdigest(),
-        )
-        parent = live.number if live else 0
-        written = [row.prompt or row.completion for row in rows if row.origin == "written"]
-        training = {
-            **log,
-            "anew": anew,
-            "origin": token_share(examples, self.learner.count, log),
-            "compression": compression(written),
-        }
-        return Candidate(run=run, path=str(final), digest=digest, parent=parent, training=training)
-
-    def _judge(self, candidate: Candidate, edits: Sequence[SelfEdit]) -> GateReport:
-        documents = list(dict.fromkeys(edit.document for edit in edits))
-        report = self.rooms.judge(self.learner, self.journal, documents, self.adapter(), Path(candidate.path), self.say)
-        crashpoint("consolidate.judged")
-        return report.model_copy(update={"training": candidate.training})
-
-    def _seed(self) -> None:
-        """General memories and checks, once in the life of a home; and the base's fingerprint."""
-        self._same_base(self.learner)
-        self.journal.keep_checks(self.rooms.user_checks())
-        if self.journal.memories("general"):
-            return
-        self.say("remembering what it knows", 0.0)
-        # not asked for under the journal's lock: who answers takes these two the other way round
-        learner = self.learner
-        memories, checks = self.rooms.seed(learner)
-        with self.journal.transaction():
-            self.journal.set_meta("base", learner.fingerprint)
-            self.journal.add_memories([(memory, None) for memory in memories])
-            self.journal.add_checks(checks)
-        self.say("remembering what it knows", 1.0)
-
-    def _same_base(self, learner: Learner) -> None:
+    def same_base(self, learner: Learner) -> None:
         """ConfigError if this home was made with another base. Nothing is marked by it: the right one may open it again."""
         known = self.journal.meta("base")
         if known and known != learner.fingerprint:
@@ -378,19 +250,6 @@ class SealAgent:
                 f"this home was made with base {known}, the model {self.settings.model!r} is {learner.fingerprint}; "
                 f"open it with the model it was made with, or start a new home"
             )
-
-    def _turn(self) -> tuple[str, str]:
-        """The id of the run whose turn it is, and of what it rests on."""
-        run = self._run_id()
-        # a user's own questions are no part of it: they may veto what came of it, and change nothing
-        checks = sorted(check.id for check in self.journal.checks() if check.kind != "user")
-        return run, content_id("s", self.journal.state(), run, *checks)
-
-    def _run_id(self) -> str:
-        """From content, not from a clock: the same rows after the same versions make the same run."""
-        tried = sorted(self.journal.attempts().items())
-        history = [key for _, key, _ in self.journal.versions.made()]
-        return content_id("r", *self.journal.waiting_ids(), repr(tried), *history, str(self.settings.seed))
 
     # -- answering -------------------------------------------------------------------------------------------------
 
@@ -618,7 +477,7 @@ class SealAgent:
     def _problems(self, version: Version) -> list[str]:
         if version.digest in self._verified:
             return []
-        self._same_base(self.learner)
+        self.same_base(self.learner)
         folder = Path(version.path)
         problems = adapters.verify(folder, version.digest)
         if not problems and adapters.manifest(folder).fingerprint != self.learner.fingerprint:
@@ -633,7 +492,7 @@ class SealAgent:
         with self._serving:
             if self._learner is None:
                 learner = self.rooms.learner()
-                self._same_base(learner)
+                self.same_base(learner)
                 self._learner = learner
             return self._learner
 
@@ -664,7 +523,7 @@ def _lost(number: int, documents: Sequence[str]) -> str:
     )
 
 
-def open(home: str | Path, model: str | None = None, *, say: Say = _NEVER, **settings: Any) -> SealAgent:
+def open(home: str | Path, model: str | None = None, *, say: Say = silent, **settings: Any) -> SealAgent:
     """
     Open the home in folder *home*, creating it if need be.
 

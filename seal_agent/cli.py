@@ -401,7 +401,7 @@ def forget(
     model: Model = None,
     json: Json = False,
 ) -> Reply:
-    """Make the home what it were had it never read document ID; exit 1 if some of its text is still there."""
+    """Make the home what it would be had it never read document ID; exit 1 if some of its text is still there."""
     with _opened(home, model) as agent:
         data = agent.forget(document).model_dump(mode="json")
     left = f"text of {document} still stands in {', '.join(data['left'])}" if data["left"] else ""

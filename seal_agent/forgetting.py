@@ -23,6 +23,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from seal_agent import consolidating
 from seal_agent.agent import FORGETTING, Past, SealAgent
 from seal_agent.errors import SealError
 from seal_agent.journal import HomeLock, Journal, adapters, renewal
@@ -169,9 +170,9 @@ class _Replay:
     def _break(self, state: str) -> None:
         """A training that broke breaks again if it finds the same *state*; else it is tried."""
         again = self.again
-        again._seed()
+        consolidating.seed(again)
         with again.journal.transaction():
-            run, now = again._turn()
+            run, now = consolidating.turn(again)
             if now == state and again.journal.waiting_count():
                 fence, _ = again.journal.claim(run)
                 again.journal.release_claims(run, fence, state=state)

@@ -26,6 +26,10 @@ Say = Callable[[str, float], None]
 """Progress: the name of the stage and the share done, 0 to 1."""
 
 
+def silent(*told: object) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Example:
     """
@@ -123,14 +127,12 @@ class Learner(Protocol):
         parent: Path | None,
         out: Path,
         seed: int,
-        say: Say = lambda stage, share: None,
+        say: Say = silent,
     ) -> dict[str, Any]:
         """Train a new adapter from *parent*, write it into the empty folder *out*, return its log ("finite", "loss" …)."""
         ...
 
-    def train_many(
-        self, trials: Sequence[Trial], parent: Path | None, say: Say = lambda stage, share: None
-    ) -> list[dict[str, Any]]:
+    def train_many(self, trials: Sequence[Trial], parent: Path | None, say: Say = silent) -> list[dict[str, Any]]:
         """Train the adapter of each of *trials* from *parent*, side by side, each as it would be alone; a log for each."""
         ...
 

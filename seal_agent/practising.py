@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from seal_agent.agent import SealAgent
 from seal_agent.editing.imitating import asked_of, imitated, placed
-from seal_agent.editing.improving import Loop, Practice, Write
+from seal_agent.editing.improving import Loop, Practice
 from seal_agent.editing.menu import Bandit
-from seal_agent.editing.rewards import Reward
 from seal_agent.errors import ConfigError
 from seal_agent.journal import HomeLock, Journal, adapters
 from seal_agent.judging.statistics import mean_test
@@ -34,21 +34,20 @@ def improve(agent: SealAgent, documents: Given, rounds: int, samples: int) -> li
     """See SealAgent.improve."""
     if rounds < 1 or samples < 2:
         raise ConfigError(f"rounds={rounds}, samples={samples}: at least one round, and two samples to choose from")
-    with practice(agent, documents) as (line, lessons, write, reward, basis):
-        writer, live = agent.writer(), line.versions.live()
+    with practice(agent, documents, samples) as (loop, lessons):
+        writer, versions = agent.writer(), loop.journal.versions
+        live = versions.live()
         if live and (writer is None or writer.number != live.number):
-            line.versions.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
-        loop = Loop(agent.learner, line, write, reward, mean_test, basis, samples, agent.settings.seed, agent.say)
+            versions.rollback(writer.number if writer else 0)  # what is tuned now descends from what can write now
         # what people ask is learned first, and once: a writer that is live has learned it, or descends from one that won
-        first = loop.imitate if not line.versions.live() and any(one.shown for one in lessons) else loop.round
+        first = loop.imitate if not versions.live() and any(one.shown for one in lessons) else loop.round
         return [round_of(lessons) for round_of in (first, *[loop.round] * (rounds - 1))]
 
 
 def menu(agent: SealAgent, documents: Given) -> Menu:
     """See SealAgent.menu."""
-    with practice(agent, documents) as (line, lessons, write, reward, basis):
-        bandit = Bandit(agent.learner, line, write, reward, mean_test, basis, agent.settings.seed, agent.say)
-        return bandit.play(lessons)
+    with practice(agent, documents) as (loop, lessons):
+        return Bandit(loop).play(lessons)
 
 
 def cleaned(documents: Given, limit: int) -> dict[Document, list[Check]]:
@@ -74,8 +73,8 @@ def cleaned(documents: Given, limit: int) -> dict[Document, list[Check]]:
 
 
 @contextmanager
-def practice(agent: SealAgent, documents: Given) -> Iterator[tuple[Journal, list[Practice], Write, Reward, str]]:
-    """The writers' journal, locked; passages with questions; how edits are written, and rewarded; the names of both."""
+def practice(agent: SealAgent, documents: Given, samples: int = 4) -> Iterator[tuple[Loop, list[Practice]]]:
+    """What a round needs, with the writers' journal locked; and passages with questions."""
     rooms = agent.rooms
     if agent.settings.writer != OWN:
         raise ConfigError(
@@ -86,8 +85,11 @@ def practice(agent: SealAgent, documents: Given) -> Iterator[tuple[Journal, list
         line.sweep(lock)
         adapters.tidy(agent.writers / "adapters", [version.path for version in line.versions.all()], lock)
         lessons, reward = list(_lessons(agent, line, documents)), rooms.reward(agent.learner, agent.journal)
-        basis = " ".join(("likelihood", _KEPT, *rooms.styles))
-        yield line, lessons, lambda *given: rooms.compose(given[0], agent.learner, *given[1:]), reward, basis
+        write, basis = partial(rooms.compose, agent.learner), " ".join(("likelihood", _KEPT, *rooms.styles))
+        yield (
+            Loop(agent.learner, line, write, reward, mean_test, basis, samples, agent.settings.seed, agent.say),
+            lessons,
+        )
 
 
 def _lessons(agent: SealAgent, line: Journal, documents: Given) -> Iterator[Practice]:

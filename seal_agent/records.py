@@ -15,7 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Action = Literal["edit", "skip", "hold"]
-Outcome = Literal["accepted", "rejected", "undecided", "nothing"]
+Outcome = Literal["accepted", "rejected", "undecided"]
+Verdict = Literal["pass", "fail", "undecided"]
 Origin = Literal["verbatim", "cut", "written", "rehearsal"]
 CallKind = Literal["observe", "attest", "release", "consolidate", "rollback"]
 
@@ -145,14 +146,14 @@ class Finding(Record):
     before: float
     after: float
     p: float
-    verdict: Literal["pass", "fail", "undecided"]
+    verdict: Verdict
     reason: str
 
 
 class GateReport(Record):
     """The gate's verdict with everything it rests on."""
 
-    outcome: Literal["accepted", "rejected", "undecided"]
+    outcome: Outcome
     reason: str
     findings: list[Finding] = Field(default_factory=list)
     results: list[CheckResult] = Field(default_factory=list)
@@ -196,7 +197,7 @@ class Receipt(Record):
 class Consolidation(Record):
     """What one consolidation did. version is the live number afterwards."""
 
-    outcome: Outcome
+    outcome: Outcome | Literal["nothing"]
     reason: str
     version: int
     report: GateReport | None = None

@@ -1,5 +1,5 @@
 """
-Settings of a home: one record, one main dial, the rest derived beside it with its reason.
+Settings of a home: one flat record. The dial is `rehearsal`.
 
 Read from seal.toml in the home if it is there. Unknown or impossible values are listed, all at once.
 """

@@ -21,7 +21,7 @@ import numpy as np
 
 from seal_agent.agent import SealAgent
 from seal_agent.editing.spans import content_words
-from seal_agent.parts import Example, Learner, Say, Trial
+from seal_agent.parts import Example, Learner, Say, Trial, silent
 from seal_agent.wiring import resolve
 
 NOTHING = "I have not read about that."
@@ -131,7 +131,7 @@ class FakeLearner:
         parent: Path | None,
         out: Path,
         seed: int,
-        say: Say = lambda stage, share: None,
+        say: Say = silent,
     ) -> dict[str, Any]:
         """Remember *examples* beside what *parent* knows."""
         known, confused = self._rows(parent)
@@ -144,9 +144,7 @@ class FakeLearner:
         say("training", 1.0)
         return {"finite": self.finite, "loss": 0.1, "rows": len(fresh), "anchors": len(examples) - len(fresh)}
 
-    def train_many(
-        self, trials: Sequence[Trial], parent: Path | None, say: Say = lambda stage, share: None
-    ) -> list[dict[str, Any]]:
+    def train_many(self, trials: Sequence[Trial], parent: Path | None, say: Say = silent) -> list[dict[str, Any]]:
         """One after another."""
         return [self.train(trial.examples, parent, trial.out, trial.seed, say) for trial in trials]
 
@@ -182,7 +180,7 @@ class FakeEmbedder:
 
 def fake_agent(home: str | Path, learner: Learner | None = None, **settings: Any) -> SealAgent:
     """`seal_agent.open` with the stand-ins in place of the model and the embedder."""
-    say = settings.pop("say", lambda stage, share: None)
+    say = settings.pop("say", silent)
     folder = Path(home).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     chosen: Learner = learner or FakeLearner()

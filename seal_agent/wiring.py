@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
     from seal_agent.editing import rewards, room
     from seal_agent.judging import gate
     from seal_agent.learning.embedder import Embedder
-    from seal_agent.remembering.index import Index
+    from seal_agent.remembering.known import Known
     from seal_agent.remembering.recall import Recall
 
 _EPOCH = 120  # rows an epoch should have where there are old ones to fill it
-_ANEW = 4000  # learned rows (some 90 documents) up to which what was refused is trained from the base with all
-_NEAR_CHECKS = 20  # of the old facts nearest to the new ones asked at each gate,
+_ANEW = 4000  # learned rows (some 40 documents) up to which what was refused is trained from the base with all
 _RELATED = 0.3  # cosine from which a sentence may be what an answer comes from
-_NEAR = 0.4  # as far as these are near at all: two sentences about unlike things have a cosine of 0.1 to 0.3
+_NEAR_CHECKS = 20  # old facts that are asked at each gate because they are nearest to the new ones,
+_NEAR = 0.4  # if they are at least this near (cosine): sentences about unlike things have 0.1 to 0.3
 # Built-in styles whose worth is not measured yet, or that want a larger writer; name them in the settings to use them.
 _ON_REQUEST = frozenset(
     {"rewrite", "implications", "gaps", "reversals", "implications_long", "implications_very_long", "rewrite_whole"}
@@ -104,26 +105,13 @@ def _parted(prompt: str, text: str) -> str:
     return text if prompt[-1:].isspace() or text.startswith("'") else f" {text}"
 
 
-@dataclass(frozen=True)
-class _Remembered:
-    """
-    The index over remembered sentences, these by id, and the questions each was learned with by document and sentence; and what
-    the journal said it remembers then.
-    """
-
-    stands: str
-    index: Index
-    told: dict[str, Memory]
-    asked: dict[tuple[str, str], list[str]]
-
-
 @dataclass
 class _Kept:
     """What need not be computed twice while a process lives."""
 
-    remembered: _Remembered | None = None
+    remembered: Known | None = None
     reference: dict[Path | None, float] = field(default_factory=dict)  # nats per token of ordinary text, by adapter
-    answered: gate.Asked = field(default_factory=dict)  # what the versions that serve said to checks
+    answered: gate.Answers = field(default_factory=dict)  # what the versions that serve said to checks
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -190,7 +178,7 @@ class Rooms:
         known = self._remembered(journal)
         index, told = known.index, known.told
         # what the document takes the place of neither contradicts it nor makes it known
-        replaced = set(journal.names.replaced_by(document))
+        replaced = set(journal.names.superseded_by(document))
         waiting = [said for said in journal.waiting_sentences() if said[0] not in replaced]
         others = {name: memory for name, memory in told.items() if memory.document not in replaced}
         gone = len(told) - len(others)
@@ -264,7 +252,7 @@ class Rooms:
         from seal_agent.editing import room
 
         before = journal.names.told_before(document)
-        return room.Earlier(journal.taught_by(before), journal.checks_of(before)) if before else room.Earlier()
+        return room.Earlier(journal.taught_by(before), journal.all_checks_of(before)) if before else room.Earlier()
 
     def passages(self, document: Document) -> list[parts.Passage]:
         """What styles work on: the paragraphs of *document*, their sentences made to stand by themselves."""
@@ -294,7 +282,7 @@ class Rooms:
         return rewards.less_forgetting(rewards.likelihood, general[:_ELSEWHERE])
 
     def compose(
-        self, passage: parts.Passage, learner: Learner, tuned: Path | None, seed: int
+        self, learner: Learner, passage: parts.Passage, tuned: Path | None, seed: int
     ) -> tuple[list[SelfEdit], list[tuple[str, str]]]:
         """One edit of *passage* as the writer *tuned* samples it, proved or refused; and all that it wrote for it."""
         from seal_agent.editing.answering import answered
@@ -308,7 +296,7 @@ class Rooms:
         """Questions about *passage* that the base asks itself, and finds the sentence of."""
         from seal_agent.editing import rewards, room
 
-        edits, _ = self.compose(passage, learner, None, ~self.settings.seed & 0xFFFF)
+        edits, _ = self.compose(learner, passage, None, ~self.settings.seed & 0xFFFF)
         found = room.questions(edits)
         return rewards.consistent(learner, Random(passage.document).sample(found, min(_PRACTISED, len(found))), passage)
 
@@ -331,9 +319,15 @@ class Rooms:
     def memories(self, rows: Sequence[SelfEdit]) -> list[tuple[Memory, bytes | None]]:
         """Learned rows as memories; those that state a sentence get its vector."""
         verbatim = [row for row in rows if row.origin == "verbatim"]
-        vectors = self.embedder.embed([_placed(row.title, row.completion) for row in verbatim])
-        of = {row.id: vector.astype("float32").tobytes() for row, vector in zip(verbatim, vectors, strict=True)}
+        of = dict(zip([row.id for row in verbatim], self._vectors(verbatim), strict=True))
         return [(row.learned(), of.get(row.id)) for row in rows]
+
+    def _vectors(self, told: Sequence[SelfEdit] | Sequence[Memory]) -> list[bytes]:
+        """What the journal keeps of where each of *told* stands."""
+        from seal_agent.remembering.known import placed
+
+        vectors = self.embedder.embed([placed(one.title, one.completion) for one in told])
+        return [vector.astype("float32").tobytes() for vector in vectors]
 
     def anew(self, journal: Journal) -> bool:
         """
@@ -362,48 +356,47 @@ class Rooms:
 
     def _near(self, rows: Sequence[SelfEdit], learned: Sequence[Memory], journal: Journal) -> list[str]:
         """Ids of learned rows about sentences near the new ones, the nearest first."""
-        known = self._remembered(journal)
-        facts = list(dict.fromkeys(_placed(row.title, row.fact) for row in rows))
+        from seal_agent.remembering.known import placed
+
+        facts = list(dict.fromkeys(placed(row.title, row.fact) for row in rows))
         near: dict[str, float] = {}
-        for name, likeness in (hit for hits in known.index.near(self.embedder.embed(facts), 2) for hit in hits):
-            said = known.told[name].completion
-            near[said] = max(likeness, near.get(said, likeness))
+        for memory, likeness in chain(*self._nearby(facts, journal, 2)):
+            near[memory.completion] = max(likeness, near.get(memory.completion, likeness))
         told = [memory for memory in learned if memory.completion in near]
         return [memory.id for memory in sorted(told, key=lambda memory: -near[memory.completion])]
 
-    def _remembered(self, journal: Journal) -> _Remembered:
+    def _remembered(self, journal: Journal) -> Known:
         """What is remembered now; where nothing came or went since it was looked at, as it was."""
-        with self._kept.lock:
-            stands, known = journal.remembers(), self._kept.remembered
-            if known is None or known.stands != stands:
-                self._embed_anew(journal)
-                learned = journal.memories("learned")
-                vectors = dict(zip(*journal.memory_vectors(self.embedder.fingerprint), strict=True))
-                known = self._kept.remembered = _indexed(stands, learned, vectors, known)
-            return known
+        from seal_agent.remembering.known import known
 
-    def _embed_anew(self, journal: Journal) -> None:
-        """Vectors for what another embedder placed: the home was made with that one."""
-        if old := journal.placed_otherwise(self.embedder.fingerprint):
-            vectors = self.embedder.embed([_placed(memory.title, memory.completion) for memory in old])
-            placed = [(memory, vector.astype("float32").tobytes()) for memory, vector in zip(old, vectors, strict=True)]
-            journal.add_memories(placed, self.embedder.fingerprint)
+        with self._kept.lock:
+            stands, before = journal.remembers(), self._kept.remembered
+            if before is None or before.stands != stands:
+                if old := journal.placed_otherwise(
+                    self.embedder.fingerprint
+                ):  # the home was made with another embedder
+                    journal.add_memories(list(zip(old, self._vectors(old), strict=True)), self.embedder.fingerprint)
+                vectors = dict(zip(*journal.memory_vectors(self.embedder.fingerprint), strict=True))
+                before = self._kept.remembered = known(stands, journal.memories("learned"), vectors, before)
+            return before
+
+    def _nearby(self, texts: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
+        """For each of *texts* the *k* remembered sentences nearest to it, and their cosines."""
+        known = self._remembered(journal)
+        # with nothing remembered the embedder stays unloaded
+        found = known.index.near(self.embedder.embed(texts), k) if texts and len(known.index) else [[] for _ in texts]
+        return [[(known.told[name], likeness) for name, likeness in hits] for hits in found]
 
     def retrieve(self, query: str, journal: Journal, k: int) -> list[tuple[Memory, float]]:
         """The *k* remembered sentences nearest to *query*, and their cosines."""
-        known = self._remembered(journal)
-        found = known.index.near(self.embedder.embed([query]), k) if len(known.index) else [[]]
-        return [(known.told[name], likeness) for name, likeness in found[0]]
+        return self._nearby([query], journal, k)[0]
 
     def nearest(self, questions: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
         """For each question the remembered sentences nearest to it, one a document and at most *k*, and their cosines."""
-        known = self._remembered(journal)
-        found = known.index.near(self.embedder.embed(questions), 2 * k) if len(known.index) else [[] for _ in questions]
         best: list[dict[str, tuple[Memory, float]]] = [{} for _ in questions]
-        for of, hits in zip(best, found, strict=True):
-            for name, likeness in hits:
+        for of, hits in zip(best, self._nearby(questions, journal, 2 * k), strict=True):
+            for memory, likeness in hits:
                 if likeness > _RELATED:
-                    memory = known.told[name]
                     of.setdefault(memory.document, (memory, likeness))
         return [list(of.values())[:k] for of in best]
 
@@ -431,7 +424,7 @@ class Rooms:
         """The gate's report on *candidate*, which learned *documents*."""
         from seal_agent.judging import gate
 
-        every = {check.id: check for check in (*journal.checks_for(documents), *journal.checks("fact"))}
+        every = {check.id: check for check in (*journal.checks_of(documents), *journal.checks("fact"))}
         unseen = self._unseen(journal, list(every.values()))
         new = [check for check in unseen if check.document in documents]
         kept = [check for check in unseen if check.document not in documents]
@@ -448,7 +441,7 @@ class Rooms:
         """How many of the wordings that *documents* reserved *live* answers wrongly: by these a lesson is judged."""
         from seal_agent.judging import gate
 
-        served, unseen = self.recall(learner, journal), self._unseen(journal, journal.checks_for(documents))
+        served, unseen = self.recall(learner, journal), self._unseen(journal, journal.checks_of(documents))
         return sum(not right for right, _ in gate.ask(served, unseen, live, self._answered(live)).values())
 
     def _unseen(self, journal: Journal, checks: Sequence[Check]) -> list[Check]:
@@ -458,7 +451,7 @@ class Rooms:
         shown = set(map(wording, journal.prompts()))
         return [check for check in checks if wording(check.question) not in shown]
 
-    def _answered(self, live: Path | None) -> gate.Asked:
+    def _answered(self, live: Path | None) -> gate.Answers:
         """What the base and the version that is *live* answered before; of other versions nothing will be wanted again."""
         serving = {str(live or ""), ""}
         self._kept.answered = {key: said for key, said in self._kept.answered.items() if key[0] in serving}
@@ -466,16 +459,15 @@ class Rooms:
 
     def _beside(self, documents: Sequence[str], journal: Journal) -> dict[str, float]:
         """The documents remembered that have a sentence near one of *documents*, and how near (cosine)."""
-        known = self._remembered(journal)
+        from seal_agent.remembering.known import placed
+
         said = {
-            _placed(e.title, e.fact) for name in documents for e, _ in journal.edits_of(name) if e.origin == "verbatim"
+            placed(e.title, e.fact) for name in documents for e, _ in journal.edits_of(name) if e.origin == "verbatim"
         }
-        found = known.index.near(self.embedder.embed(sorted(said)), 2) if len(known.index) and said else []
         out: dict[str, float] = {}
-        for name, likeness in (hit for hits in found for hit in hits if hit[1] >= _NEAR):
-            document = known.told[name].document
-            if document not in documents:
-                out[document] = max(likeness, out.get(document, 0.0))
+        for memory, likeness in chain(*self._nearby(sorted(said), journal, 2)):
+            if likeness >= _NEAR and memory.document not in documents:
+                out[memory.document] = max(likeness, out.get(memory.document, 0.0))
         return out
 
 
@@ -521,31 +513,6 @@ def _chosen(kind: str, names: Sequence[str]) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"no {kind} called {', '.join(missing)}; installed: {', '.join(everything) or 'none'}")
     return {name: everything[name] for name in names}
-
-
-def _indexed(
-    stands: str, learned: Sequence[Memory], vectors: Mapping[str, bytes], before: _Remembered | None
-) -> _Remembered:
-    import numpy as np
-
-    from seal_agent.remembering.index import Index
-
-    # what has both: another process may have changed what there is between the two looks
-    told = {memory.id: memory for memory in learned if memory.id in vectors}
-    asked: dict[tuple[str, str], list[str]] = {}
-    for memory in learned:
-        if memory.prompt:
-            asked.setdefault((memory.document, memory.completion), []).append(memory.prompt)
-    # with nothing remembered there is no width to know, and none is needed
-    placed = b"".join(vectors[name] for name in told)
-    matrix = np.frombuffer(placed, dtype=np.float32).reshape(len(told), -1 if told else 0)
-    index = before.index.then(list(told), matrix) if before else Index(list(told), matrix)
-    return _Remembered(stands, index, told, asked)
-
-
-def _placed(title: str, said: str) -> str:
-    """What of a sentence is embedded: what it is about belongs to it."""
-    return f"{title}. {said}"
 
 
 def _questions(memory: Memory, asked: Mapping[tuple[str, str], Sequence[str]]) -> list[tuple[str, str]]:

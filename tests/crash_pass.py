@@ -90,7 +90,6 @@ def consolidate(journal: Journal, run: str) -> None:
         parent=live.digest if live else "",
         run=run,
         rows=content_id("r", *(row.id for row in edits)),
-        report=report,
     )
     candidate = Candidate(run=run, path=path, digest=digest, parent=live.number if live else 0)
     version = journal.publish(candidate, report, run, fence, [memory(row) for row in edits])

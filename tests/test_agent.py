@@ -12,7 +12,7 @@ import pytest
 from conftest import LIGHT, MILL, ORDERS, Make
 
 import seal_agent
-from seal_agent import wiring
+from seal_agent import consolidating, wiring
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, HomeBusy, PartError, SealError
 from seal_agent.journal import HomeLock, Journal, adapters
@@ -145,7 +145,7 @@ def test_who_answers_while_a_home_is_consolidated_for_the_first_time_waits_and_i
             yield
 
     monkeypatch.setattr(agent.journal, "transaction", met)
-    first = threading.Thread(target=agent._seed, daemon=True)
+    first = threading.Thread(target=consolidating.seed, args=(agent,), daemon=True)
     first.start()
     first.join(20)
 
@@ -428,7 +428,7 @@ def test_a_text_that_changed_twice_before_it_was_learned_is_still_told_apart_fro
 def test_no_check_asks_what_was_trained(agent: SealAgent) -> None:
     """Not in this document, not in any: by the questions themselves, when the gate sits."""
     agent.observe(MILL)
-    asked = agent.journal.checks_for([MILL.id])
+    asked = agent.journal.checks_of([MILL.id])
     row = next(edit for edit in agent.journal.waiting() if edit.prompt)
     shown = asked[0].model_copy(update={"id": "c0", "question": row.prompt.upper()})
     agent.journal.add_checks([shown])
@@ -896,7 +896,7 @@ def test_a_change_that_comes_while_the_old_text_is_trained_is_asked_about(make: 
     learner.then = lambda: agent.observe(NEWER)
     assert agent.consolidate().outcome == "accepted"
 
-    assert sum(check.gold == "1866" for check in agent.journal.checks_for([NEWER.id])) >= 5
+    assert sum(check.gold == "1866" for check in agent.journal.checks_of([NEWER.id])) >= 5
     assert agent.consolidate().outcome == "accepted"
     assert "1866" in agent.ask(OPENED).text
 

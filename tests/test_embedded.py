@@ -9,7 +9,7 @@ import pytest
 from conftest import MILL
 
 from seal_agent import agent as agents
-from seal_agent.bench.demo import corpus
+from seal_agent.bench.shipped import corpus
 from seal_agent.editing.answering import answered
 from seal_agent.errors import SealError
 from seal_agent.judging.grading import correct

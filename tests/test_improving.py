@@ -289,7 +289,7 @@ def test_a_passage_with_too_few_questions_for_a_winner_is_not_tried(tmp_path: Pa
 
 
 def test_where_people_asked_little_the_model_asks_itself_too(agent: SealAgent) -> None:
-    with practice(agent, {LIGHT: [KEEPER]}) as (_, lessons, *_):
+    with practice(agent, {LIGHT: [KEEPER]}) as (_, lessons):
         (one,) = lessons
     assert one.questions[0].question == KEEPER.question
     assert len(one.questions) > improving.ENOUGH
@@ -558,9 +558,10 @@ def test_what_a_style_was_worth_is_taken_over_only_by_the_same_passage_questions
     cook, one = Cook(), lessons[0]
     other = replace(one, passage=replace(one.passage, sentences=("Mill 0 burned in 1900.",)))
     learner: Any = FakeLearner()
-    bandit = Bandit(learner, Journal(tmp_path / WRITER), cook.write, tasted, mean_test, "")
-    others = [replace(bandit, basis="another"), replace(bandit, learner=FakeLearner())]
-    others[1].learner.fingerprint = "0123" * 4
+    loop = Loop(learner, Journal(tmp_path / WRITER), cook.write, tasted, mean_test, "")
+    bandit, stranger = Bandit(loop), FakeLearner()
+    stranger.fingerprint = "0123" * 4
+    others = [Bandit(replace(loop, basis="another")), Bandit(replace(loop, learner=stranger))]
     tries = [(bandit, one), (bandit, other), (bandit, replace(one, questions=one.questions[:5]))]
     tries += [(of, one) for of in others]
 
@@ -573,8 +574,8 @@ def test_what_a_style_was_worth_is_taken_over_only_by_the_same_passage_questions
 def test_an_agent_names_the_reward_and_the_styles_that_tries_rest_on(make: Make) -> None:
     named = []
     for agent in (make(), make(styles=["facts"])):
-        with practice(agent, {LIGHT: []}) as (*_, basis):
-            named.append(basis)
+        with practice(agent, {LIGHT: []}) as (given, _):
+            named.append(given.basis)
 
     assert len(set(named)) == 2
     assert named[1] == "likelihood whole questions facts"
@@ -661,7 +662,7 @@ def test_a_style_that_does_harm_leaves_the_menu_and_what_helps_or_idles_stays(
     """It is seen by chance in so many questions only, and what nobody chose by says that it was right."""
     cook, learner = Cook(), FakeLearner()
     line = Journal(tmp_path / WRITER)
-    bandit = Bandit(learner, line, cook.write, tasted, mean_test, "")  # type: ignore[arg-type]  # a fake
+    bandit = Bandit(Loop(learner, line, cook.write, tasted, mean_test, ""))  # type: ignore[arg-type]  # a fake
 
     menu = bandit.play(lessons)
 
@@ -721,7 +722,7 @@ def test_what_the_model_asks_itself_is_found_once(make: Make, monkeypatch: pytes
     """A practice that was killed asks the same questions again, without writing them again."""
     asked: list[tuple[Practice, ...]] = []
     for _ in range(2):
-        with practice(make(), {LIGHT: []}) as (_, lessons, *_):
+        with practice(make(), {LIGHT: []}) as (_, lessons):
             asked.append(tuple(lessons))
         monkeypatch.setattr(rewards, "consistent", lambda *given: [])
 

@@ -170,7 +170,7 @@ def test_changed_text_under_a_name_supersedes_what_the_name_said(journal: Journa
     assert states(journal, MILL) == ["superseded", "superseded"]
     assert [row.document for row in journal.waiting()] == [MILL_2.id]
     assert journal.documents() == [MILL_2]
-    assert [row.document for row in journal.checks_for([MILL.id, MILL_2.id])] == [MILL_2.id]
+    assert [row.document for row in journal.checks_of([MILL.id, MILL_2.id])] == [MILL_2.id]
 
 
 def test_a_superseded_lesson_leaves_replay_and_checks(journal: Journal) -> None:
@@ -230,7 +230,7 @@ def test_all_that_a_name_has_said_is_known_though_none_of_it_stands(journal: Jou
     learn(journal, MILL_2)
     third = MILL.model_copy(update={"text": "Alder Mill opened in 1880."})
 
-    assert journal.names.replaced_by(third) == [MILL_2.id]
+    assert journal.names.superseded_by(third) == [MILL_2.id]
     assert journal.names.told_before(third) == sorted([MILL.id, MILL_2.id])
     assert {memory.document for memory in journal.taught_by(journal.names.told_before(third))} == {MILL.id}
     assert journal.names.told_before(LAMP) == []
@@ -258,7 +258,7 @@ def test_a_held_document_teaches_nothing_and_pushes_nothing_out(journal: Journal
 
     assert [row.document for row in journal.waiting()] == [MILL.id]
     assert [(row.id, row.decision.reason) for row in journal.quarantine()] == [(MILL_2.id, "it gives orders")]
-    assert journal.checks_for([MILL_2.id]) == []
+    assert journal.checks_of([MILL_2.id]) == []
 
 
 def test_a_released_document_is_decided_on_again(journal: Journal) -> None:
@@ -709,8 +709,7 @@ def sealed(tmp_path: Path) -> Path:
     (staged / "adapter_model.safetensors").write_bytes(b"weights")
     (staged / "adapter_config.json").write_text("{}")
     final = tmp_path / "adapters" / "a0123"
-    report = GateReport(outcome="accepted", reason="better")
-    adapters.seal(staged, final, fingerprint="base", parent="", run="r1", rows="rows", report=report)
+    adapters.seal(staged, final, fingerprint="base", parent="", run="r1", rows="rows")
     return final
 
 
@@ -718,7 +717,7 @@ def test_a_sealed_adapter_verifies_and_says_where_it_comes_from(sealed: Path) ->
     said = adapters.manifest(sealed)
 
     assert adapters.verify(sealed, adapters.digest(sealed)) == []
-    assert (said.run, said.fingerprint, said.report["outcome"]) == ("r1", "base", "accepted")
+    assert (said.run, said.fingerprint) == ("r1", "base")
     assert set(said.files) == {"adapter_model.safetensors", "adapter_config.json"}
     assert [path.name for path in sealed.parent.iterdir()] == ["a0123"], "nothing staged is left"
 

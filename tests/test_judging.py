@@ -279,7 +279,7 @@ def test_what_a_version_answered_before_is_not_asked_again() -> None:
             calls.append((adapter, len(questions)))
             return super().answer(questions, adapter)
 
-    learner, asked = Counted(dict.fromkeys((None, LIVE, CANDIDATE, other), known)), gate.Asked()
+    learner, asked = Counted(dict.fromkeys((None, LIVE, CANDIDATE, other), known)), gate.Answers()
     reports = [
         gate.judge(learner, gate.Questions(NEW, OLD, GENERAL), LIVE, candidate, asked=asked)  # type: ignore[arg-type] - a script
         for candidate in (CANDIDATE, other)
@@ -289,7 +289,7 @@ def test_what_a_version_answered_before_is_not_asked_again() -> None:
     assert reports[0].results == reports[1].results
 
 
-def test_no_number_of_attempts_spends_more_than_the_purse() -> None:
+def test_no_number_of_attempts_spends_more_than_five_percent() -> None:
     """A thousand attempts, and what is left for all that follow."""
     levels = [statistics.spent(attempt) for attempt in range(1, 1001)]
 

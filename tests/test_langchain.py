@@ -40,7 +40,7 @@ import seal_agent
 from seal_agent.errors import ConfigError, PartError, SealError
 from seal_agent.testing import NOTHING, FakeLearner, fake_agent
 from seal_agent_langchain import ChatSeal, ChatWriter, SealMiddleware, SealRetriever, chat_model, chat_writer, outside
-from seal_agent_langchain import middleware as seal_middleware
+from seal_agent_langchain import backlog as seal_backlog
 from seal_agent_langchain.chat_model import until
 from seal_agent_langchain.rendering import turns
 from seal_agent_langchain.retriever import RECALLED
@@ -595,7 +595,7 @@ def test_two_homes_read_one_thread_each_from_where_it_was(agent: seal_agent.Seal
 def test_a_thread_that_died_is_started_again(agent: seal_agent.SealAgent) -> None:
     """Killed by a part that ends the process, or left behind at a fork."""
     middleware = SealMiddleware(agent)
-    middleware._thread = threading.Thread(target=lambda: None)
+    middleware._backlog._thread = threading.Thread(target=lambda: None)
     middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
 
     assert middleware.flush(10)
@@ -641,8 +641,9 @@ def run():
     SealMiddleware(middleware.agent)
     middleware.after_agent({{"messages": [HumanMessage({LOGBOOK!r})]}}, None)
 
-middleware._thread = threading.Thread(target=middleware._drain, daemon=True)
-middleware._thread.start()
+backlog = middleware._backlog
+backlog._thread = threading.Thread(target=backlog._drain, daemon=True)
+backlog._thread.start()
 threading.Thread(target=run).start()
 """
     fresh_process(code)
@@ -655,13 +656,13 @@ def test_a_fork_reads_nothing_and_is_not_waited_for(
     agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     middleware = SealMiddleware(agent)
-    monkeypatch.setattr(middleware, "_process", -1)
+    monkeypatch.setattr(middleware._backlog, "_process", -1)
     middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
 
     assert middleware.counts["dropped"] == 1
     assert (middleware.counts["waiting"], texts(agent)) == (0, set())
-    monkeypatch.setattr(middleware, "flush", pytest.fail)
-    seal_middleware._flush_at_exit(weakref.ref(middleware))
+    monkeypatch.setattr(middleware._backlog, "flush", pytest.fail)
+    seal_backlog._flush_at_exit(weakref.ref(middleware._backlog))
 
 
 def test_hooks_never_raise(agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -939,11 +940,11 @@ def test_a_process_that_ends_waits_once_however_often_it_is_told_to(
     agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     middleware, waited = SealMiddleware(agent), list[float]()
-    monkeypatch.setattr(middleware, "flush", lambda timeout: waited.append(timeout))
-    monkeypatch.setattr(seal_middleware, "_AT_EXIT", 0.2)
-    seal_middleware._flush_at_exit(weakref.ref(middleware))
+    monkeypatch.setattr(middleware._backlog, "flush", lambda timeout: waited.append(timeout))
+    monkeypatch.setattr(seal_backlog, "_AT_EXIT", 0.2)
+    seal_backlog._flush_at_exit(weakref.ref(middleware._backlog))
     time.sleep(0.3)
-    seal_middleware._flush_at_exit(weakref.ref(middleware))
+    seal_backlog._flush_at_exit(weakref.ref(middleware._backlog))
 
     assert waited == [pytest.approx(0.2, abs=0.1), 0.0]
     assert "0 documents were not observed before the end" in caplog.text

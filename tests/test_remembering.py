@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from seal_agent.bench.demo import corpus
+from seal_agent.bench.shipped import corpus
 from seal_agent.parts import Example
 from seal_agent.records import Memory
 from seal_agent.remembering import seeding

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from seal_agent import agent as agents
-from seal_agent.bench import arms, decide, demo, stream, superseding
+from seal_agent.bench import arms, decide, shipped, stream, superseding
 from seal_agent.errors import ConfigError
 from seal_agent.judging.grading import correct
 from seal_agent.judging.statistics import paired_interval
@@ -298,8 +298,8 @@ def test_newer_texts_are_measured_by_new_values_stale_ones_and_near_misses(faked
 
 def test_each_newer_text_differs_in_what_it_is_asked_for_and_nowhere_else() -> None:
     """The corpus: new values stand in it, stale ones do not, what was kept stands in both."""
-    older = {one["id"]: one["text"] for one in demo.corpus("invented")}
-    for one in demo.corpus("superseding"):
+    older = {one["id"]: one["text"] for one in shipped.corpus("invented")}
+    for one in shipped.corpus("superseding"):
         text = one["text"]
         for fact in one["facts"]:
             assert fact["answer"] in text

@@ -23,7 +23,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from seal_agent.bench.demo import corpus
+from seal_agent.bench.shipped import corpus
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"

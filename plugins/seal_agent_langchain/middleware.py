@@ -1,33 +1,22 @@
 """
 SealMiddleware: lets a LangChain agent learn from what it reads, and answer a whole run with one version.
 
-Promises: nothing on the reply path but a look at what is new and a bounded queue (full: dropped and counted, offered
-again next turn); a hook never raises; only text from outside is observed (outside.py), and none that was forgotten
+Promises: nothing on the reply path but a look at what is new and a bounded queue (backlog.py; full: dropped and counted,
+offered again next turn); a hook never raises; only text from outside is observed (outside.py), and none that was forgotten
 before; of a thread that a checkpointer keeps, each message is read once, also after a restart; within a run the
 version does not change.
 Does not promise: that what waits in the queue survives the process. A document is committed once it is
 observed; `flush` waits for that (do so before you close the agent), and at exit the process waits up to a
 minute. Consolidation is yours to call. What users say is kept in the home, as any document is. A middleware that
 removes messages (a summary takes their place) comes after this one in the list, or they are not read.
-Limits: a process that was forked reads nothing for the one it came from. LangChain does not call the hooks of
-a run that failed; what it read is observed after the thread's next run.
+Limits: LangChain does not call the hooks of a run that failed; what it read is observed after the thread's next run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import concurrent.futures.thread  # noqa: F401 - see _before_exit
 import logging
-import math
-import os
-import queue
-import threading
-import time
-import weakref
-from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Annotated, Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
@@ -39,15 +28,11 @@ from langgraph.runtime import Runtime
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.reading.sources import Refusal
-from seal_agent.records import Document, normalised
 from seal_agent_langchain import outside
+from seal_agent_langchain.backlog import Backlog
 from seal_agent_langchain.chat_model import ChatSeal
 
 log = logging.getLogger(__name__)
-
-_SEEN = 10_000  # documents of which this process knows that it offered them already
-_IDLE = 5.0  # seconds without work after which the thread ends
-_AT_EXIT = 60.0  # seconds a process that ends waits for what it has read: the model may have to be loaded first
 
 
 class SealState(AgentState[Any]):
@@ -87,17 +72,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         self.learn_from = kinds
         self.tools = []
         self._named = name
-        self._queue: queue.Queue[tuple[str, Document]] = queue.Queue(max(1, waiting))
-        self._seen: OrderedDict[str, None] = OrderedDict()
-        self._counts: Counter[str] = Counter(
-            dict.fromkeys(("edit", "skip", "hold", "recalled", "forgotten", "dropped", "failed"), 0)
-        )
-        self._told: tuple[str, set[str]] = "", set()  # every remembered sentence, and of which state of the journal
-        self._again: dict[str, Document] = {}  # what could not be observed, to be offered again next turn
-        self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._process, self._ends = os.getpid(), math.inf
-        _before_exit(_flush_at_exit, weakref.ref(self))
+        self._backlog = Backlog(agent, name, waiting)
 
     @property
     def name(self) -> str:
@@ -107,13 +82,11 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
     @property
     def counts(self) -> dict[str, int]:
         """Documents by what became of them: a decision, "recalled", "forgotten", "dropped", "failed"; and "waiting"."""
-        with self._guard:
-            return {**self._counts, "waiting": self._queue.unfinished_tasks}
+        return self._backlog.counts
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was read is committed; False if that took longer than *timeout* seconds."""
-        with self._queue.all_tasks_done:
-            return self._queue.all_tasks_done.wait_for(lambda: not self._queue.unfinished_tasks, timeout)
+        return self._backlog.flush(timeout)
 
     # -- one version for a run
 
@@ -122,7 +95,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         try:
             live = self.agent.journal.versions.live()
         except Exception as error:
-            self._failed("the live version could not be read", error)
+            self._backlog.fail("the live version could not be read", error)
             return None
         return {"seal_versions": {**state.get("seal_versions", {}), self.name: live.number if live else 0}}
 
@@ -179,7 +152,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         try:
             return await asyncio.to_thread(self._read, state)
         except RuntimeError as error:  # the loop is being shut down
-            self._failed("messages could not be read", error)
+            self._backlog.fail("messages could not be read", error)
             return None
 
     def _read(self, state: SealState) -> dict[str, Any] | None:
@@ -189,104 +162,22 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             places = {message.id: number for number, message in enumerate(messages, 1)}
             taken = self._offer_all(messages, places.get(read[self.name], 0) if self.name in read else 0)
         except Exception as error:
-            self._failed("messages could not be read", error)
+            self._backlog.fail("messages could not be read", error)
             return None
         last = messages[-1].id if messages else None
         return {"seal_read": {**read, self.name: last}} if last and taken else None
 
     def _offer_all(self, messages: Sequence[BaseMessage], since: int) -> bool:
         """Offer what failed before, and what is in *messages* from number *since* on; was nothing dropped?"""
-        with self._guard:
-            failed, self._again = self._again, {}
-        taken = [self._offer(document) for document in failed.values()]
+        backlog = self._backlog
+        taken = [backlog.offer(document) for document in backlog.left_over()]
         limit = self.agent.settings.max_document_bytes
-        for found in outside.documents(messages, self.learn_from, limit, self._known, since):
+        for found in outside.documents(messages, self.learn_from, limit, backlog.knows, since):
             if isinstance(found, Refusal):
-                self._refused(found)
+                backlog.refuse(found)
             else:
-                taken.append(self._offer(found))
+                taken.append(backlog.offer(found))
         return all(taken)
-
-    def _known(self, document: Document) -> bool:
-        with self._guard:
-            known = _key(document) in self._seen
-            if known:
-                self._seen.move_to_end(_key(document))
-        return known
-
-    def _offer(self, document: Document) -> bool:
-        """Is it in the queue, or was it? Each text is offered once, or its tellings would be miscounted."""
-        key = _key(document)
-        with self._guard:
-            if key in self._seen:  # two runs may have come upon it at the same time
-                return True
-            try:
-                if os.getpid() != self._process:  # a fork has neither the thread nor a journal of its own
-                    raise queue.Full
-                self._queue.put_nowait((key, document))
-            except queue.Full:
-                self._counts["dropped"] += 1
-                return False
-            self._seen[key] = None
-            while len(self._seen) > _SEEN:
-                self._seen.popitem(last=False)
-            if self._thread is None or not self._thread.is_alive():  # or it was killed
-                self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
-                self._thread.start()
-            return True
-
-    def _refused(self, refusal: Refusal) -> None:
-        key = f"{refusal.name} {refusal.reason}"
-        with self._guard:
-            known = key in self._seen
-            self._seen[key] = None
-        if not known:
-            self._count("failed")
-            log.warning("%s: %s cannot be read: %s", self.name, refusal.name, refusal.reason)
-
-    def _drain(self) -> None:
-        while True:
-            try:
-                key, document = self._queue.get(timeout=_IDLE)
-            except queue.Empty:
-                with self._guard:
-                    if self._queue.empty():
-                        self._thread = None
-                        return
-                continue
-            try:
-                self._count(self._learn(document))
-            except Exception as error:
-                with self._guard:
-                    self._seen.pop(key, None)
-                    self._again[key] = document
-                    if len(self._again) > self._queue.maxsize:
-                        self._again.pop(next(iter(self._again)))
-                self._failed(f"document {document.id} was not observed", error)
-            finally:
-                self._queue.task_done()
-
-    def _learn(self, document: Document) -> str:
-        journal = self.agent.journal
-        if document.id in journal.forgotten() and not journal.document(document.id):
-            return "forgotten"  # a conversation is handed over again and again; who wants it back observes it
-        if (stands := journal.remembers()) != self._told[0]:
-            self._told = stands, {normalised(memory.completion) for memory in journal.memories("learned")}
-        return (
-            "recalled" if outside.remembered(document, self._told[1]) else self.agent.observe(document).decision.action
-        )
-
-    def _failed(self, what: str, error: Exception) -> None:
-        self._count("failed")
-        log.warning("%s: %s: %s: %s", self.name, what, type(error).__name__, error)
-
-    def _count(self, what: str) -> None:
-        with self._guard:
-            self._counts[what] += 1
-
-
-def _key(document: Document) -> str:
-    return f"{document.id} {document.source}"
 
 
 def _bare(model: Any) -> Any:
@@ -311,22 +202,3 @@ def _servable(chat: ChatSeal, number: int) -> bool:
         log.warning("version %s cannot be kept for this run: %s", number, error)
         return False
     return True
-
-
-def _before_exit(call: Callable[..., None], *given: Any) -> None:
-    """
-    *call* when the process ends: when its main thread has ended, for thread pools are closed then, those registered last first;
-    and again when all other threads have.
-    """
-    atexit.register(call, *given)
-    with suppress(AttributeError, RuntimeError):  # it is no public function, and refuses in a process that ends
-        threading._register_atexit(call, *given)  # type: ignore[attr-defined]
-
-
-def _flush_at_exit(middleware: weakref.ref[SealMiddleware]) -> None:
-    found = middleware()
-    if not found or found._process != os.getpid():
-        return
-    found._ends = min(found._ends, time.monotonic() + _AT_EXIT)  # that long in all, however often it is called
-    if not found.flush(max(0.0, found._ends - time.monotonic())):
-        log.warning("%s: %s documents were not observed before the end", found.name, found.counts["waiting"])

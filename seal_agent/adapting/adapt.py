@@ -20,9 +20,9 @@ from typing import Any
 
 from seal_agent.adapting import grids, texts
 from seal_agent.adapting.strategy import LARGEST, Strategy
-from seal_agent.adapting.tasks import ORDERS, SHOWN, Asked, Changed, Task, asked, left_out, sources_left_out
+from seal_agent.adapting.tasks import ORDERS, SHOWN, Changed, Prompted, Task, asked, left_out, sources_left_out
 from seal_agent.errors import ConfigError, SealError
-from seal_agent.parts import Example, Learner, Say, Trial
+from seal_agent.parts import Example, Learner, Say, Trial, silent
 
 _AT_ONCE = 4  # rows a step
 _REWORD = "Say the same in other words.\nSentence: {}\nThe same in other words:"
@@ -60,7 +60,7 @@ def adapt(
     task: Task,
     strategies: Sequence[Strategy],
     seed: int = 0,
-    say: Say = lambda stage, share: None,
+    say: Say = silent,
 ) -> list[Adapted]:
     """
     *learner* trained on *task* in each of these ways, side by side; what is not `finite` in its log cannot be asked.
@@ -90,7 +90,7 @@ def rows(task: Task, strategy: Strategy, seed: int, learner: Learner) -> list[Ex
     return [Example(one.prompt, f" {one.output}\n", whole=strategy.loss == "all", raw=True) for one in chosen]
 
 
-def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -> list[Asked]:
+def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -> list[Prompted]:
     pairs = task.demonstrations
     changed: list[Changed] = []
     if strategy.paraphrase:
@@ -103,7 +103,7 @@ def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -
     return [*plain, *sources_left_out(changed, pairs, order)]
 
 
-def _of_grids(task: Task, strategy: Strategy, order: Random) -> list[Asked]:
+def _of_grids(task: Task, strategy: Strategy, order: Random) -> list[Prompted]:
     out = left_out(task.demonstrations)
     for name, family in grids.FAMILIES.items():
         for transform in family if getattr(strategy, name) else ():

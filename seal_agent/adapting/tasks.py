@@ -57,7 +57,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Prompted:
     """What the model is shown, and what it should say."""
 
     prompt: str
@@ -90,12 +90,12 @@ def digits(row: str) -> bool:
     return row.isascii() and row.isdigit()
 
 
-def left_out(pairs: Sequence[Pair], order: Random | None = None) -> list[Asked]:
+def left_out(pairs: Sequence[Pair], order: Random | None = None) -> list[Prompted]:
     """Each of *pairs* asked about after some of the rest, as they stand, or in an *order* drawn anew."""
     return [_after(pairs, pair, {pair.input}, order) for pair in pairs]
 
 
-def sources_left_out(changed: Sequence[Changed], pairs: Sequence[Pair], order: Random) -> list[Asked]:
+def sources_left_out(changed: Sequence[Changed], pairs: Sequence[Pair], order: Random) -> list[Prompted]:
     """
     Each *changed* pair asked about after some of *pairs*, in an *order* drawn anew, without its source: that has the same output
     and nearly the same input, and to copy it is no rule.
@@ -103,10 +103,10 @@ def sources_left_out(changed: Sequence[Changed], pairs: Sequence[Pair], order: R
     return [_after(pairs, one.pair, {one.pair.input, one.source.input}, order) for one in changed]
 
 
-def _after(pairs: Sequence[Pair], pair: Pair, hidden: Collection[str], order: Random | None) -> Asked:
+def _after(pairs: Sequence[Pair], pair: Pair, hidden: Collection[str], order: Random | None) -> Prompted:
     rest = [other for other in pairs if other.input not in hidden]
     shown = order.sample(rest, min(SHOWN, len(rest))) if order else rest[:SHOWN]
-    return Asked(asked(shown, pair.input), pair.output)
+    return Prompted(asked(shown, pair.input), pair.output)
 
 
 def _is_pair(given: object) -> bool:

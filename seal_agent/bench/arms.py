@@ -19,7 +19,7 @@ import numpy as np
 from seal_agent import agent as agents
 from seal_agent.bench import keeping
 from seal_agent.errors import SealError
-from seal_agent.judging.quiz import Asked
+from seal_agent.judging.quiz import Answerer
 from seal_agent.learning import embedded
 from seal_agent.parts import Say
 from seal_agent.records import Answer, Document
@@ -41,7 +41,7 @@ class Arm(Protocol):
         """Learn these; in a word, how it ended."""
         ...
 
-    def asked(self, scoped: bool = False) -> Asked:
+    def asked(self, scoped: bool = False) -> Answerer:
         """Who answers now; *scoped*, if the arm knows that: the base answers what names nothing that was learned."""
         ...
 
@@ -73,7 +73,7 @@ class Ours:
             self._agent.observe(document)
         return self._agent.consolidate().outcome
 
-    def asked(self, scoped: bool = False) -> Asked:
+    def asked(self, scoped: bool = False) -> Answerer:
         if not scoped:
             return self._agent
         if self._routed is None:
@@ -153,7 +153,7 @@ class Seal:
             shutil.rmtree(folder)
         self._source, self._learner, self._merged = str(final), self._load(str(final)), holds
 
-    def asked(self, scoped: bool = False) -> Asked:
+    def asked(self, scoped: bool = False) -> Answerer:
         return Plain(self._learner, base=self._base)
 
     def prompts(self) -> Collection[str]:
@@ -193,7 +193,7 @@ class Store:
         keeping.write(self._kept, self._texts)
         return "stored"
 
-    def asked(self, scoped: bool = False) -> Asked:
+    def asked(self, scoped: bool = False) -> Answerer:
         return self
 
     def ask_all(

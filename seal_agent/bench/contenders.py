@@ -284,7 +284,8 @@ def _seal(job: dict[str, Any]) -> dict[str, Any]:
     adapters = Adapters(base, RANK)
     rows = _rows(base, job["lessons"][0])
     seconds = []
-    with adapters.training(None, [0]) as made, adapters.stepping(list(made)):
+    with adapters.training(None, [0]) as made:
+        adapters.step(list(made))
         (weights,) = made.values()
         optimizer = torch.optim.AdamW(weights.parameters, lr=job["rate"])
         for row in rows[:2]:

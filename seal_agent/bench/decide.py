@@ -8,16 +8,15 @@ Does not promise: the same shares on another base or another kind of text.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from seal_agent import agent as agents
+from seal_agent.bench import shipped
 from seal_agent.errors import ConfigError
+from seal_agent.parts import Say, silent
 from seal_agent.records import Document
 
 NEW, OLD = ("new", "changed"), ("reworded", "duplicate", "noise")
@@ -27,25 +26,25 @@ def run(
     home: Path,
     which: str = "decide_shown",
     model: str | None = None,
-    say: Callable[[str, float], None] = lambda stage, share: None,
+    say: Say = silent,
     **settings: Any,
 ) -> dict[str, Any]:
     """Learn the corpus' 20 documents in *home*, decide on its stream, roll back and decide on the reworded ones again."""
-    corpus = json.loads((files(__package__) / "corpora" / f"{which}.json").read_text("utf-8"))
+    texts = shipped.corpus(which)
     started = time.monotonic()
     with agents.open(home, model=model, say=say, **settings) as agent:
         if not agent.versions():
-            for item in corpus["learned"]:
+            for item in texts["learned"]:
                 agent.observe(_document(item))
             agent.consolidate()
-        elif not all(agent.journal.document(_document(item).id) for item in corpus["learned"]):
+        elif not all(agent.journal.document(_document(item).id) for item in texts["learned"]):
             raise ConfigError(f"{home} has learned something else than {which}; give a --home of its own")
         left = [version.number for version in agent.versions() if version.status == "retired"]
         if left and not agent.status()["live"]:  # a run that was killed while the base was live
             agent.rollback(left[-1])
         rows = []
-        for number, item in enumerate(corpus["stream"]):
-            say("deciding", number / len(corpus["stream"]))
+        for number, item in enumerate(texts["stream"]):
+            say("deciding", number / len(texts["stream"]))
             document = _document(item)
             known = agent.journal.attest(document)
             decision = agent.decide(document)
@@ -61,7 +60,7 @@ def run(
             )
         live = agent.status()["live"]
         agent.rollback(0)
-        reworded = [agent.decide(_document(item)).action for item in corpus["stream"] if item["kind"] == "reworded"]
+        reworded = [agent.decide(_document(item)).action for item in texts["stream"] if item["kind"] == "reworded"]
         agent.rollback(live)
     return {
         "corpus": which,

@@ -8,29 +8,23 @@ Does not promise: the figures on other documents. `observe`, `consolidate` and `
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from seal_agent import agent as agents
+from seal_agent.bench.drawing import panels
+from seal_agent.bench.shipped import corpus, general, items
 from seal_agent.errors import ConfigError
 from seal_agent.judging.quiz import quiz, seen
 from seal_agent.judging.statistics import interval, paired_interval
-from seal_agent.parts import Say
+from seal_agent.parts import Say, silent
 from seal_agent.records import Document
 
 UNWRITTEN = ("facts", "asked", "interview")  # the styles without a row that the model wrote
-_GENERAL = 260  # of the 300 general questions, spread evenly: enough that the base is right on 120 and more
 _WAVES = {False: (6, 3), True: (24, 6)}  # documents and waves, without and with --full
-
-
-def corpus(name: str) -> list[dict[str, Any]]:
-    """A corpus shipped with the package: the name of a file in corpora/."""
-    return list(json.loads((files(__package__) / "corpora" / f"{name}.json").read_text("utf-8")))
 
 
 def run(
@@ -39,8 +33,8 @@ def run(
     seed: int = 0,
     model: str | None = None,
     picture: Path | None = None,
-    say: Say = lambda stage, share: None,
-    say_line: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
+    say_line: Callable[[str], None] = silent,
     **settings: Any,
 ) -> dict[str, Any]:
     """The whole demo in *home*; *say_line* gets a line for people now and then. Returns the document of `demo --json`."""
@@ -130,23 +124,6 @@ def _wave(
     }
 
 
-def items(documents: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    """The questions about *documents* of a corpus, as a quiz wants them."""
-    return [
-        {"question": f["question"], "answer": f["answer"], "title": d["title"], "context": d["text"]}
-        for d in documents
-        for f in d["facts"]
-    ]
-
-
-def general() -> list[dict[str, str]]:
-    """General questions, spread evenly over those that are shipped, as a quiz wants them."""
-    everything = corpus("general")
-    step = len(everything) / _GENERAL
-    chosen = [everything[int(i * step)] for i in range(_GENERAL)]
-    return [{"question": q["question"], "answer": q["answer"], "title": "", "context": ""} for q in chosen]
-
-
 def _kept(base: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """General answers before and after; *kept* is the share of what the base had right that is still right."""
     pairs = [(b["correct"], a["correct"]) for b, a in zip(base["rows"], after["rows"], strict=True)]
@@ -213,32 +190,25 @@ class Clock:
 
 def draw(result: dict[str, Any], picture: Path) -> None:
     """Recall before and after, recall of each wave after each later wave, general questions: one PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     recall, general, matrix = result["recall"], result["general"], result["matrix"]
-    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
-    bars = left.bar(
-        ["before", "after", "open book"],
-        [100 * recall[k] for k in ("before", "after", "open_book")],
-        color=["#bbb", "#2a7", "#79b"],
-    )
-    left.bar_label(bars, fmt="%.0f %%")
-    left.set(title=f"Recall, {recall['n']} unseen wordings", ylim=(0, 112), ylabel="right, %")
-    waves = range(1, len(matrix) + 1)
-    for wave in waves:
-        middle.plot(
-            range(wave, len(matrix) + 1),
-            [100 * row[wave - 1] for row in matrix[wave - 1 :]],
-            marker="o",
-            label=f"wave {wave}",
+    with panels(picture, 3, (11, 3.4)) as (_, (left, middle, right)):
+        bars = left.bar(
+            ["before", "after", "open book"],
+            [100 * recall[k] for k in ("before", "after", "open_book")],
+            color=["#bbb", "#2a7", "#79b"],
         )
-    middle.set(title="Each wave after later ones", xlabel="consolidations", ylim=(0, 112), xticks=list(waves))
-    middle.legend(fontsize=8)
-    bars = right.bar(["base", "after"], [100 * general["base"], 100 * general["after"]], color=["#bbb", "#2a7"])
-    right.bar_label(bars, fmt="%.1f %%")
-    right.set(title=f"General questions, n = {general['n']}", ylim=(0, 112))
-    figure.savefig(picture, dpi=110)
-    pyplot.close(figure)
+        left.bar_label(bars, fmt="%.0f %%")
+        left.set(title=f"Recall, {recall['n']} unseen wordings", ylim=(0, 112), ylabel="right, %")
+        waves = range(1, len(matrix) + 1)
+        for wave in waves:
+            middle.plot(
+                range(wave, len(matrix) + 1),
+                [100 * row[wave - 1] for row in matrix[wave - 1 :]],
+                marker="o",
+                label=f"wave {wave}",
+            )
+        middle.set(title="Each wave after later ones", xlabel="consolidations", ylim=(0, 112), xticks=list(waves))
+        middle.legend(fontsize=8)
+        bars = right.bar(["base", "after"], [100 * general["base"], 100 * general["after"]], color=["#bbb", "#2a7"])
+        right.bar_label(bars, fmt="%.1f %%")
+        right.set(title=f"General questions, n = {general['n']}", ylim=(0, 112))

@@ -26,10 +26,10 @@ from seal_agent.adapting.adapt import adapt, vote
 from seal_agent.adapting.strategy import Strategy, as_json, at_random, likeliest, propose, question
 from seal_agent.adapting.tasks import SHOWN, Pair, Task, asked, task_of
 from seal_agent.bench import keeping
-from seal_agent.bench.demo import corpus
+from seal_agent.bench.shipped import corpus
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.judging.statistics import interval, paired_interval
-from seal_agent.parts import Example, Learner, Say, Trial
+from seal_agent.parts import Example, Learner, Say, Trial, silent
 from seal_agent.records import content_id
 
 ARMS = ("in_context", "default", "untrained", "trained", "bandit", "oracle")
@@ -100,8 +100,8 @@ def run(
     seed: int = 0,
     arms: Sequence[str] = (),
     quick: bool = False,
-    say: Say = lambda stage, share: None,
-    say_line: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
+    say_line: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
     """
     The whole bench, some *arms* of it, or *quick*ly a few tasks; finished tasks are kept in *out*. Returns the document of

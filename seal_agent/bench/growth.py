@@ -11,11 +11,12 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from seal_agent.agent import SealAgent
+from seal_agent.parts import Say, silent
 from seal_agent.records import Candidate, Check, Decision, Document, GateReport, SelfEdit, content_id
 from seal_agent.testing import FakeEmbedder, FakeLearner, fake_agent
 
@@ -40,7 +41,7 @@ class Counting(FakeLearner):
         return [(-1.0, 1)] * len(pairs)
 
 
-def run(documents: Sequence[int] = DOCUMENTS, say: Callable[[str, float], None] = lambda stage, share: None) -> Any:
+def run(documents: Sequence[int] = DOCUMENTS, say: Say = silent) -> Any:
     """
     At each size of *documents*: seconds of mixing, gating and publishing ten more, and what the model is given.
 

@@ -26,7 +26,7 @@ from seal_agent.editing import rewards
 from seal_agent.editing.improving import rewarded
 from seal_agent.errors import SealError
 from seal_agent.judging.grading import correct
-from seal_agent.parts import Say
+from seal_agent.parts import Say, silent
 from seal_agent.records import Check, content_id
 
 _SPLITS = 200
@@ -39,8 +39,8 @@ def run(
     samples: int = 5,
     seeds: int = 2,
     model: str | None = None,
-    say: Say = lambda stage, share: None,
-    say_line: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
+    say_line: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
     """*samples* edits of each of *n* passages, each trained with *seeds* seeds. Finished passages are kept in *out*."""
     out.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def _measured(agent: agents.SealAgent, one: Passage, samples: int, seeds: int) -
         )
         for item in one.items
     ]
-    edits = [rooms.compose(passage, learner, None, seed)[0] for seed in range(samples)]
+    edits = [rooms.compose(learner, passage, None, seed)[0] for seed in range(samples)]
     measured = {
         "likelihood": (rewards.likelihood, own),
         "accuracy": (rewards.accuracy(correct), own),

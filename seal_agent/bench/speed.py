@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from seal_agent.bench import growth, keeping
-from seal_agent.bench.demo import corpus
+from seal_agent.bench.drawing import panels
+from seal_agent.bench.shipped import corpus
 from seal_agent.errors import SealError
 from seal_agent.learning import devices, embedded
-from seal_agent.parts import Say
+from seal_agent.parts import Say, silent
 
 _RATES = (1e-3, 2e-3, 4e-3)  # the common grid
 _EDITS = "edits-seal-round1-implications.json"
@@ -76,8 +77,8 @@ def run(
     quick: bool = False,
     seed: int = 0,
     out: Path | None = None,
-    say: Say = lambda stage, share: None,
-    say_line: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
+    say_line: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
     """The whole bench; finished parts are kept in *out* and not run again. Returns the document of `bench speed`."""
     if find_spec("trl") is None or find_spec("datasets") is None:
@@ -325,23 +326,17 @@ def told(result: dict[str, Any]) -> str:
 
 def draw(result: dict[str, Any], picture: Path) -> None:
     """Seconds to the same loss by contender, and the ladder in tokens per second: one PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 3.2), layout="constrained")
-    shown = [one for one in result["contenders"] if one["name"] not in ("ours_5", "ours_15")]
-    names = [one["name"] for one in shown][::-1]
-    means = [statistics.fmean(one["seconds"]) for one in shown][::-1]
-    bars = left.barh(names, means, color=["#2a7" if name.startswith("ours") else "#bbb" for name in names])
-    left.bar_label(bars, fmt="%.0f s", padding=2)
-    left.set(title=f"One lesson until the same loss, n = {result['n']}", xlim=(0, 1.18 * max(means)))
-    rungs = result["ladder"][::-1]
-    bars = right.barh([r["rung"] for r in rungs], [r["tokens_per_second"] for r in rungs], color="#79b")
-    right.bar_label(bars, fmt="%.0f", padding=2)
-    right.set(
-        title="Our techniques one after another, tokens/s", xlim=(0, 1.18 * max(r["tokens_per_second"] for r in rungs))
-    )
-    figure.savefig(picture, dpi=110)
-    pyplot.close(figure)
+    with panels(picture, 2, (11, 3.2)) as (_, (left, right)):
+        shown = [one for one in result["contenders"] if one["name"] not in ("ours_5", "ours_15")]
+        names = [one["name"] for one in shown][::-1]
+        means = [statistics.fmean(one["seconds"]) for one in shown][::-1]
+        bars = left.barh(names, means, color=["#2a7" if name.startswith("ours") else "#bbb" for name in names])
+        left.bar_label(bars, fmt="%.0f s", padding=2)
+        left.set(title=f"One lesson until the same loss, n = {result['n']}", xlim=(0, 1.18 * max(means)))
+        rungs = result["ladder"][::-1]
+        bars = right.barh([r["rung"] for r in rungs], [r["tokens_per_second"] for r in rungs], color="#79b")
+        right.bar_label(bars, fmt="%.0f", padding=2)
+        right.set(
+            title="Our techniques one after another, tokens/s",
+            xlim=(0, 1.18 * max(r["tokens_per_second"] for r in rungs)),
+        )

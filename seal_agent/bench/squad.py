@@ -30,7 +30,7 @@ from seal_agent.errors import ConfigError, SealError
 from seal_agent.journal import Journal, renewal
 from seal_agent.judging.quiz import Item, by_passage, quiz, seen
 from seal_agent.judging.statistics import paired_interval
-from seal_agent.parts import Example, Learner, Say, Trial
+from seal_agent.parts import Example, Learner, Say, Trial, silent
 from seal_agent.practising import cleaned
 from seal_agent.records import Document, Version
 
@@ -103,8 +103,8 @@ def run(
     arms: Sequence[str] = (),
     quick: bool = False,
     model: str | None = None,
-    say: Say = lambda stage, share: None,
-    say_line: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
+    say_line: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
     """
     The whole bench, or some *arms* of it; finished passages are kept in *out*. Returns the document of `bench squad`.

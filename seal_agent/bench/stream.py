@@ -23,11 +23,12 @@ import numpy as np
 
 from seal_agent.bench import keeping
 from seal_agent.bench.arms import MAKERS, Arm
-from seal_agent.bench.demo import corpus, general, items
+from seal_agent.bench.drawing import panels
+from seal_agent.bench.shipped import corpus, general, items
 from seal_agent.errors import ConfigError
 from seal_agent.judging.quiz import Item, by_passage, quiz, seen
 from seal_agent.judging.statistics import paired_interval
-from seal_agent.parts import Say
+from seal_agent.parts import Say, silent
 from seal_agent.records import Document
 from seal_agent.remembering import metrics
 
@@ -67,8 +68,8 @@ def run(
     arms: Sequence[str] = (),
     quick: bool = False,
     model: str | None = None,
-    say: Say = lambda stage, share: None,
-    say_line: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
+    say_line: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
     """
     The whole bench, some *arms* of it, or a *quick* look that shows that all runs and measures nothing; homes and finished
@@ -280,27 +281,20 @@ def told(result: dict[str, Any]) -> str:
 
 def draw(result: dict[str, Any], picture: Path) -> None:
     """The mean over all documents seen so far, step by step and arm by arm, and the first arm's matrix: one PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (curves, cells) = pyplot.subplots(1, 2, figsize=(10, 3.8), layout="constrained", width_ratios=(3, 2))
-    for name, arm in result["arms"].items():
-        steps = range(1, len(arm["seen_mean"]) + 1)
-        curves.plot(steps, [100 * share for share in arm["seen_mean"]], marker="o", label=name.replace("_", " "))
-    curves.set(
-        title=f"Right on all documents so far ({result['corpus']}, {len(result['seeds'])} streams)",
-        xlabel="consolidations",
-        ylabel="%",
-        ylim=(0, 105),
-    )
-    curves.legend(fontsize=8)
-    first, arm = next(iter(result["arms"].items()))
-    size = len(arm["matrix"])
-    square = [[100 * row[at] if at < len(row) else float("nan") for at in range(size)] for row in arm["matrix"]]
-    shown = cells.imshow(square, vmin=0, vmax=100, extent=(0.5, size + 0.5, size + 0.5, 0.5))
-    cells.set(title=first.replace("_", " "), xlabel="what was learned in", ylabel="right after")
-    figure.colorbar(shown, ax=cells, label="%")
-    figure.savefig(picture, dpi=110)
-    pyplot.close(figure)
+    with panels(picture, 2, (10, 3.8), width_ratios=(3, 2)) as (figure, (curves, cells)):
+        for name, arm in result["arms"].items():
+            steps = range(1, len(arm["seen_mean"]) + 1)
+            curves.plot(steps, [100 * share for share in arm["seen_mean"]], marker="o", label=name.replace("_", " "))
+        curves.set(
+            title=f"Right on all documents so far ({result['corpus']}, {len(result['seeds'])} streams)",
+            xlabel="consolidations",
+            ylabel="%",
+            ylim=(0, 105),
+        )
+        curves.legend(fontsize=8)
+        first, arm = next(iter(result["arms"].items()))
+        size = len(arm["matrix"])
+        square = [[100 * row[at] if at < len(row) else float("nan") for at in range(size)] for row in arm["matrix"]]
+        shown = cells.imshow(square, vmin=0, vmax=100, extent=(0.5, size + 0.5, size + 0.5, 0.5))
+        cells.set(title=first.replace("_", " "), xlabel="what was learned in", ylabel="right after")
+        figure.colorbar(shown, ax=cells, label="%")

@@ -16,12 +16,12 @@ from typing import Any
 
 from seal_agent.bench import keeping
 from seal_agent.bench.arms import MAKERS, Arm
-from seal_agent.bench.demo import corpus
+from seal_agent.bench.shipped import corpus
 from seal_agent.errors import ConfigError
 from seal_agent.judging.grading import correct
-from seal_agent.judging.quiz import Asked
+from seal_agent.judging.quiz import Answerer
 from seal_agent.judging.statistics import interval
-from seal_agent.parts import Say
+from seal_agent.parts import Say, silent
 from seal_agent.records import Document
 
 ARMS = ("full", "store", "store_all")
@@ -33,8 +33,8 @@ def run(
     n: int = 10,
     arms: Sequence[str] = (),
     model: str | None = None,
-    say: Say = lambda stage, share: None,
-    say_line: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
+    say_line: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
     """*n* documents learned together, then their newer texts. Homes and finished steps are kept in *out*."""
     newer = corpus("superseding")
@@ -90,7 +90,7 @@ def _learned(arm: Arm, documents: Sequence[Document]) -> list[str]:
     return outcomes
 
 
-def _said(asked: Asked, newer: Sequence[dict[str, Any]]) -> list[str]:
+def _said(asked: Answerer, newer: Sequence[dict[str, Any]]) -> list[str]:
     questions = [fact["question"] for one in newer for fact in (*one["facts"], *one["kept"])]
     return [answer.text for answer in asked.ask_all(questions)]
 

@@ -27,8 +27,8 @@ from seal_agent.editing.room import example
 from seal_agent.editing.styles import written
 from seal_agent.journal import Journal, adapters
 from seal_agent.judging.grading import wording
-from seal_agent.parts import ENOUGH, Example, Learner, Passage, Say, Trial
-from seal_agent.records import Candidate, Check, Finding, GateReport, SelfEdit, Version, content_id
+from seal_agent.parts import ENOUGH, Example, Learner, Passage, Say, Trial, silent
+from seal_agent.records import Candidate, Check, Finding, GateReport, Outcome, SelfEdit, Verdict, Version, content_id
 
 Wrote = tuple[str, str]
 """A prompt and what the writer went on with."""
@@ -131,7 +131,7 @@ class Loop:
     basis: str
     samples: int = 4
     seed: int = 0
-    say: Say = lambda stage, share: None
+    say: Say = silent
 
     def imitate(self, lessons: Sequence[Practice]) -> GateReport:
         """Tune the writer on what people asked of the passages that are not kept back; judge it as a round does."""
@@ -209,21 +209,15 @@ class Loop:
 
     def _tuned(self, run: str, rows: Sequence[Example], live: Version | None) -> Candidate | None:
         """The *live* writer, or the base, tuned on *rows*: an adapter nobody uses yet. None if the loss is not finite."""
-        root = self.journal.home / "adapters"
-        staged, final = adapters.stage(root), root / run
+        staged = adapters.stage(self.journal.home / "adapters")
         trial = Trial(rows, staged, self.seed, _TUNED_EPOCHS, _TUNED_RATE, _AT_ONCE)
         (log,) = self.learner.train_many([trial], Path(live.path) if live else None, self.say)
         if not log["finite"]:
             return None
-        digest = adapters.seal(
-            staged,
-            final,
-            fingerprint=self.learner.fingerprint,
-            parent=live.digest if live else "",
-            run=run,
-            rows=content_id("w", *(row.prompt + row.completion for row in rows)),
+        trained = content_id("w", *(row.prompt + row.completion for row in rows))
+        return adapters.candidate(
+            staged, live, run=run, fingerprint=self.learner.fingerprint, rows=trained, training=log
         )
-        return Candidate(run=run, path=str(final), digest=digest, parent=live.number if live else 0, training=log)
 
 
 def grounds(one: Practice, learner: Learner, basis: str, seed: int) -> str:
@@ -270,7 +264,8 @@ def _judged(before: Sequence[Tried], after: Sequence[Tried], test: Test) -> Gate
     if not all(map(math.isfinite, differences)):
         return GateReport(outcome="undecided", reason="no finite reward on a held-back passage")
     better, worse = test(differences), test([-d for d in differences])
-    outcome = "accepted" if better < _ALPHA else "rejected" if worse < _ALPHA else "undecided"
+    outcome: Outcome = "accepted" if better < _ALPHA else "rejected" if worse < _ALPHA else "undecided"
+    verdicts: dict[Outcome, Verdict] = {"accepted": "pass", "rejected": "fail", "undecided": "undecided"}
     old, new = (fmean(map(_earned, side)) for side in (before, after))
     asked = sum(len(one.base) for one in before)
     told = f"reward on {len(before)} held-back passages {old:.3f} to {new:.3f}, {asked} questions"
@@ -281,10 +276,10 @@ def _judged(before: Sequence[Tried], after: Sequence[Tried], test: Test) -> Gate
         before=old,
         after=new,
         p=better,
-        verdict={"accepted": "pass", "rejected": "fail"}.get(outcome, "undecided"),  # type: ignore[arg-type]  # three words
+        verdict=verdicts[outcome],
         reason=told,
     )
-    return GateReport(outcome=outcome, reason=told, findings=[finding])  # type: ignore[arg-type]  # one of the three
+    return GateReport(outcome=outcome, reason=told, findings=[finding])
 
 
 def _earned(one: Tried) -> float:

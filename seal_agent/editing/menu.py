@@ -16,11 +16,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from seal_agent.editing.improving import Practice, Test, Write, grounds, held, rewarded
-from seal_agent.editing.rewards import Reward
-from seal_agent.journal import Journal
+from seal_agent.editing.improving import Loop, Practice, grounds, held, rewarded
 from seal_agent.judging.statistics import spent
-from seal_agent.parts import Learner, Say
 from seal_agent.records import Menu, SelfEdit, StyleWorth, content_id
 
 _WHOLE = ""  # the name of an edit from which no style is left out
@@ -32,16 +29,9 @@ Scores = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Bandit:
-    """Everything the choice needs; what is tried is kept in *journal*. basis: as in improving.Loop."""
+    """The choice, with what *loop* tunes a writer with."""
 
-    learner: Learner
-    journal: Journal
-    write: Write
-    reward: Reward
-    test: Test
-    basis: str
-    seed: int = 0
-    say: Say = lambda stage, share: None
+    loop: Loop
 
     def play(self, lessons: Sequence[Practice]) -> Menu:
         """Look at one passage after another; what each style earned, and the styles that stay."""
@@ -49,7 +39,7 @@ class Bandit:
         gone: list[str] = []
         chosen_by = [one for one in lessons if not held(one)]
         for look, one in enumerate(chosen_by, 1):
-            self.say("trying styles", look / len(chosen_by))
+            self.loop.say("trying styles", look / len(chosen_by))
             scores = self._tried(one, gone, None)
             whole = scores.pop(_WHOLE, [])
             for style, without in scores.items():
@@ -68,7 +58,7 @@ class Bandit:
         leaving = [
             style
             for style in staying
-            if len(gains[style]) >= _LEAST and self.test([-gain for gain in gains[style]]) < level
+            if len(gains[style]) >= _LEAST and self.loop.test([-gain for gain in gains[style]]) < level
         ]
         return leaving if len(leaving) < len(staying) else []  # somebody must write
 
@@ -79,23 +69,24 @@ class Bandit:
         if not pairs:
             return menu
         whole, chosen = zip(*pairs, strict=True)
-        p = self.test([b - a for a, b in pairs])
+        p = self.loop.test([b - a for a, b in pairs])
         return menu.model_copy(update={"before": fmean(whole), "after": fmean(chosen), "n": len(pairs), "p": p})
 
     def _tried(self, one: Practice, gone: Collection[str], without: Sequence[str] | None) -> Scores:
         """An edit of a passage as it is, and without each of its styles, or without all of those in *without*."""
+        loop = self.loop
         named = "each" if without is None else ",".join(without)
-        rests_on = grounds(one, self.learner, self.basis, self.seed)
+        rests_on = grounds(one, loop.learner, loop.basis, loop.seed)
         key = content_id("u", rests_on, ",".join(sorted(gone)), named)
-        if (kept := self.journal.tries.kept(key)) is None:
-            rows = [row for row in self.write(one.passage, None, self.seed)[0] if row.style not in gone]
+        if (kept := loop.journal.tries.kept(key)) is None:
+            rows = [row for row in loop.write(one.passage, None, loop.seed)[0] if row.style not in gone]
             # what stands verbatim in the source is on every menu: it is what is remembered
             styles = sorted({row.style for row in rows if row.origin != "verbatim" and not row.refused})
             left_out = {style: {style} for style in styles} if without is None else {named: set(without)}
             edits: dict[str, list[SelfEdit]] = {
                 name: [row for row in rows if row.style not in out] for name, out in {_WHOLE: set(), **left_out}.items()
             }
-            (scores,) = rewarded(self.learner, [*edits.values()], [(self.reward, one.questions)], self.seed, level=True)
+            (scores,) = rewarded(loop.learner, [*edits.values()], [(loop.reward, one.questions)], loop.seed, level=True)
             kept = dict(zip(edits, scores, strict=True))
-            self.journal.tries.keep(key, one.passage.document, kept)
+            loop.journal.tries.keep(key, one.passage.document, kept)
         return dict(kept)

@@ -139,9 +139,9 @@ def reserve(
     edits: Sequence[SelfEdit], seed: int, was: Was | None = None, shown: Collection[str] = ()
 ) -> list[SelfEdit]:
     """
-    Mark proved questions as reserved: one of each fact, and second ones of the facts with most questions where a passage, or what
-    changed in it, would be left with too few to judge by. *was* says in whose place a fact stands: what must be recalled of it is
-    what that one did not say. None is among those *shown*.
+    Reserve some proved questions as checks: one of each fact, and second ones of the facts that have most where a passage (of a
+    newer text: what changed in it) would have too few to be judged by. *was* maps a sentence to the older ones it replaces; the
+    gold answer must then be something these did not say. No wording in *shown* is reserved.
     """
     was = was or {}
     order, left = random.Random(seed), _asked(edits)

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from seal_agent.errors import SealError
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.lock import HomeLock
-from seal_agent.records import GateReport, Record
+from seal_agent.records import Candidate, Record, Version
 
 MANIFEST = "manifest.json"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
@@ -64,7 +64,6 @@ def seal(
     parent: str,
     run: str,
     rows: str,
-    report: GateReport | None = None,
 ) -> str:
     """Make *staged* durable, give it its manifest and its final name; returns the digest."""
     if final.exists():
@@ -75,10 +74,18 @@ def seal(
     for name in names:
         _sync(staged / name)
     crashpoint("adapter.files")
-    said = report.model_dump(mode="json") if report else None
     files = {name: _fact(staged / name) for name in names}
-    manifest = Manifest(files=files, fingerprint=fingerprint, parent=parent, run=run, rows=rows, report=said)
+    manifest = Manifest(files=files, fingerprint=fingerprint, parent=parent, run=run, rows=rows)
     return _keep(staged, final, manifest)
+
+
+def candidate(
+    staged: Path, live: Version | None, *, run: str, fingerprint: str, rows: str, training: dict[str, Any]
+) -> Candidate:
+    """*staged*, trained from *live* or (None) the base, sealed under its final name: to be judged."""
+    final = staged.parent / run
+    made = seal(staged, final, fingerprint=fingerprint, parent=live.digest if live else "", run=run, rows=rows)
+    return Candidate(run=run, path=str(final), digest=made, parent=live.number if live else 0, training=training)
 
 
 def _keep(staged: Path, final: Path, manifest: Manifest) -> str:

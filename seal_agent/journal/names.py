@@ -26,12 +26,12 @@ class Names:
 
     def say(self, document: Document, state: str) -> bool:
         """
-        *document* is what its name says now: it stands (again, in *state*), and what the name said before does not. Is that new?
-        Told without a name it takes nothing back.
+        Note that *document*'s name says this text now: it stands (restored to *state* if it was superseded), and what the name
+        said before is superseded. True if that changed anything. Without an external id nothing is restored.
         """
         said = (document.id, document.source, document.external_id)
         new = bool(self._db.write("INSERT OR IGNORE INTO attestations VALUES (?, ?, ?)", *said))
-        if restored := bool(document.external_id) and self.replaced(document.id):
+        if restored := bool(document.external_id) and self.superseded(document.id):
             self._restore(document.id, state)
         # what is not trusted must not push out what is, but is newer than what is not either
         over = _UNTRUSTED if state == "held" else _STANDS
@@ -40,7 +40,7 @@ class Names:
             self._learn_again(document)
         return new or restored
 
-    def replaced(self, document_id: str) -> bool:
+    def superseded(self, document_id: str) -> bool:
         """Has another text come in the place of this one?"""
         return bool(self._db.number("SELECT state = 'superseded' FROM documents WHERE id = ?", document_id))
 
@@ -51,7 +51,7 @@ class Names:
         ):
             self._supersede(document_id, source, name)
 
-    def replaced_by(self, document: Document) -> list[str]:
+    def superseded_by(self, document: Document) -> list[str]:
         """Ids of the documents in whose place *document* comes: what its names have said until now."""
         found = [old for source, name in self.of(document) for old in self._said(source, name, document.id)]
         return list(dict.fromkeys(found))
@@ -69,7 +69,7 @@ class Names:
                 document.id,
             )
         ]
-        return sorted({*self.replaced_by(document), *found})
+        return sorted({*self.superseded_by(document), *found})
 
     def of(self, document: Document) -> list[tuple[str, str]]:
         """Under which names *document* is said: as it comes now, and as it came before."""

@@ -91,8 +91,8 @@ def practised(line: Journal) -> set[str]:
 def unpractise(line: Journal, document: str, pieces: Sequence[str]) -> tuple[int, list[int]]:
     """
     Drop what was tried of *document*, or holds one of the *pieces* of its text, and break and remove the writers that learned
-    from it, or from one that did: how many tries, and their numbers. Of a writer that does not say what it learned from nobody
-    knows that it did not.
+    from it, or from one that did: how many tries, and their numbers. A writer that does not say what it learned from is treated
+    as one that learned from it.
     """
     gone: dict[int, Path] = {}
     for version in line.versions.all():  # parents come first

@@ -248,7 +248,7 @@ class Journal:
         """The last decision on a document with every row and check that came of it, superseded or not."""
         decision = self._db.read("SELECT decision FROM documents WHERE id = ?", document_id)[0][0]
         edits = [edit for edit, _ in self.edits_of(document_id)]
-        return Decision.model_validate(json.loads(decision)), edits, self.checks_of([document_id])
+        return Decision.model_validate(json.loads(decision)), edits, self.all_checks_of([document_id])
 
     def quarantine(self) -> list[Receipt]:
         """Receipts of what is held (their decisions say why) or was released but not yet decided on again."""
@@ -294,8 +294,8 @@ class Journal:
             {memory.id: memory for memory in (*map(_memory, rows), *(edit.learned() for edit in claimed))}.values()
         )
 
-    def checks_of(self, document_ids: Sequence[str]) -> list[Check]:
-        """The checks of these documents, whether they stand or not."""
+    def all_checks_of(self, document_ids: Sequence[str]) -> list[Check]:
+        """The checks of these documents, superseded ones too."""
         rows = self._db.read(
             f"SELECT {_CHECK} FROM checks WHERE document IN (SELECT value FROM json_each(?)) ORDER BY seq",
             json.dumps(list(document_ids)),
@@ -454,7 +454,7 @@ class Journal:
         self._running = None
 
     def unfinished(self) -> bool:
-        """Is there a run that has not ended? Whose lock is free has died."""
+        """Is there a run that has not ended? If nobody holds the home's lock, its process has died."""
         return bool(self._db.number("SELECT count(*) FROM runs WHERE state = 'open'"))
 
     def sweep(self, lock: HomeLock) -> int:
@@ -554,7 +554,7 @@ class Journal:
         if not before:
             return self.state()
         rows = [memory.id for memory in self.taught_by(before)]
-        return content_id("s", self.state(), *before, *self.names.replaced_by(document), *rows)
+        return content_id("s", self.state(), *before, *self.names.superseded_by(document), *rows)
 
     def prompts(self) -> set[str]:
         """Every question that the live line was trained on, or that is claimed to be."""
@@ -615,8 +615,8 @@ class Journal:
             kind,
         )
 
-    def checks_for(self, document_ids: Sequence[str]) -> list[Check]:
-        """The checks of these documents, learned or not."""
+    def checks_of(self, document_ids: Sequence[str]) -> list[Check]:
+        """The checks of these documents that are not superseded, learned or not."""
         return self._checks("document IN (SELECT value FROM json_each(?))", json.dumps(list(document_ids)))
 
     def when_learned(self, check_ids: Sequence[str]) -> dict[str, tuple[bool, float]]:

@@ -29,7 +29,7 @@ def diff(agent: SealAgent, older: int, newer: int) -> dict[str, Any]:
     """
     journal = agent.journal
     learned = [document for number in (older, newer) for document in _learned(journal, number)]
-    facts = {check.id: check for check in (*journal.checks("fact"), *journal.checks_for(learned))}
+    facts = {check.id: check for check in (*journal.checks("fact"), *journal.checks_of(learned))}
     checks = [*facts.values(), *journal.checks("user"), *journal.checks("general")]
     said = [agent.ask_all([check.question for check in checks], number) for number in (older, newer)]
     rows = []

@@ -5,9 +5,9 @@ Promises: new facts must be recalled on reserved wordings that were not answered
 facts at most one in forty may be forgotten at one go, and one in twenty since each was learned, so that small losses in a row
 add up; general answers not worse than under the live version and the untouched base; no question of a user's own that was right
 may turn wrong; every comparison is paired and stands in the report; a number that is not finite fails. Over all attempts of a
-home's life the chance that one passes which forgot 12 % of all old facts, from nine of them on, or whose general answers are 0.15
-nats worse than the base's, is at most 5 % each: each attempt spends of it, one since forgotten too. Where other facts come back
-meanwhile, the balance is what counts; it varies more, and the chance is higher.
+home, forgotten ones included, two errors have at most 5 % each (alpha spending): accepting a candidate that forgot 12 % of the
+old facts (if they are nine or more), and one whose general answers are 0.15 nats worse than the base's. Where other facts came
+back meanwhile only the net loss counts, and the bound is looser.
 Of many old facts a quarter is asked first, and the rest only if that quarter has not lost more than all of them may.
 Does not promise: more than a sample can show. Facts it does not ask about are judged by those it does.
 """
@@ -15,17 +15,18 @@ Does not promise: more than a sample can show. Facts it does not ask about are j
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
-from typing import Literal, Protocol
+from typing import Protocol
 
 from seal_agent.judging.grading import correct
 from seal_agent.judging.statistics import needed, rank_test, sample_size, sign_test, spent
-from seal_agent.parts import ENOUGH
-from seal_agent.records import Check, CheckResult, Finding, GateReport
+from seal_agent.parts import ENOUGH, Say, silent
+from seal_agent.records import Check, CheckResult, Finding, GateReport, Outcome, Verdict
 
 _ALPHA = 0.05
 _WORSE = 0.10  # nats per token: a median rise of general answers' loss above this is felt in the wording of answers
@@ -41,7 +42,7 @@ _LEAST = 60  # old facts asked, if there are so many: fewer see too little of a 
 # What must not be true of all old facts, and of all general answers, when so little is seen in the sample.
 _FORGOTTEN, _DRIFTED = 0.12, 0.15
 
-Asked = dict[tuple[str, Check], tuple[bool, float]]
+Answers = dict[tuple[str, Check], tuple[bool, float]]
 """What a version (its folder, "" for the base) gave to a check: right or not, and the loss of the right answer."""
 
 
@@ -60,10 +61,6 @@ class Questions:
     near: Sequence[Check] = ()
     user: Sequence[Check] = ()
     learned: Mapping[str, tuple[bool, float]] = field(default_factory=dict)
-
-
-Outcome = Literal["accepted", "rejected", "undecided"]
-Verdict = Literal["pass", "fail", "undecided"]
 
 
 class Served(Protocol):
@@ -92,7 +89,9 @@ def _allowed(budget: float, n: int) -> int:
     return max(1, int(budget * n))
 
 
-def ask(learner: Served, checks: Sequence[Check], adapter: Path | None, asked: Asked) -> dict[str, tuple[bool, float]]:
+def ask(
+    learner: Served, checks: Sequence[Check], adapter: Path | None, asked: Answers
+) -> dict[str, tuple[bool, float]]:
     """
     For each check: is the answer right, and the loss per token (nats) of the answer it should give.
 
@@ -114,8 +113,8 @@ def judge(
     questions: Questions,
     live: Path | None,
     candidate: Path,
-    say: Callable[[str, float], None] = lambda stage, share: None,
-    asked: Asked | None = None,
+    say: Say = silent,
+    asked: Answers | None = None,
     attempt: int = 1,
     serving: Served | None = None,
 ) -> GateReport:
@@ -146,7 +145,7 @@ def judge(
 
 
 def _asked_first(
-    learner: Served, serving: Served, old: Sequence[Check], live: Path | None, candidate: Path, asked: Asked
+    learner: Served, serving: Served, old: Sequence[Check], live: Path | None, candidate: Path, asked: Answers
 ) -> Sequence[Check]:
     """A quarter of many *old* checks, if it shows already that more was forgotten than may be of all; else all of them."""
     first = old[::4]
@@ -180,16 +179,16 @@ def _learned(results: Sequence[CheckResult]) -> Finding:
     unknown = [r for r in results if not r.before]
     p = rank_test([r.before_nll - r.after_nll for r in unknown])
     n, net = len(unknown), better - worse
+    found = partial(_finding, "new facts", results, p)
     if not _finite(results):
-        verdict, reason = _said("fail", "a loss is not finite")
-    elif n < ENOUGH:
-        verdict, reason = _said("undecided", f"{n} reserved wordings not answered before; a test needs {ENOUGH}")
-    elif p < _ALPHA and net >= max(3, min(_SHARES[0] * n, max(ENOUGH, _SHARES[1] * n))):
-        # both, for likelihood alone would let through who only recites
-        verdict, reason = _said("pass", f"{better} answered that were not, {worse} lost")
-    else:
-        verdict, reason = _said("fail", f"{better} answered that were not, {worse} lost: too few, or by chance")
-    return _finding("new facts", results, p, verdict, reason)
+        return found("fail", "a loss is not finite")
+    if n < ENOUGH:
+        return found("undecided", f"{n} reserved wordings not answered before; a test needs {ENOUGH}")
+    told = f"{better} answered that were not, {worse} lost"
+    # both, for likelihood alone would let through who only recites
+    if p < _ALPHA and net >= max(3, min(_SHARES[0] * n, max(ENOUGH, _SHARES[1] * n))):
+        return found("pass", told)
+    return found("fail", f"{told}: too few, or by chance")
 
 
 def _kept(
@@ -214,12 +213,11 @@ def _not_lost(name: str, results: Sequence[CheckResult], budget: float) -> Findi
     gone = _gone(results)
     # fewer than ENOUGH greedy answers turn by chance: no test can tell four turned from none
     turned = net > 0 and (p < _ALPHA or net > max(ENOUGH - 1, _LOST * len(results)))
-    told = f"{len(lost)} lost, {len(gained)} gained, {max(0, gone)} forgotten on balance"
     if not _finite(results):
-        verdict, reason = _said("fail", "a loss is not finite")
-    else:
-        verdict, reason = _said("fail" if turned or gone > _allowed(budget, len(results)) else "pass", told)
-    return _finding(name, results, p, verdict, reason)
+        return _finding(name, results, p, "fail", "a loss is not finite")
+    verdict: Verdict = "fail" if turned or gone > _allowed(budget, len(results)) else "pass"
+    told = f"{len(lost)} lost, {len(gained)} gained, {max(0, gone)} forgotten on balance"
+    return _finding(name, results, p, verdict, told)
 
 
 def _no_worse(results: Sequence[CheckResult]) -> Finding:
@@ -228,8 +226,9 @@ def _no_worse(results: Sequence[CheckResult]) -> Finding:
         sum(r.before and not r.after for r in results),
         sum(r.after and not r.before for r in results),
     )
-    verdict, reason = _said("fail" if lost or not _finite(results) else "pass", f"{lost} lost, {gained} gained")
-    return _finding("users' own questions", results, sign_test(lost, gained), verdict, reason)
+    verdict: Verdict = "fail" if lost or not _finite(results) else "pass"
+    told = f"{lost} lost, {gained} gained"
+    return _finding("users' own questions", results, sign_test(lost, gained), verdict, told)
 
 
 def _gone(results: Sequence[CheckResult]) -> int:
@@ -248,12 +247,14 @@ def _unharmed(results: Sequence[CheckResult], level: float) -> list[Finding]:
         rise = median(rises) if rises else 0.0
         # the median, not the mean: one odd answer must not decide (arXiv 2605.24657)
         bad = not _finite(results) or (rise > _WORSE and p < _ALPHA)
-        verdict, reason = _said("fail" if bad else "pass", f"median loss {rise:+.3f} nats per token")
+        verdict: Verdict = "fail" if bad else "pass"
+        reason = f"median loss {rise:+.3f} nats per token"
         held = rank_test([_DRIFTED - r for r in rises])
         if sure and rises and not bad and held >= level:
             most = needed(len(rises), held, level)
             would = f"about {most} checks would show" if most else "no number of checks is likely to show"
-            verdict, reason = _said("undecided", f"{reason}; {would} that it is below {_DRIFTED} (level {level:.2g})")
+            verdict = "undecided"
+            reason += f"; {would} that it is below {_DRIFTED} (level {level:.2g})"
         out.append(_finding(name, results, p, verdict, reason, by_loss=True))
     return out
 
@@ -289,10 +290,6 @@ def _finding(
         verdict=verdict,
         reason=reason,
     )
-
-
-def _said(verdict: Verdict, reason: str) -> tuple[Verdict, str]:
-    return verdict, reason
 
 
 def _finite(results: Sequence[CheckResult]) -> bool:

@@ -24,7 +24,7 @@ Item = Mapping[str, Any]
 _SHAPE = "an object with `title`, `context` and `questions` was expected"
 
 
-class Asked(Protocol):
+class Answerer(Protocol):
     """Whoever can be asked: SealAgent, as seen from here."""
 
     def ask_all(
@@ -35,7 +35,7 @@ class Asked(Protocol):
 
 
 def quiz(
-    agent: Asked,
+    agent: Answerer,
     items: Sequence[Item],
     version: int | None = None,
     open_book: bool = False,

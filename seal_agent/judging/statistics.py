@@ -1,8 +1,8 @@
 """
 Paired statistics for small samples.
 
-Promises: exact where the sample is small; every function says what its null hypothesis is; what one attempt after another
-may err by is spent from one purse.
+Promises: exact where the sample is small; every function says what its null hypothesis is; attempts that come one after
+another share one error (alpha spending).
 Does not promise: control over looks that are not counted as attempts.
 """
 
@@ -38,9 +38,9 @@ def mean_test(differences: Sequence[float]) -> float:
     return float(stats.ttest_1samp(differences, 0.0, alternative="greater").pvalue)
 
 
-def spent(attempt: int, purse: float = 0.05) -> float:
-    """The level at which *attempt* (from 1 on) may test: those of all attempts together, however many, make *purse*."""
-    return purse * 6 / (math.pi * attempt) ** 2
+def spent(attempt: int) -> float:
+    """The level at which *attempt* (from 1 on) is tested; over all attempts these sum to 5 % (alpha spending)."""
+    return 0.05 * 6 / (math.pi * attempt) ** 2
 
 
 def sample_size(population: int, tolerated: float, allowed: Callable[[int], int], level: float, least: int = 1) -> int:

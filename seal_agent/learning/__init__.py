@@ -1,4 +1,4 @@
-"""Models and devices, LoRA training, generation, scoring: the only room whose files import torch."""
+"""Models and devices, LoRA training, generation, scoring: outside bench/ the only files that import torch."""
 
 import threading
 

@@ -69,12 +69,10 @@ class Adapters:
         """The list of blocks (a module's path) and how many of them lie under the lowest adapter."""
         return self._blocks, self._lowest
 
-    @contextmanager
-    def stepping(self, names: Sequence[str]) -> Iterator[None]:
-        """Adapters *names* in force and trainable: for one training step, since answers may be given between steps."""
+    def step(self, names: Sequence[str]) -> None:
+        """Before each training step: adapters *names* in force and trainable, since answers may be given between steps."""
         if not self._trains:
             self._train(names)
-        yield
 
     @contextmanager
     def using(self, adapter: Path | None) -> Iterator[torch.nn.Module]:

@@ -28,7 +28,7 @@ from seal_agent.learning.flat import Trainable
 from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.packing import Row
 from seal_agent.learning.training import Anchor, Lesson, Recipe, TrainingLog
-from seal_agent.parts import Example, Say, Trial
+from seal_agent.parts import Example, Say, Trial, silent
 
 Pairs = Sequence[tuple[str, str]]
 _WATCHED = 4  # every fourth anchor is not trained
@@ -231,14 +231,12 @@ class LoraLearner:
         parent: Path | None,
         out: Path,
         seed: int,
-        say: Say = lambda stage, share: None,
+        say: Say = silent,
     ) -> dict[str, Any]:
         (log,) = self.train_together([Candidate(examples, out, seed, self.recipe)], parent, say)
         return log
 
-    def train_many(
-        self, trials: Sequence[Trial], parent: Path | None, say: Say = lambda stage, share: None
-    ) -> list[dict[str, Any]]:
+    def train_many(self, trials: Sequence[Trial], parent: Path | None, say: Say = silent) -> list[dict[str, Any]]:
         def recipe(trial: Trial) -> Recipe:
             return Recipe(trial.epochs, 1, trial.learning_rate, rows_per_step=trial.rows_per_step, stop_loss=0.0)
 
@@ -250,7 +248,7 @@ class LoraLearner:
         self,
         candidates: Sequence[Candidate],
         parent: Path | None,
-        say: Say = lambda stage, share: None,
+        say: Say = silent,
         leave: Leave = lambda epochs, scores: (),
     ) -> list[dict[str, Any]]:
         """
@@ -349,7 +347,8 @@ class LoraLearner:
 
     @contextmanager
     def _turn(self, names: Sequence[str]) -> Iterator[None]:
-        with self._lock, self._adapters.stepping(names):
+        with self._lock:
+            self._adapters.step(names)
             yield
 
     def _anchored(self, rows: Sequence[Row], clear: float) -> tuple[list[Anchor], nullspace.Directions]:

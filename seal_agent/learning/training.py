@@ -28,14 +28,15 @@ from seal_agent.learning.frozen import Frozen
 from seal_agent.learning.losses import Targets, certain, divergence, joined, likely
 from seal_agent.learning.models import Base
 from seal_agent.learning.packing import Pack, Row, pack
-from seal_agent.parts import OLD_TURNS
+from seal_agent.parts import OLD_TURNS, silent
 
 Leave = Callable[[dict[int, int]], Collection[int]]
 """Asked when epochs end: lessons by number and their epochs done; answers which of them train no further."""
 
 _TOP = 48  # base probabilities kept per position; the rest is one bucket
-# In the last quarter of the epochs, where the rate is low, so many times the anchors, and as much weight: general answers come
-# back to where they were before the run (0.15 to 0.11 nats from the base, on prompts never rehearsed), and no fact is lost.
+# In the last quarter of the epochs, where the rate is low, each step has this many times the anchors, at this many times the
+# weight: general answers come back to where they were before the run (0.15 to 0.11 nats from the base, on prompts never
+# rehearsed), and no fact is lost.
 _RECOVERY = 4
 _LOOK = 8  # steps between two looks at the losses: each look makes a GPU wait
 
@@ -129,7 +130,7 @@ def train(
     frozen: Frozen | None = None,
     turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
     leave: Leave = lambda epochs: (),
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = silent,
 ) -> list[TrainingLog]:
     """
     Train each lesson's adapter, all of them in the same forward passes. *turn* is entered anew for each step; without

@@ -1,0 +1,173 @@
+"""
+What a middleware has come upon and is to observe: a bounded queue, and the thread that reads it.
+
+Promises: each text is offered once; a full queue drops, counts and says so; what could not be observed is handed out to be
+offered again; nothing that was forgotten before is observed, and nothing that was recalled; a process that ends waits up to a
+minute for what waits here.
+Does not promise: that what waits survives the process. A fork reads nothing for the process it came from.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures.thread  # noqa: F401 - see _before_exit
+import logging
+import math
+import os
+import queue
+import threading
+import time
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from seal_agent.agent import SealAgent
+from seal_agent.reading.sources import Refusal
+from seal_agent.records import Document, normalised
+from seal_agent_langchain import outside
+
+log = logging.getLogger(__name__)
+
+_SEEN = 10_000  # documents of which this process knows that it offered them already
+_IDLE = 5.0  # seconds without work after which the thread ends
+_AT_EXIT = 60.0  # seconds a process that ends waits for what it has read: the model may have to be loaded first
+
+
+class Backlog:
+    """Documents for *agent*, at most *waiting* at a time; *name* is that of the middleware, for the log."""
+
+    def __init__(self, agent: SealAgent, name: str, waiting: int) -> None:
+        self.agent, self.name = agent, name
+        self._queue: queue.Queue[tuple[str, Document]] = queue.Queue(max(1, waiting))
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._counts: Counter[str] = Counter(
+            dict.fromkeys(("edit", "skip", "hold", "recalled", "forgotten", "dropped", "failed"), 0)
+        )
+        self._told: tuple[str, set[str]] = "", set()  # every remembered sentence, and of which state of the journal
+        self._again: dict[str, Document] = {}  # what could not be observed, to be offered again next turn
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._process, self._ends = os.getpid(), math.inf
+        _before_exit(_flush_at_exit, weakref.ref(self))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Documents by what became of them: a decision, "recalled", "forgotten", "dropped", "failed"; and "waiting"."""
+        with self._guard:
+            return {**self._counts, "waiting": self._queue.unfinished_tasks}
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was offered is committed; False if that took longer than *timeout* seconds."""
+        with self._queue.all_tasks_done:
+            return self._queue.all_tasks_done.wait_for(lambda: not self._queue.unfinished_tasks, timeout)
+
+    def left_over(self) -> list[Document]:
+        """What could not be observed, to be offered again: handed out once."""
+        with self._guard:
+            failed, self._again = self._again, {}
+        return list(failed.values())
+
+    def knows(self, document: Document) -> bool:
+        """Was it offered before?"""
+        with self._guard:
+            known = _key(document) in self._seen
+            if known:
+                self._seen.move_to_end(_key(document))
+        return known
+
+    def offer(self, document: Document) -> bool:
+        """Is it in the queue, or was it? Each text is offered once, or its tellings would be miscounted."""
+        key = _key(document)
+        with self._guard:
+            if key in self._seen:  # two runs may have come upon it at the same time
+                return True
+            try:
+                if os.getpid() != self._process:  # a fork has neither the thread nor a journal of its own
+                    raise queue.Full
+                self._queue.put_nowait((key, document))
+            except queue.Full:
+                self._counts["dropped"] += 1
+                return False
+            self._seen[key] = None
+            while len(self._seen) > _SEEN:
+                self._seen.popitem(last=False)
+            if self._thread is None or not self._thread.is_alive():  # or it was killed
+                self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
+                self._thread.start()
+            return True
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count and tell of what cannot be read, once."""
+        key = f"{refusal.name} {refusal.reason}"
+        with self._guard:
+            known = key in self._seen
+            self._seen[key] = None
+        if not known:
+            self._count("failed")
+            log.warning("%s: %s cannot be read: %s", self.name, refusal.name, refusal.reason)
+
+    def fail(self, what: str, error: Exception) -> None:
+        """Count and tell of *what* went wrong."""
+        self._count("failed")
+        log.warning("%s: %s: %s: %s", self.name, what, type(error).__name__, error)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                key, document = self._queue.get(timeout=_IDLE)
+            except queue.Empty:
+                with self._guard:
+                    if self._queue.empty():
+                        self._thread = None
+                        return
+                continue
+            try:
+                self._count(self._learn(document))
+            except Exception as error:
+                with self._guard:
+                    self._seen.pop(key, None)
+                    self._again[key] = document
+                    if len(self._again) > self._queue.maxsize:
+                        self._again.pop(next(iter(self._again)))
+                self.fail(f"document {document.id} was not observed", error)
+            finally:
+                self._queue.task_done()
+
+    def _learn(self, document: Document) -> str:
+        journal = self.agent.journal
+        if document.id in journal.forgotten() and not journal.document(document.id):
+            return "forgotten"  # a conversation is handed over again and again; who wants it back observes it
+        if (stands := journal.remembers()) != self._told[0]:
+            self._told = stands, {normalised(memory.completion) for memory in journal.memories("learned")}
+        if outside.remembered(document, self._told[1]):
+            return "recalled"
+        return self.agent.observe(document).decision.action
+
+    def _count(self, what: str) -> None:
+        with self._guard:
+            self._counts[what] += 1
+
+
+def _key(document: Document) -> str:
+    return f"{document.id} {document.source}"
+
+
+def _before_exit(call: Callable[..., None], *given: Any) -> None:
+    """
+    *call* when the process ends: when its main thread has ended, for thread pools are closed then, those registered last first;
+    and again when all other threads have.
+    """
+    atexit.register(call, *given)
+    with suppress(AttributeError, RuntimeError):  # it is no public function, and refuses in a process that ends
+        threading._register_atexit(call, *given)  # type: ignore[attr-defined]
+
+
+def _flush_at_exit(backlog: weakref.ref[Backlog]) -> None:
+    found = backlog()
+    if not found or found._process != os.getpid():
+        return
+    found._ends = min(found._ends, time.monotonic() + _AT_EXIT)  # that long in all, however often it is called
+    if not found.flush(max(0.0, found._ends - time.monotonic())):
+        log.warning("%s: %s documents were not observed before the end", found.name, found.counts["waiting"])
