@@ -39,9 +39,10 @@ def main(agent: seal_agent.SealAgent) -> None:
         print("nothing waited")
         return
     print(report.outcome, "-", report.reason)
+    asked = {check.id: check.question for check in house_rules()}
     for result in report.results:
         if result.kind == "user":
-            print(f"  {result.check}: before {result.before}, after {result.after}")
+            print(f"  {asked[result.check]} before {result.before}, after {result.after}")
 
 
 if __name__ == "__main__":

@@ -270,7 +270,7 @@ class SealAgent:
         if contexts and len(contexts) != len(questions):
             raise errors.SealError(f"{len(contexts)} contexts for {len(questions)} questions; give one each, or none")
         if blank := [number for number, question in enumerate(questions, 1) if not question.strip()]:
-            raise errors.SealError(f"question {blank[0]} of {len(questions)} is empty")
+            raise errors.SealError(f"question {blank[0]} of {len(questions)} is empty; ask something")
         number, digest, adapter = self._serve(version)
         if contexts:
             said = [(text, adapter) for text in self.learner.answer(questions, adapter, contexts)]
@@ -456,7 +456,9 @@ class SealAgent:
             return 0, "", None
         asked = self.journal.versions.one(version)
         if problems := self._problems(asked):
-            raise errors.SealError(f"version {version} cannot be served: {'; '.join(problems)}")
+            raise errors.SealError(
+                f"version {version} cannot be served: {'; '.join(problems)}; `seal-agent versions` lists them"
+            )
         return asked.number, asked.digest, Path(asked.path)
 
     def adapter(self) -> Path | None:

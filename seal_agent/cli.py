@@ -65,6 +65,7 @@ def _named(paths: list[str]) -> list[str]:
 Paths = Annotated[
     list[str], typer.Argument(metavar="PATH…", help="Files and folders; - is standard input.", callback=_named)
 ]
+Watched = Annotated[list[str], typer.Argument(metavar="PATH…", help="Files and folders to look at.", callback=_named)]
 HOME = Path("seal-home")
 _TOLD = ("seal-agent", "torch", "transformers", "peft", "chromadb", "langchain-core")  # by doctor
 
@@ -112,7 +113,8 @@ def _run(arguments: list[str], stdout: IO[str]) -> tuple[Reply | None, int]:
         return Reply({}, error=_INTERRUPTED), 1
     except Exception as error:
         if hasattr(error, "format_message"):  # click's usage errors; typer brings its own copy of click
-            return Reply({}, error=f"{error.format_message()} (seal-agent --help tells more)"), 2
+            asked = getattr(getattr(error, "ctx", None), "command_path", "seal-agent")
+            return Reply({}, error=f"{error.format_message()} ({asked} --help tells more)"), 2
         return Reply({}, error=_said(error)), 1
     if said == _CTRL_C:  # typer makes it of the KeyboardInterrupt
         return Reply({}, error=_INTERRUPTED), 1
@@ -206,10 +208,11 @@ def quarantine(
     model: Model = None,
     json: Json = False,
     release: Annotated[
-        str | None, typer.Option("--release", metavar="ID", help="Let this held document through.")
+        str | None,
+        typer.Option("--release", metavar="ID", help="Let this held document through, whatever it contradicts."),
     ] = None,
 ) -> Reply:
-    """What is held, which rows were set aside, and why; with --release, decide on a held document without screening it."""
+    """What is held, which rows were set aside, and why; with --release, decide on a held document again, unscreened."""
     with _opened(home, model) as agent:
         found = agent.quarantine() if release is None else [agent.release(release)]
         told = {"document", "title", "prompt", "completion"}
@@ -268,7 +271,7 @@ def improve(
 
 @app.command()
 def watch(
-    paths: Paths,
+    paths: Watched,
     home: Home = HOME,
     model: Model = None,
     json: Json = False,

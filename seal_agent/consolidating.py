@@ -141,7 +141,9 @@ def _trained(agent: SealAgent, run: str, edits: Sequence[SelfEdit]) -> Candidate
     staged = adapters.stage(root)
     log = agent.learner.train(examples, None if anew else agent.adapter(), staged, seed, agent.say)
     if not log["finite"]:
-        raise SealError(f"training of run {run} stopped: the loss is not finite; its rows wait again")
+        raise SealError(
+            f"training of run {run} stopped: the loss is not finite; its rows wait again, and are set aside after three such"
+        )
     crashpoint("consolidate.trained")
     written = [row.prompt or row.completion for row in rows if row.origin == "written"]
     training = {

@@ -45,7 +45,9 @@ def forget(agent: SealAgent, document_id: str) -> Forgotten:
         journal, folder = agent.journal, agent.home / FORGETTING
         document = journal.document(document_id)
         if document is None and document_id not in _practised(agent):
-            raise SealError(f"no document {document_id} in {agent.home}; receipts of `observe` name what there is")
+            raise SealError(
+                f"no document {document_id} in {agent.home}; its receipt names it, and `observe` of the same text prints it again"
+            )
         called = {call.document for call in journal.calls.since()}
         if untold := [other.id for other in journal.everything() if other.id not in called]:
             raise SealError(

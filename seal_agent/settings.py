@@ -49,4 +49,6 @@ def read(home: Path, **given: object) -> Settings:
         raise ConfigError(f"{file} is not TOML: {error}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"settings of {home} cannot work: {problems}") from error
+        unknown = any(e["type"] == "extra_forbidden" for e in error.errors())
+        known = f"; there are {', '.join(Settings.model_fields)}" if unknown else ""
+        raise ConfigError(f"settings of {home} cannot work: {problems}{known}") from error

@@ -109,16 +109,9 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
         return there
 
     with tempfile.TemporaryDirectory() as scratch:
-        candidates = []
-        for number, lesson in enumerate(lessons):
-            out = Path(scratch) / str(number)
-            out.mkdir()
-            candidates.append(Candidate([Example("", text) for text in lesson], out, job["seed"] + number, recipe))
-        warm = Path(scratch) / "warm"
-        warm.mkdir()
-        learner.train_together(
-            [Candidate([Example("", lessons[0][0])], warm, 0, dataclasses.replace(recipe, epochs=1))], None
-        )
+        candidates = _candidates(lessons, Path(scratch), job["seed"], recipe)
+        warm = dataclasses.replace(recipe, epochs=1)
+        learner.train_together(_candidates([lessons[0][:1]], Path(scratch) / "warm", 0, warm), None)
         clock = Clock()
         logs = learner.train_together(candidates, None, leave=leave)
         clock.stop()
@@ -133,6 +126,16 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _candidates(lessons: Sequence[Sequence[str]], root: Path, seed: int, recipe: Recipe) -> list[Candidate]:
+    """One for each of *lessons*, with a folder of its own under *root*."""
+    made = []
+    for number, lesson in enumerate(lessons):
+        out = root / str(number)
+        out.mkdir(parents=True)
+        made.append(Candidate([Example("", text) for text in lesson], out, seed + number, recipe))
+    return made
+
+
 def _search(job: dict[str, Any]) -> dict[str, Any]:
     """Five candidates scored by the passage's questions: all to the end, then with the weak ones leaving early."""
     recipe = Recipe(job["epochs"], 1, job["rate"], 0.0, job["rows"], stop_loss=0.0, falls=False, by_token=True)
@@ -143,18 +146,12 @@ def _search(job: dict[str, Any]) -> dict[str, Any]:
     for name in ("full", "halved"):
         leave: Any = halving(pairs, count, rounds=(job["epochs"] // 3, 2 * job["epochs"] // 3))
         with tempfile.TemporaryDirectory() as scratch:
-            outs = [Path(scratch) / str(number) for number in range(count)]
-            for out in outs:
-                out.mkdir()
-            candidates = [
-                Candidate([Example("", text) for text in lesson], out, job["seed"] + number, recipe)
-                for number, (lesson, out) in enumerate(zip(job["lessons"], outs, strict=True))
-            ]
+            candidates = _candidates(job["lessons"], Path(scratch), job["seed"], recipe)
             began = time.perf_counter()
             extra = {"leave": leave} if name == "halved" else {}
             logs = learner.train_together(candidates, None, **extra)
             spent = time.perf_counter() - began
-            scores = [sum(s for s, _ in learner.score(pairs, out)) for out in outs]
+            scores = [sum(s for s, _ in learner.score(pairs, one.out)) for one in candidates]
         done[name] = {
             "seconds": spent,
             "tokens": sum(log["tokens"] for log in logs),
@@ -207,8 +204,7 @@ def _trainer(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rival(job: dict[str, Any], lesson: Sequence[str], target: float) -> dict[str, Any]:
-    from datasets import Dataset
-    from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
+    from transformers import TrainerCallback
 
     base = load(job["model"])
     adapters = Adapters(base, RANK)
@@ -231,51 +227,56 @@ def _rival(job: dict[str, Any], lesson: Sequence[str], target: float) -> dict[st
             clock.start()
 
     with tempfile.TemporaryDirectory() as scratch:
-        common: dict[str, Any] = {
-            "output_dir": scratch,
-            "per_device_train_batch_size": job["batch"],
-            "num_train_epochs": job.get("epochs", _MOST),
-            "learning_rate": job["rate"],
-            "lr_scheduler_type": "constant",
-            "weight_decay": 0.0,
-            "save_strategy": "no",
-            "report_to": [],
-            "disable_tqdm": True,
-            "logging_strategy": "no",
-            "use_cpu": not torch.cuda.is_available(),
-            "bf16": base.model.dtype == torch.bfloat16,
-            "seed": job["seed"],
-            "gradient_checkpointing": False,
-        }
-        ids = [list(row.ids) for row in rows]
-        if job["does"] == "trl":
-            from trl import SFTConfig, SFTTrainer
-
-            settings = SFTConfig(**common, **job["trl"])
-            trainer: Any = SFTTrainer(
-                model=model,
-                args=settings,
-                train_dataset=Dataset.from_dict({"input_ids": ids}),
-                processing_class=base.tokenizer,
-            )
-        else:
-            trainer = Trainer(
-                model=model,
-                args=TrainingArguments(**common),
-                train_dataset=Dataset.from_dict({"input_ids": ids, "labels": ids}),
-                data_collator=DataCollatorForSeq2Seq(base.tokenizer, padding=True),
-            )
+        trainer = _trainer_of(job, base, model, [list(row.ids) for row in rows], scratch)
         trainer.add_callback(Measure())
         model.train()
         trainer.train()
         clock.stop()
     return {
         "seconds": clock.seconds,
-        "tokens": len(judge.losses) * sum(map(len, ids)),
+        "tokens": len(judge.losses) * sum(len(row.ids) for row in rows),
         "epochs": len(judge.losses),
         "losses": judge.losses,
         "reached": judge.losses[-1] <= target,
     }
+
+
+def _trainer_of(job: dict[str, Any], base: Any, model: Any, ids: list[list[int]], scratch: str) -> Any:
+    """TRL's or transformers' trainer of *model* on rows of token *ids*, as it comes but for the rate and the batch."""
+    from datasets import Dataset
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+
+    common: dict[str, Any] = {
+        "output_dir": scratch,
+        "per_device_train_batch_size": job["batch"],
+        "num_train_epochs": job.get("epochs", _MOST),
+        "learning_rate": job["rate"],
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.0,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "logging_strategy": "no",
+        "use_cpu": not torch.cuda.is_available(),
+        "bf16": base.model.dtype == torch.bfloat16,
+        "seed": job["seed"],
+        "gradient_checkpointing": False,
+    }
+    if job["does"] == "trl":
+        from trl import SFTConfig, SFTTrainer
+
+        return SFTTrainer(
+            model=model,
+            args=SFTConfig(**common, **job["trl"]),
+            train_dataset=Dataset.from_dict({"input_ids": ids}),
+            processing_class=base.tokenizer,
+        )
+    return Trainer(
+        model=model,
+        args=TrainingArguments(**common),
+        train_dataset=Dataset.from_dict({"input_ids": ids, "labels": ids}),
+        data_collator=DataCollatorForSeq2Seq(base.tokenizer, padding=True),
+    )
 
 
 def _seal(job: dict[str, Any]) -> dict[str, Any]:

