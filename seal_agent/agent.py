@@ -102,8 +102,7 @@ class SealAgent:
 
     def observe(self, document: Document | str) -> Receipt:
         """Decide on one document and, if it is worth learning, write its edits. The receipt means: committed."""
-        nothing = sources.Refusal(name="nothing", reason="it holds no document")
-        found = next(sources.documents(document, limit_bytes=self.settings.max_document_bytes), nothing)
+        found = self._read(document)
         if isinstance(found, sources.Refusal):
             return self._refused(found)
         with self.journal.transaction():
@@ -113,6 +112,10 @@ class SealAgent:
                     self.journal.add_checks(self.rooms.asked_again(found, self.journal))
                 return self._told_again(known)
         return self._studied(found, self.journal.record, released=False)
+
+    def _read(self, document: Document | str) -> Document | sources.Refusal:
+        nothing = sources.Refusal(name="nothing", reason="it holds no document")
+        return next(sources.documents(document, limit_bytes=self.settings.max_document_bytes), nothing)
 
     def _told_again(self, known: Receipt) -> Receipt:
         since = ""
@@ -127,9 +130,12 @@ class SealAgent:
 
     def decide(self, document: Document) -> Decision:
         """What `observe` would decide on *document*; nothing is written down."""
-        if reason := self.rooms.screen(document):
+        found = self._read(document)
+        if isinstance(found, sources.Refusal):
+            return Decision(action="skip", reason=f"refused: {found.reason}")
+        if reason := self.rooms.screen(found):
             return Decision(action="hold", reason=reason)
-        return self.rooms.decide(document, self.learner, self.adapter(), self.journal, False)
+        return self.rooms.decide(found, self.learner, self.adapter(), self.journal, False)
 
     def release(self, document_id: str) -> Receipt:
         """Let a held document through: it is decided on again without screening."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -235,6 +236,60 @@ def test_the_gate_is_given_what_is_near_the_new_and_what_was_right_when_it_was_l
     assert (first.near, first.learned) == ([], {})
     assert {check.document for check in second.near} == {MILL.id}
     assert set(second.learned) == {check.id for check in second.old} != set()
+
+
+@pytest.mark.parametrize(
+    "news",
+    ["said Zofie Cerna", "said Žofie Černá", "said Øystein Ås", "said Владимир Петров", "in the 1850s", "of 12kg"],
+)
+def test_a_name_or_number_that_was_never_heard_of_is_news_in_any_script(news: str, agent: SealAgent) -> None:
+    agent.observe(MILL)
+    agent.consolidate()
+    told = MILL.text.replace("barley for nine villages.", f"barley for nine villages, {news}.")
+
+    decision = agent.decide(MILL.model_copy(update={"text": told}))
+
+    assert (decision.action, decision.numbers["news"]) == ("edit", 1)
+    assert agent.decide(MILL).action == "skip"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_text_says_the_same_in_whatever_form_its_accents_are_written(form: Any, make: Make) -> None:
+    """macOS and many PDFs take letters and accents apart."""
+    accented = MILL.text.replace("Josef Brandt", "Jösef Brandt").replace("Tarn", "Tårn")
+    agent = make()
+    agent.observe(MILL.model_copy(update={"text": accented}))
+    agent.consolidate()
+    more = f"{accented} Its weir was mended by Ute Karr in 1957."
+
+    decision = agent.decide(MILL.model_copy(update={"text": unicodedata.normalize(form, more)}))
+
+    assert (decision.action, decision.numbers["news"]) == ("edit", 1)
+
+
+def test_what_cannot_be_read_would_be_skipped(agent: SealAgent) -> None:
+    """`decide` looks at a text as `observe` does."""
+    assert agent.decide(Document(text="\x00" * 30)).reason.startswith("refused: ")
+
+
+def test_what_is_taken_back_while_it_is_trained_is_learned_and_waits_no_more(make: Make) -> None:
+    """A newer text took its rows out of the run, and the older one was told again before the verdict."""
+    named = MILL.model_copy(update={"source": "notes", "external_id": "mill"})
+    meanwhile = [named.model_copy(update={"text": MILL.text.replace("1871", "1872")}), named]
+
+    class Interrupted(FakeLearner):
+        def train(self, *given: Any, **how: Any) -> Any:
+            for document in (meanwhile.pop(0) for _ in tuple(meanwhile)):
+                agent.observe(document)
+            return super().train(*given, **how)
+
+    agent = make(Interrupted())
+    agent.observe(named)
+
+    assert agent.consolidate().outcome == "accepted"
+    assert agent.journal.waiting_count() == 0
+    assert agent.consolidate().reason == "no edit waits"
+    assert agent.verify() == []
 
 
 def test_the_same_text_again_is_no_second_lesson(agent: SealAgent) -> None:

@@ -51,17 +51,19 @@ class Database:
             begin, commit, undo = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
             if self._depth:
                 begin, commit, undo = (f"SAVEPOINT {inner}", f"RELEASE {inner}", f"ROLLBACK TO {inner}")
-            self._file.execute(begin)
-            self._depth += 1
+            depth = self._depth
             try:
+                self._file.execute(begin)  # Ctrl-C while this waits is raised when it has begun
+                self._depth += 1
                 yield
                 self._file.execute(commit)
             except BaseException:
-                if self._file.in_transaction:  # SQLite rolls back by itself when the disk is full
+                # SQLite rolls back by itself when the disk is full; of a step that was not begun there is nothing to undo
+                if self._file.in_transaction and (self._depth > depth or not depth):
                     self._file.execute(undo)
                 raise
             finally:
-                self._depth -= 1
+                self._depth = depth
 
     def read(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""

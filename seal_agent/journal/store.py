@@ -360,9 +360,9 @@ class Journal:
         return self._db.number("SELECT count(*) FROM edits WHERE state = 'waiting'")
 
     def oldest_waiting_age(self) -> float | None:
-        """Hours since the oldest waiting row arrived; None if nothing waits."""
+        """Hours since the oldest waiting row arrived, or until, where the clock was set back; None if nothing waits."""
         oldest = self._db.read("SELECT min(arrived) FROM edits WHERE state = 'waiting'")[0][0]
-        return None if oldest is None else max(0.0, self._db.clock() - oldest) / 3600
+        return None if oldest is None else abs(self._db.clock() - oldest) / 3600
 
     def attempts(self) -> dict[str, int]:
         """Verdicts against each row that waits or is claimed: above 0, it is trained in another way."""
@@ -410,6 +410,12 @@ class Journal:
         with self.transaction():
             self._assert_turn(run, fence)
             if outcome == "accepted":
+                # those too that a newer text took out of the run and that were taken back since: they are in the weights
+                self._db.write(
+                    "UPDATE edits SET state = 'claimed', fence = ?1 WHERE state = 'waiting'"
+                    " AND id IN (SELECT edit FROM lessons WHERE fence = ?1)",
+                    fence,
+                )
                 self._db.write("UPDATE edits SET state = 'learned', reason = '', fence = NULL WHERE fence = ?", fence)
                 self._remember(memories, version, embedder)
                 crashpoint("publish.memories")

@@ -39,6 +39,9 @@ Ask = Callable[[Memory], Sequence[tuple[str, str]]]
 #   known      share of the questions about remembered sentences so near that are answered rightly closed-book; -1 if there
 #              are none, if nothing is covered, or if the base is live
 REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
+_WORD = re.compile(
+    r"\d(?:[\d.,]*\d)?|[^\W\d_]\w*(?:-[^\W\d_]\w*)*"
+)  # a number, whatever unit is glued to it, or a word
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
 _ASKED = 2  # questions about one remembered sentence
 _SENTENCES = 8  # of a long document, spread evenly, are shown to the model, so that the cost of deciding is bounded
@@ -135,7 +138,15 @@ def _known(
 
 def _specifics(sentence: str) -> list[str]:
     """Numbers and mid-sentence names, lower case: one that was never remembered makes a sentence news."""
-    return [word.lower() for word in re.findall(r"(?<!^)\b(?:[A-Z][\w-]+|\d[\d.,]*\d|\d)\b", sentence)]
+    words = [match[0] for match in _WORD.finditer(sentence) if match.start()]
+    named = [word if word[0].isdigit() else _name(word) for word in words]
+    return [said.lower() for said in named if said[:1].isdigit() or len(said) > 1]
+
+
+def _name(word: str) -> str:
+    """*word* from its first part with a capital on ("Roman" of "pre-Roman"); nothing of a common one."""
+    parts = word.split("-")
+    return "-".join(parts[next((n for n, part in enumerate(parts) if part[:1].isupper()), len(parts)) :])
 
 
 def _heard(texts: Iterable[str]) -> set[str]:
@@ -144,7 +155,7 @@ def _heard(texts: Iterable[str]) -> set[str]:
         word
         for text in texts
         # a name after a hyphen ("pre-Roman") counts by itself, too: no sentence is news to itself
-        for word in (*re.findall(r"\d[\d.,]*\d\b|\w[\w-]*", text.lower()), *_specifics(f" {text}"))
+        for word in (*_WORD.findall(text.lower()), *_specifics(f" {text}"))
     }
 
 

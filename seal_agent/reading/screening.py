@@ -195,6 +195,9 @@ LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЈЅαεορνικτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ’",
     "aeopcyxijsdhqwABEKMHOPCTYXIJSaeopviktuxABEZHIKMNOPTYX'",
 )
+_LATIN = re.compile(r"[A-Za-z]")
+_HYPHENS = str.maketrans("‐‑−", "---")
+_UNSEEN = frozenset(map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x180F), 0x2800, 0x3164, 0xFFA0)))
 LATIN_LIKE = re.compile(r"(?<![^\W\d_])[^\W\d_]*[A-Za-z][^\W\d_]*")  # from where a word begins: linear in its length
 BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{24,4000}={0,2}")
 QUOTES = re.compile(r"\"[^\"\n]{3,400}\"|“[^”\n]{3,400}”|«[^»\n]{3,400}»|‘[^’\n]{3,400}’|`[^`\n]{3,400}`")
@@ -244,7 +247,8 @@ def instructions(document: Document) -> str:
 
 def personal_data(document: Document) -> str:
     """A reason to hold text with someone's address, number, account or key in it. It says where, not what."""
-    text = f"{document.title}\n{document.text}"
+    # one character for one, so that lines stay where they are; PDFs and web pages keep numbers together by such marks
+    text = re.sub(r"[^\S\n]", " ", f"{document.title}\n{document.text}").translate(_HYPHENS)
     for kind, places in (
         ("a key, token or password", _secrets(text)),
         ("an e-mail address", (match.start() for match in EMAIL.finditer(text))),
@@ -260,18 +264,26 @@ def personal_data(document: Document) -> str:
 
 def _readings(text: str) -> Iterator[tuple[str, str]]:
     """The text as a reader sees it, and whatever is written in base64 inside it."""
-    seen = unicodedata.normalize("NFKC", UNWANTED.sub("", text))
+    # without accents and what is not seen at all: neither may hide a word
+    apart = unicodedata.normalize("NFKD", UNWANTED.sub("", text))
+    seen = unicodedata.normalize("NFKC", "".join(c for c in apart if not unicodedata.combining(c) and c not in _UNSEEN))
     # One space, one newline: the patterns would take quadratic time on long runs of them.
     seen = re.sub(r"\n+", "\n", re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", seen)))
-    # Only words that mix alphabets are changed: Russian and Greek stay what they are.
-    yield LATIN_LIKE.sub(lambda word: word[0].translate(LOOKALIKES), seen.replace("’", "'")), ""
+    yield "\n".join(map(_latin, seen.replace("’", "'").split("\n"))), ""
     for match in BASE64.finditer(seen):
         try:
             inner = base64.b64decode(match[0] + "=" * (-len(match[0]) % 4)).decode("utf-8")
         except (binascii.Error, ValueError):
             continue
-        if inner.isprintable():
+        if re.sub(r"\s", "", inner).isprintable():
             yield inner, " (in base64)"
+
+
+def _latin(line: str) -> str:
+    """*line* with Latin letters for those that look like them, if it is Latin but for some; else in words that mix both."""
+    if 2 * len(_LATIN.findall(line)) > sum(map(str.isalpha, line)):
+        return line.translate(LOOKALIKES)
+    return LATIN_LIKE.sub(lambda word: word[0].translate(LOOKALIKES), line)  # Russian and Greek stay what they are
 
 
 def _quoted(text: str, start: int, end: int) -> bool:
@@ -304,12 +316,16 @@ def _phones(text: str) -> Iterator[int]:
 
 
 def _cards(text: str) -> Iterator[int]:
-    """Runs of 13 to 19 digits with a right check digit (Luhn)."""
+    """Runs of 13 to 19 digits with a right check digit (Luhn), also with other digits after them."""
     for match in CARD.finditer(text):
-        digits = [int(char) for char in match[0] if char.isdigit()]
-        doubled = [digit if at % 2 == 0 else sum(divmod(2 * digit, 10)) for at, digit in enumerate(reversed(digits))]
-        if 13 <= len(digits) <= 19 and sum(doubled) % 10 == 0 and len(set(digits)) > 1:
+        groups = re.split(r"[ -]", match[0])
+        if any(_is_card("".join(groups[:count])) for count in range(1, len(groups) + 1)):
             yield match.start()
+
+
+def _is_card(digits: str) -> bool:
+    doubled = [int(d) if at % 2 == 0 else sum(divmod(2 * int(d), 10)) for at, d in enumerate(reversed(digits))]
+    return 13 <= len(digits) <= 19 and sum(doubled) % 10 == 0 and len(set(digits)) > 1
 
 
 def _ibans(text: str) -> Iterator[int]:

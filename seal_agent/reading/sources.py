@@ -77,6 +77,8 @@ def clean(text: str) -> tuple[str, str]:
     for place, char in enumerate(text):
         if "\ud800" <= char <= "\udfff":
             return "", f"character {place} is half of a surrogate pair (U+{ord(char):04X}): wrongly decoded"
+    # composed: a letter and its accent apart are two things to whoever looks for words
+    text = unicodedata.normalize("NFC", text)
     text = PAGE_ENDS.sub("\n", text.translate(WINDOWS).replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff"))
     allowed = max(FEW[0], FEW[1] * len(text))
     kept = UNWANTED.sub(lambda match: _joiner(text, match), text)
@@ -169,7 +171,7 @@ def _document(
 
 def _label(text: str) -> str:
     """A title, source or id: one line that can be printed and stored."""
-    whole = text.encode("utf-8", "backslashreplace").decode()
+    whole = unicodedata.normalize("NFC", text.encode("utf-8", "backslashreplace").decode())
     return " ".join(UNWANTED.sub("", whole).split())
 
 
@@ -244,7 +246,8 @@ def files(folder: Path) -> Iterator[Path | Refusal]:
     seen: set[Path] = set()
     refused: list[OSError] = []
     for here, folders, names in os.walk(folder, onerror=refused.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        # what a home holds of its own is no reading: by default it stands where the notes do
+        folders[:] = sorted(n for n in folders if not n.startswith(".") and not Path(here, n, "seal.db").is_file())
         away = [Path(here, name) for name in folders if not _real(Path(here, name)).is_relative_to(inside)]
         yield from (Refusal(name=_shown(link), reason="it is a link that leads out of the folder") for link in away)
         for name in sorted(names):

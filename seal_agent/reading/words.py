@@ -13,7 +13,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-TOKEN = re.compile(r"\d+(?:[.,:/]\d+)*(?:st|nd|rd|th)?%?|[^\W\d_]+(?:['’.&-](?=[^\W_])[^\W_]+)*|[^\W_]+")
+TOKEN = re.compile(
+    r"\d{1,3}(?:[\u00a0\u2009\u202f]\d{3})+(?!\d)|\d+(?:[.,:/]\d+)*(?:st|nd|rd|th)?%?|[^\W\d_]+(?:['’.&-](?=[^\W_])[^\W_]+)*|[^\W_]+"
+)
 UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen"
@@ -82,7 +84,7 @@ def plain(word: str) -> str:
     folded = "".join(char for char in apart if not unicodedata.combining(char))
     folded = folded.replace("’", "'").removesuffix("'s")
     if folded[:1].isdigit():
-        folded = re.sub(r"(?<=\d)(?:st|nd|rd|th)$|%$", "", folded)
+        folded = re.sub(r"(?<=\d)(?:st|nd|rd|th)$|%$|\s", "", folded)
         return re.sub(r",(?=\d{3}(?:\D|$))", "", folded)
     tens, _, unit = folded.partition("-")
     if unit and tens in TENS and unit in VALUES:
