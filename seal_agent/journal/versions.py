@@ -17,6 +17,8 @@ from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.database import Database, dumped
 from seal_agent.records import Candidate, GateReport, Version, content_id
 
+_TOO_LARGE = 2**63  # for a number of the table
+
 
 class Versions:
     """The versions of one journal."""
@@ -33,7 +35,7 @@ class Versions:
         if number == 0:
             status: Literal["retired", "live"] = "retired" if self.live_number() else "live"
             return Version(number=0, id=content_id("v", "base"), parent=None, status=status, created="")
-        found = self._versions("number = ?", number) if abs(number) < 2**63 else []  # no larger one fits the table
+        found = self._versions("number = ?", number) if abs(number) < _TOO_LARGE else []
         if not found:
             raise SealError(f"there is no version {number} in {self._home}; `seal-agent versions` lists them")
         return found[0]
@@ -178,9 +180,9 @@ class Versions:
         rows = self._db.read("SELECT number FROM versions WHERE status IN ('live', 'retired') ORDER BY number")
         possible = [0, *(row[0] for row in rows)]
         if target not in possible:
-            known = self._db.read("SELECT status FROM versions WHERE number = ?", target)
-            told = "; `seal-agent verify` tells what it knew" if known and known[0][0] == "broken" else ""
-            what = f"version {target} is {known[0][0]}{told}" if known else f"there is no version {target}"
+            known = [row.status for row in self._versions("number = ?", target)] if abs(target) < _TOO_LARGE else []
+            told = "; `seal-agent verify` tells what it knew" if known == ["broken"] else ""
+            what = f"version {target} is {known[0]}{told}" if known else f"there is no version {target}"
             others = ", ".join(str(number) for number in possible if number != live) or "none"
             raise SealError(f"cannot roll back: {what}; possible: {others}")
 
