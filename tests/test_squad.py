@@ -80,6 +80,29 @@ def test_every_arm_answers_the_same_questions_of_the_same_passages(
     assert "one passage an adapter" in squad.told(result)
 
 
+def test_an_arm_that_is_finished_is_kept_if_the_next_one_breaks(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many passages each takes an hour."""
+    monkeypatch.setattr(squad, "_TOKENS", 300)
+    model, trained, real = str(tiny.write(tmp_path / "tiny")), [], squad._Bench._trained
+
+    def breaks(self: Any, lessons: Any, every: Any) -> Any:
+        trained.append(list(lessons))
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return real(self, lessons, every)
+
+    monkeypatch.setattr(squad._Bench, "_trained", breaks)
+    arms = ["passage", "base-implications"]
+    with pytest.raises(KeyboardInterrupt):
+        squad.run(tmp_path / "out", data, n=2, arms=arms, model=model)
+    result = squad.run(tmp_path / "out", data, n=2, arms=arms, model=model)
+
+    assert trained == [["passage"], ["base-implications"], ["base-implications"], arms, arms]
+    assert {"base", "open_book", *arms} == set(result["arms"]) == set(result["alone"]["arms"])
+
+
 def test_no_arm_is_trained_on_more_tokens_than_another(data: Path, tmp_path: Path) -> None:
     """Whole times and a part more: rounded to epochs, whose edits are longer would be trained up to a third less."""
     with agents.open(tmp_path / "home", model=str(tiny.write(tmp_path / "tiny"))) as agent:
@@ -184,11 +207,12 @@ def test_seal_recipe_trains_its_edits_as_long_as_seal_does_whatever_the_others_m
 ) -> None:
     """Ten epochs, a row a step; the other arms take the tokens they are given."""
     monkeypatch.setattr(squad, "_TOKENS", 60)
-    seen: list[list[tuple[int, int]]] = []
+    seen: dict[str, set[tuple[int, int]]] = {}
     train = LoraLearner.train_many
 
     def noting(learner: LoraLearner, trials: Sequence[Trial], *given: Any) -> list[dict[str, Any]]:
-        seen.append([(trial.epochs, trial.rows_per_step) for trial in trials])
+        for trial in trials:
+            seen.setdefault(trial.out.name, set()).add((trial.epochs, trial.rows_per_step))
         return train(learner, trials, *given)
 
     monkeypatch.setattr(LoraLearner, "train_many", noting)
@@ -196,9 +220,9 @@ def test_seal_recipe_trains_its_edits_as_long_as_seal_does_whatever_the_others_m
     arms = ["seal-round2-implications", "seal_recipe"]
     squad.run(tmp_path / "out", data, n=2, arms=arms, model=str(tiny.write(tmp_path / "tiny")))
 
-    for same_edits, recipe in seen:
-        assert recipe == (10, 1)
-        assert same_edits != recipe
+    assert set(seen) == set(arms)
+    assert seen["seal_recipe"] == {(10, 1)}
+    assert (10, 1) not in seen["seal-round2-implications"]
 
 
 def test_a_writer_that_practised_on_what_is_measured_is_refused(

@@ -1,9 +1,9 @@
 """
 SEAL's table with our engine: what is answered closed-book after training on a passage alone, on edits by other writers, on ours.
 
-Promises: every arm trains the same passages with the same engine, LoRA shape, rate and number of tokens, side by side, and is
-asked the same questions as SEAL asks them; arms are paired by passage; what is finished is kept and not done again. All passages
-go into one adapter; every fourth also gets one of its own. One arm more trains SEAL's edits for as long as SEAL does.
+Promises: every arm trains the same passages with the same engine, LoRA shape, rate and number of tokens, and is asked the same
+questions as SEAL asks them; arms are paired by passage; an arm that is finished is kept and not done again. All passages go into
+one adapter; every fourth also gets one of its own. One arm more trains SEAL's edits for as long as SEAL does.
 Does not promise: SEAL's own figures. Its model is fifty times larger, and its judge was a larger one still.
 
 Source: arXiv 2506.10943, section 4.2 and its published edits (MIT).
@@ -194,17 +194,21 @@ class _Bench:
         lessons = {arm: self._long(arm, [self._lesson(one, arm) for one in every]) for arm in self.arms}
         # named by what was trained, so that another practised writer, or other edits of the same arm, find none of it
         kept_as = {arm: keeping.named(arm, rows=rows) for arm, rows in lessons.items()}
-        if missing := {arm: lessons[arm] for arm in self.arms if kept_as[arm] not in found[0]}:
-            got = {
-                name: _shares(Plain(self.agent.learner), every, open_book=name == "open_book")
-                for name in ("base", "open_book")
-            }
-            got |= self._trained(missing, every)
-            means = {arm: fmean(one["right"] for one in of) for arm, of in got.items()}
+
+        def keep(got: Mapping[str, list[dict[str, float]]]) -> None:
             for number, shares in enumerate(found):
                 shares.update({kept_as.get(arm, arm): of[number] for arm, of in got.items()})
             keeping.write(kept, found)
+            means = {arm: fmean(one["right"] for one in of) for arm, of in got.items()}
             self.say_line(f"{name}: " + ", ".join(f"{arm} {share:.0%}" for arm, share in means.items()))
+
+        missing = {arm: lessons[arm] for arm in self.arms if kept_as[arm] not in found[0]}
+        if missing and "open_book" not in found[0]:
+            asked = Plain(self.agent.learner)
+            keep({arm: _shares(asked, every, open_book=arm == "open_book") for arm in ("base", "open_book")})
+        # those of one passage side by side; of many passages an arm takes an hour, after which it is kept
+        for group in filter(None, [missing] if len(every) == 1 else [{arm: rows} for arm, rows in missing.items()]):
+            keep(self._trained(group, every))
         return [{arm: of[kept_as.get(arm, arm)] for arm in ("base", "open_book", *self.arms)} for of in found]
 
     def _long(self, arm: str, of: Sequence[Sequence[Example]]) -> list[Example]:
