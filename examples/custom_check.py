@@ -42,7 +42,7 @@ def main(agent: seal_agent.SealAgent) -> None:
     asked = {check.id: check.question for check in house_rules()}
     for result in report.results:
         if result.kind == "user":
-            print(f"  {asked[result.check]} before {result.before}, after {result.after}")
+            print(f"  {asked.get(result.check, result.check)} before {result.before}, after {result.after}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ Scores = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Bandit:
-    """The choice, with what *loop* tunes a writer with."""
+    """The choice needs what a *loop* over the writer needs; what is tried is kept in its journal."""
 
     loop: Loop
 

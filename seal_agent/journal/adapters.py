@@ -45,7 +45,7 @@ class Manifest(Record):
     parent: str
     run: str
     rows: str
-    report: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None  # in manifests of old: their digests are over it
 
 
 def stage(root: Path) -> Path:

@@ -69,9 +69,8 @@ def interval(successes: int, n: int) -> tuple[float, float]:
 
 def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -> tuple[float, float]:
     """
-    95 % interval of the mean of paired *differences* of shares, by Student's t: of a few it is wider. Where all are alike (or
-    all questions', below) there is no spread to go by, and as large a share may differ as of so many may that was never seen
-    (Wilson).
+    95 % interval of the mean of paired *differences* of shares, by Student's t: of a few it is wider. Where all that was
+    drawn is alike there is no spread to go by, and as large a share may differ as of so many may that was never seen (Wilson).
 
     *of*: what each is a difference of, where several are of one question: these count together, as one that was drawn
     (cluster-robust, Liang and Zeger 1986).

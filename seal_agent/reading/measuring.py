@@ -39,9 +39,8 @@ Ask = Callable[[Memory], Sequence[tuple[str, str]]]
 #   known      share of the questions about remembered sentences so near that are answered rightly closed-book; -1 if there
 #              are none, if nothing is covered, or if the base is live
 REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
-_WORD = re.compile(
-    r"\d(?:[\d.,]*\d)?|[^\W\d_]\w*(?:-[^\W\d_]\w*)*"
-)  # a number, whatever unit is glued to it, or a word
+# A number, whatever unit is glued to it, or a word.
+_WORD = re.compile(r"\d(?:[\d.,]*\d)?|[^\W\d_]\w*(?:-[^\W\d_]\w*)*")
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
 _ASKED = 2  # questions about one remembered sentence
 _SENTENCES = 8  # of a long document, spread evenly, are shown to the model, so that the cost of deciding is bounded
