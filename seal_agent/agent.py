@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from seal_agent import errors
 from seal_agent.journal import Journal, adapters, renewal
 from seal_agent.journal.lock import HomeLock
-from seal_agent.journal.store import Checks, Edits, Study
+from seal_agent.journal.store import Study
 from seal_agent.parts import Learner, Say, silent
 from seal_agent.reading import sources
 from seal_agent.records import (
@@ -34,6 +34,7 @@ from seal_agent.records import (
     Memory,
     Menu,
     Receipt,
+    SelfEdit,
     Version,
     content_id,
 )
@@ -61,7 +62,7 @@ class Past:
     """
 
     studies: Mapping[tuple[str, str, bool], Study] = field(default_factory=dict)
-    rows: Mapping[tuple[str, str], tuple[Edits, Checks]] = field(default_factory=dict)
+    rows: Mapping[tuple[str, str], tuple[Sequence[SelfEdit], Sequence[Check]]] = field(default_factory=dict)
     consolidations: Mapping[str, tuple[int, Candidate, GateReport]] = field(default_factory=dict)
 
 
@@ -109,7 +110,7 @@ class SealAgent:
             if known := self.journal.attest(found):
                 # a change was taken back: judged by what had been asked of it
                 if found.id in self.journal.waiting_documents():
-                    self.journal.add_checks(self.rooms.asked_again(found, self.journal))
+                    self.journal.checks.add(self.rooms.asked_again(found, self.journal))
                 return self._told_again(known)
         return self._studied(found, self.journal.record, released=False)
 
@@ -179,7 +180,7 @@ class SealAgent:
         state: str,
         writer: Version | None,
         released: bool,
-        kept: dict[tuple[str, str], tuple[Edits, Checks]],
+        kept: dict[tuple[str, str], tuple[Sequence[SelfEdit], Sequence[Check]]],
     ) -> Study:
         """The decision and what follows from it; rows that were written before are in *kept*, by what they rest on."""
         if given := self.past.studies.get((document.id, state, released)):

@@ -70,16 +70,16 @@ def seed(agent: SealAgent) -> None:
     """General memories and checks, once in the life of a home; and the base's fingerprint."""
     journal, learner = agent.journal, agent.learner
     agent.same_base(learner)
-    journal.keep_checks(agent.rooms.user_checks())
-    if journal.memories("general"):
+    journal.checks.keep_users(agent.rooms.user_checks())
+    if journal.memories.all("general"):
         return
     agent.say("remembering what it knows", 0.0)
     # not asked for under the journal's lock: who answers takes these two the other way round
     memories, checks = agent.rooms.seed(learner)
     with journal.transaction():
         journal.set_meta("base", learner.fingerprint)
-        journal.add_memories([(memory, None) for memory in memories])
-        journal.add_checks(checks)
+        journal.memories.add([(memory, None) for memory in memories])
+        journal.checks.add(checks)
     agent.say("remembering what it knows", 1.0)
 
 
@@ -90,7 +90,7 @@ def turn(agent: SealAgent) -> tuple[str, str]:
     history = [key for _, key, _ in journal.versions.made()]
     run = content_id("r", *journal.waiting_ids(), repr(tried), *history, str(agent.settings.seed))
     # a user's own questions are no part of it: they may veto what came of it, and change nothing
-    checks = sorted(check.id for check in journal.checks() if check.kind != "user")
+    checks = sorted(check.id for check in journal.checks.all() if check.kind != "user")
     return run, content_id("s", journal.state(), run, *checks)
 
 
@@ -104,7 +104,7 @@ def _unjudgeable(agent: SealAgent) -> str:
     documents = agent.journal.waiting_documents()
     if not documents:
         return "no edit waits"
-    found = len(agent.journal.checks_of(documents))
+    found = len(agent.journal.checks.of(documents))
     few = f"a verdict needs {ENOUGH} reserved questions, of what waits there are {found}; it waits for more to learn"
     return few if found < ENOUGH else ""
 

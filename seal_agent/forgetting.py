@@ -27,11 +27,11 @@ from seal_agent import consolidating
 from seal_agent.agent import FORGETTING, Past, SealAgent
 from seal_agent.errors import SealError
 from seal_agent.journal import HomeLock, Journal, adapters, renewal
-from seal_agent.journal.store import Checks, Study
+from seal_agent.journal.store import Study
 from seal_agent.judging.gate import ask
 from seal_agent.judging.grading import correct
 from seal_agent.reading.sentences import sentences
-from seal_agent.records import Call, Candidate, Document, Forgotten, GateReport
+from seal_agent.records import Call, Candidate, Check, Document, Forgotten, GateReport
 
 _LEAST = 12  # characters of a piece of text that is looked for on disk
 _WORDS = 6  # words of a sentence whose second half is asked for
@@ -226,7 +226,7 @@ def _move(again: SealAgent, root: Path) -> None:
     renewal.place(again.journal, {number: adapters.move(path, root) for number, path in paths.items()})
 
 
-def _probed(agent: SealAgent, document: Document, checks: Checks, before: Path | None) -> dict[str, Any]:
+def _probed(agent: SealAgent, document: Document, checks: Sequence[Check], before: Path | None) -> dict[str, Any]:
     """What the weights still give of *document*: answers to its checks, and the second halves of its sentences."""
     halves = [
         (" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :]))

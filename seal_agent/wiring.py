@@ -226,7 +226,7 @@ class Rooms:
             return tried[0]
         asked = [check for passage in self.passages(document) for check in self.asked(passage, learner)]
         lessons = [edits for edits, _ in tried]
-        reward = rewards.less_forgetting(rewards.likelihood, journal.checks("general")[:_ELSEWHERE])
+        reward = rewards.less_forgetting(rewards.likelihood, journal.checks.all("general")[:_ELSEWHERE])
         (scores,) = improving.rewarded(learner, lessons, [(reward, asked)], self.settings.seed, adapter)
         return tried[max(range(len(tried)), key=lambda number: sum(scores[number]))]
 
@@ -252,7 +252,7 @@ class Rooms:
         from seal_agent.editing import room
 
         before = journal.names.told_before(document)
-        return room.Earlier(journal.taught_by(before), journal.all_checks_of(before)) if before else room.Earlier()
+        return room.Earlier(journal.taught_by(before), journal.checks.all_of(before)) if before else room.Earlier()
 
     def passages(self, document: Document) -> list[parts.Passage]:
         """What styles work on: the paragraphs of *document*, their sentences made to stand by themselves."""
@@ -278,7 +278,7 @@ class Rooms:
         """What an edit is worth where nobody gave questions: likelihood of the right answers, less what is forgotten."""
         from seal_agent.editing import rewards
 
-        general = journal.checks("general") or self.seed(learner)[1]
+        general = journal.checks.all("general") or self.seed(learner)[1]
         return rewards.less_forgetting(rewards.likelihood, general[:_ELSEWHERE])
 
     def compose(
@@ -335,15 +335,15 @@ class Rooms:
         adapters that continue from one another drift from the base further and further, and a small home rehearses all anyway.
         """
         tried = max(journal.attempts().values(), default=0)
-        return bool(tried and self.settings.rehearsal and 0 < len(journal.memories("learned")) <= _ANEW)
+        return bool(tried and self.settings.rehearsal and 0 < len(journal.memories.all("learned")) <= _ANEW)
 
     def mix(self, rows: Sequence[SelfEdit], journal: Journal, anew: bool = False) -> list[Example]:
         """New rows, rehearsed rows and general anchors, as examples; *anew*: all that was learned, as new as the new rows."""
         from seal_agent.editing.room import example
         from seal_agent.remembering.replay import choose
 
-        learned = journal.memories("learned")
-        anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories("general")]
+        learned = journal.memories.all("learned")
+        anchors = [Example(m.prompt, m.completion, m.title, anchor=True) for m in journal.memories.all("general")]
         if anew:
             return [*map(example, rows), *map(example, learned), *anchors]
         # what was refused once, where all that was learned is too much to train, comes back with twice the rehearsal
@@ -370,14 +370,14 @@ class Rooms:
         from seal_agent.remembering.known import known
 
         with self._kept.lock:
-            stands, before = journal.remembers(), self._kept.remembered
+            stands, before = journal.memories.fingerprint(), self._kept.remembered
             if before is None or before.stands != stands:
-                if old := journal.placed_otherwise(
+                if old := journal.memories.placed_otherwise(
                     self.embedder.fingerprint
                 ):  # the home was made with another embedder
-                    journal.add_memories(list(zip(old, self._vectors(old), strict=True)), self.embedder.fingerprint)
-                vectors = dict(zip(*journal.memory_vectors(self.embedder.fingerprint), strict=True))
-                before = self._kept.remembered = known(stands, journal.memories("learned"), vectors, before)
+                    journal.memories.add(list(zip(old, self._vectors(old), strict=True)), self.embedder.fingerprint)
+                vectors = dict(zip(*journal.memories.vectors(self.embedder.fingerprint), strict=True))
+                before = self._kept.remembered = known(stands, journal.memories.all("learned"), vectors, before)
             return before
 
     def _nearby(self, texts: Sequence[str], journal: Journal, k: int) -> list[list[tuple[Memory, float]]]:
@@ -407,8 +407,8 @@ class Rooms:
         """
         from seal_agent.remembering.recall import Recall
 
-        routes = scoped and self.settings.scope and not journal.untitled(claimed=judged)
-        return Recall(learner, frozenset(journal.titles()), self.embedder.embed, routes)
+        routes = scoped and self.settings.scope and not journal.memories.untitled(claimed=judged)
+        return Recall(learner, frozenset(journal.memories.titles()), self.embedder.embed, routes)
 
     # -- judging
 
@@ -424,7 +424,7 @@ class Rooms:
         """The gate's report on *candidate*, which learned *documents*."""
         from seal_agent.judging import gate
 
-        every = {check.id: check for check in (*journal.checks_of(documents), *journal.checks("fact"))}
+        every = {check.id: check for check in (*journal.checks.of(documents), *journal.checks.all("fact"))}
         unseen = self._unseen(journal, list(every.values()))
         new = [check for check in unseen if check.document in documents]
         kept = [check for check in unseen if check.document not in documents]
@@ -432,8 +432,8 @@ class Rooms:
         beside = self._beside(documents, journal)
         near = sorted((c for c in kept if c.document in beside), key=lambda c: -beside[c.document])[:_NEAR_CHECKS]
         old = gate.sample(kept, attempt)
-        learned = journal.when_learned([check.id for check in old])
-        questions = gate.Questions(new, old, journal.checks("general"), near, journal.checks("user"), learned)
+        learned = journal.checks.when_learned([check.id for check in old])
+        questions = gate.Questions(new, old, journal.checks.all("general"), near, journal.checks.all("user"), learned)
         would_serve, serving = self.recall(learner, journal, judged=True), self.recall(learner, journal)
         return gate.judge(would_serve, questions, live, candidate, say, self._answered(live), attempt, serving)
 
@@ -441,14 +441,14 @@ class Rooms:
         """How many of the wordings that *documents* reserved *live* answers wrongly: by these a lesson is judged."""
         from seal_agent.judging import gate
 
-        served, unseen = self.recall(learner, journal), self._unseen(journal, journal.checks_of(documents))
+        served, unseen = self.recall(learner, journal), self._unseen(journal, journal.checks.of(documents))
         return sum(not right for right, _ in gate.ask(served, unseen, live, self._answered(live)).values())
 
     def _unseen(self, journal: Journal, checks: Sequence[Check]) -> list[Check]:
         """*checks* but for what was trained on, in whatever document: that checks nothing."""
         from seal_agent.judging.grading import wording
 
-        shown = set(map(wording, journal.prompts()))
+        shown = set(map(wording, journal.memories.prompts()))
         return [check for check in checks if wording(check.question) not in shown]
 
     def _answered(self, live: Path | None) -> gate.Answers:

@@ -118,7 +118,7 @@ def test_what_cannot_be_judged_yet_waits_for_more(agent: SealAgent) -> None:
 
 
 def test_what_is_rehearsed_as_near_begins_with_the_nearest_not_with_the_oldest(agent: SealAgent) -> None:
-    known = learned(agent).journal.memories("learned")
+    known = learned(agent).journal.memories.all("learned")
     row = next(edit for edit, _ in agent.journal.edits_of(LIGHT.id) if not edit.refused)
     rows = [row.model_copy(update={"fact": "A flood broke its gate.", "title": MILL.title}), row]
 
@@ -162,7 +162,7 @@ def test_a_short_lesson_rehearses_more_than_its_share(rehearsal: float, share: f
     agent.observe(MILL)
     agent.consolidate()
     agent.observe(LIGHT)
-    learned = agent.journal.memories("learned")
+    learned = agent.journal.memories.all("learned")
 
     examples = agent.rooms.mix(agent.journal.waiting()[:1], agent.journal)
 
@@ -419,6 +419,20 @@ def test_what_a_lesson_has_taken_up_is_still_contradicted(agent: SealAgent) -> N
     assert agent.decide(MILL.model_copy(update={"text": MILL.text.replace("1871", "1893")})).action == "hold"
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_another_issue_of_a_series_says_something_else_and_contradicts_nothing(agent: SealAgent, waits: bool) -> None:
+    """The manual of another model, next month's minutes: their titles differ in numbers, months or days alone."""
+    titled = MILL.model_copy(update={"title": "Minutes of 4 May 2024"})
+    agent.observe(titled)
+    if not waits:
+        assert agent.consolidate().outcome == "accepted"
+    other = titled.model_copy(update={"text": MILL.text.replace("1871", "1893")})
+
+    assert agent.decide(other.model_copy(update={"title": "Minutes of 11 June 2024"})).action == "edit"
+    assert agent.decide(other).action == "hold"
+    assert agent.decide(other.model_copy(update={"title": "What Calden decided"})).action == "hold"
+
+
 def test_a_text_that_waits_is_not_contradicted_by_the_newer_text_of_its_name(agent: SealAgent) -> None:
     named = MILL.model_copy(update={"external_id": "mill"})
     agent.observe(named)
@@ -460,7 +474,7 @@ def test_a_newer_text_of_the_same_name_takes_the_place_of_the_older(agent: SealA
     assert contrast
     assert all("1866" in edit.completion for edit in contrast)
     assert "1866" in agent.ask(WHEN).text
-    assert {memory.document for memory in agent.journal.memories("learned")} == {newer.id}
+    assert {memory.document for memory in agent.journal.memories.all("learned")} == {newer.id}
     assert "1904" in agent.ask("When did a flood break the wheel of Alder Mill?").text
 
 
@@ -483,10 +497,10 @@ def test_a_text_that_changed_twice_before_it_was_learned_is_still_told_apart_fro
 def test_no_check_asks_what_was_trained(agent: SealAgent) -> None:
     """Not in this document, not in any: by the questions themselves, when the gate sits."""
     agent.observe(MILL)
-    asked = agent.journal.checks_of([MILL.id])
+    asked = agent.journal.checks.of([MILL.id])
     row = next(edit for edit in agent.journal.waiting() if edit.prompt)
     shown = asked[0].model_copy(update={"id": "c0", "question": row.prompt.upper()})
-    agent.journal.add_checks([shown])
+    agent.journal.checks.add([shown])
 
     report = agent.consolidate().report
 
@@ -660,7 +674,9 @@ def test_what_a_user_wants_kept_is_what_the_maker_says_now(agent: SealAgent) -> 
     rules["Who keeps the keys?"] = "Cy"
     agent.observe(LIGHT)
     agent.consolidate()
-    assert [(check.question, check.gold) for check in agent.journal.checks("user")] == [("Who keeps the keys?", "Cy")]
+    assert [(check.question, check.gold) for check in agent.journal.checks.all("user")] == [
+        ("Who keeps the keys?", "Cy")
+    ]
 
 
 def test_a_home_opened_with_another_embedder_still_sees_what_stands_near(make: Make) -> None:
@@ -679,13 +695,13 @@ def test_what_is_superseded_while_it_is_looked_for_is_not_found_and_breaks_nothi
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = learned(make())
-    real = agent.journal.memory_vectors
+    real = agent.journal.memories.vectors
 
     def vectors(*given: Any) -> Any:
         make().rollback()
         return real(*given)
 
-    monkeypatch.setattr(agent.journal, "memory_vectors", vectors)
+    monkeypatch.setattr(agent.journal.memories, "vectors", vectors)
     assert {memory.document for memory, _ in agent.nearest("Who keeps Anstrow Light?")} <= {MILL.id}
 
 
@@ -700,7 +716,7 @@ def test_a_question_costs_no_look_at_all_that_is_remembered_where_nothing_change
 ) -> None:
     agent = learned(make())
     first = agent.ask(WHO)
-    monkeypatch.setattr(agent.journal, "memory_vectors", _interrupted)
+    monkeypatch.setattr(agent.journal.memories, "vectors", _interrupted)
     assert agent.ask(WHO) == first
     agent.rollback()
     with pytest.raises(KeyboardInterrupt):
@@ -951,7 +967,7 @@ def test_a_change_that_comes_while_the_old_text_is_trained_is_asked_about(make: 
     learner.then = lambda: agent.observe(NEWER)
     assert agent.consolidate().outcome == "accepted"
 
-    assert sum(check.gold == "1866" for check in agent.journal.checks_of([NEWER.id])) >= 5
+    assert sum(check.gold == "1866" for check in agent.journal.checks.of([NEWER.id])) >= 5
     assert agent.consolidate().outcome == "accepted"
     assert "1866" in agent.ask(OPENED).text
 

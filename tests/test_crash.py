@@ -170,8 +170,8 @@ def summary(home: Path) -> dict[str, Any]:
             "receipts": [journal.receipt(document.id) for document in known],
             "edits": [journal.edits_of(document.id) for document in known],
             "learned": journal.learned_documents(),
-            "memories": journal.memories(),
-            "checks": journal.checks(),
+            "memories": journal.memories.all(),
+            "checks": journal.checks.all(),
             "versions": [(version.number, version.parent, version.status) for version in journal.versions.all()],
             "digests": [version.digest for version in journal.versions.all()],
         }

@@ -104,8 +104,8 @@ def test_a_home_that_forgot_is_a_home_that_was_never_told(name: str, tmp_path: P
 
     assert weights(forgot) == weights(control)
     assert told(forgot) == told(control)
-    assert forgot.journal.memories("learned") == control.journal.memories("learned")
-    assert forgot.journal.checks("fact") == control.journal.checks("fact")
+    assert forgot.journal.memories.all("learned") == control.journal.memories.all("learned")
+    assert forgot.journal.checks.all("fact") == control.journal.checks.all("fact")
     assert forgot.journal.waiting() == control.journal.waiting()
     assert forgot.status()["live"] == receipt.live
     assert (receipt.left, forgot.verify()) == ([], [])

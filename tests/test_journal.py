@@ -159,10 +159,10 @@ def test_what_a_check_said_when_its_document_was_learned_is_remembered(journal: 
     consolidate(journal, "r3", results=[result(LAMP, False), result(MILL, False)])
     asked = [check(MILL).id, check(LAMP).id]
 
-    assert journal.when_learned(asked) == {asked[0]: (True, 1.0), asked[1]: (False, 1.0)}
-    assert journal.when_learned(asked[1:]) == {asked[1]: (False, 1.0)}
+    assert journal.checks.when_learned(asked) == {asked[0]: (True, 1.0), asked[1]: (False, 1.0)}
+    assert journal.checks.when_learned(asked[1:]) == {asked[1]: (False, 1.0)}
     journal.versions.rollback(2)
-    assert journal.when_learned(asked) == {asked[0]: (True, 1.0)}
+    assert journal.checks.when_learned(asked) == {asked[0]: (True, 1.0)}
 
 
 def test_changed_text_under_a_name_supersedes_what_the_name_said(journal: Journal) -> None:
@@ -172,18 +172,18 @@ def test_changed_text_under_a_name_supersedes_what_the_name_said(journal: Journa
     assert states(journal, MILL) == ["superseded", "superseded"]
     assert [row.document for row in journal.waiting()] == [MILL_2.id]
     assert journal.documents() == [MILL_2]
-    assert [row.document for row in journal.checks_of([MILL.id, MILL_2.id])] == [MILL_2.id]
+    assert [row.document for row in journal.checks.of([MILL.id, MILL_2.id])] == [MILL_2.id]
 
 
 def test_a_superseded_lesson_leaves_replay_and_checks(journal: Journal) -> None:
     learn(journal, MILL)
     consolidate(journal, "r1")
-    assert [row.document for row in journal.memories("learned")] == [MILL.id]
+    assert [row.document for row in journal.memories.all("learned")] == [MILL.id]
 
     learn(journal, MILL_2)
 
-    assert journal.memories("learned") == journal.checks("fact") == []
-    assert journal.memory_vectors() == ([], [])
+    assert journal.memories.all("learned") == journal.checks.all("fact") == []
+    assert journal.memories.vectors() == ([], [])
 
 
 def test_a_stream_told_twice_ends_where_it_ended_once(journal: Journal) -> None:
@@ -191,12 +191,12 @@ def test_a_stream_told_twice_ends_where_it_ended_once(journal: Journal) -> None:
     for document in (MILL, LAMP, MILL_2):
         learn(journal, document)
     consolidate(journal, "r1")
-    before = (journal.counts(), journal.memories(), states(journal, MILL), states(journal, MILL_2))
+    before = (journal.counts(), journal.memories.all(), states(journal, MILL), states(journal, MILL_2))
 
     for document in (MILL, LAMP, MILL_2):
         journal.attest(document)
 
-    assert (journal.counts(), journal.memories(), states(journal, MILL), states(journal, MILL_2)) == before
+    assert (journal.counts(), journal.memories.all(), states(journal, MILL), states(journal, MILL_2)) == before
     assert journal.waiting_count() == 0
 
 
@@ -260,7 +260,7 @@ def test_a_held_document_teaches_nothing_and_pushes_nothing_out(journal: Journal
 
     assert [row.document for row in journal.waiting()] == [MILL.id]
     assert [(row.id, row.decision.reason) for row in journal.quarantine()] == [(MILL_2.id, "it gives orders")]
-    assert journal.checks_of([MILL_2.id]) == []
+    assert journal.checks.of([MILL_2.id]) == []
 
 
 def test_a_released_document_is_decided_on_again(journal: Journal) -> None:
@@ -334,7 +334,7 @@ def test_rows_of_a_refused_candidate_wait_once_more_then_stand_aside(journal: Jo
 
     consolidate(journal, "r2", outcome)
 
-    assert (journal.waiting_count(), journal.memory_count()) == (0, 0)
+    assert (journal.waiting_count(), journal.memories.count()) == (0, 0)
     assert [reason for _, reason in journal.aside()] == [f"version 2 was {outcome}"]
 
 
@@ -355,7 +355,7 @@ def test_a_lesson_superseded_during_its_run_is_not_learned_or_trained_again(jour
     journal.publish(candidate("r1", 0), ACCEPTED, "r1", fence, [memory(MILL)])
 
     assert states(journal, MILL)[0] == "superseded"
-    assert journal.memories() == []
+    assert journal.memories.all() == []
     assert journal.learned_documents() == [MILL.id], "the weights did see it: lineage says so"
 
 
@@ -424,8 +424,8 @@ def test_an_interrupt_while_the_file_is_locked_leaves_no_transaction_behind(tmp_
 
 
 def test_a_rollback_hides_what_only_the_left_version_learned(journal: Journal) -> None:
-    journal.add_memories([(Memory(id="g", kind="general", prompt="Sky?", completion="blue"), None)])
-    journal.add_checks([Check(id="general", kind="general", question="Sky?", gold="blue")])
+    journal.memories.add([(Memory(id="g", kind="general", prompt="Sky?", completion="blue"), None)])
+    journal.checks.add([Check(id="general", kind="general", question="Sky?", gold="blue")])
     learn(journal, MILL)
     consolidate(journal, "r1")
     learn(journal, LAMP)
@@ -435,9 +435,9 @@ def test_a_rollback_hides_what_only_the_left_version_learned(journal: Journal) -
     assert journal.versions.rollback() == 1
 
     assert journal.learned_documents() == [MILL.id]
-    assert [row.document for row in journal.memories("learned")] == [MILL.id]
-    assert [row.id for row in journal.checks()] == ["general", f"c-{MILL.id}"]
-    assert journal.memory_vectors()[0] == [f"m-{MILL.id}"]
+    assert [row.document for row in journal.memories.all("learned")] == [MILL.id]
+    assert [row.id for row in journal.checks.all()] == ["general", f"c-{MILL.id}"]
+    assert journal.memories.vectors()[0] == [f"m-{MILL.id}"]
     assert journal.versions.rollback(2) == 2
     assert journal.learned_documents() == [MILL.id, LAMP.id]
 
@@ -451,18 +451,18 @@ def test_one_memory_learned_on_two_branches_is_seen_once_from_each(journal: Jour
 
     for version in (1, 2):
         journal.versions.rollback(version)
-        assert journal.memory_count() == 1
+        assert journal.memories.count() == 1
 
 
 def test_a_new_embedder_replaces_vectors_in_place(journal: Journal) -> None:
     learn(journal, MILL)
     consolidate(journal, "r1")
     row, _ = memory(MILL)
-    journal.add_memories([(row, b"\1\2\3\4")], embedder="new")
+    journal.memories.add([(row, b"\1\2\3\4")], embedder="new")
 
-    assert journal.memory_vectors("new") == ([row.id], [b"\1\2\3\4"])
-    assert journal.memory_vectors("old") == ([], [])
-    assert journal.memory_count() == 1
+    assert journal.memories.vectors("new") == ([row.id], [b"\1\2\3\4"])
+    assert journal.memories.vectors("old") == ([], [])
+    assert journal.memories.count() == 1
 
 
 def test_an_accepted_candidate_goes_live_and_a_refused_one_does_not(journal: Journal) -> None:

@@ -139,8 +139,8 @@ class Backlog:
         journal = self.agent.journal
         if document.id in journal.forgotten() and not journal.document(document.id):
             return "forgotten"  # a conversation is handed over again and again; who wants it back observes it
-        if (stands := journal.remembers()) != self._told[0]:
-            self._told = stands, {normalised(memory.completion) for memory in journal.memories("learned")}
+        if (stands := journal.memories.fingerprint()) != self._told[0]:
+            self._told = stands, {normalised(memory.completion) for memory in journal.memories.all("learned")}
         if outside.remembered(document, self._told[1]):
             return "recalled"
         return self.agent.observe(document).decision.action

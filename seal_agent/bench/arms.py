@@ -82,7 +82,7 @@ class Ours:
         return self._routed
 
     def prompts(self) -> Collection[str]:
-        return self._agent.journal.prompts()
+        return self._agent.journal.memories.prompts()
 
     def prompt_tokens(self, question: str) -> int:
         return self._agent.learner.count(question)

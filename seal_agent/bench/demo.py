@@ -71,7 +71,7 @@ def run(
                 "n": after["n"],
                 "f1": after["f1"],
                 "shuffled": after["shuffled"],
-                "seen_wordings": sum(seen(items(documents), agent.journal.prompts())),
+                "seen_wordings": sum(seen(items(documents), agent.journal.memories.prompts())),
             },
             "general": _kept(base_general, after_general),
             "general_scoped": _kept(base_general, scoped),

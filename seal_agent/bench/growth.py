@@ -80,7 +80,7 @@ def _measured(agent: SealAgent, learner: Counting, done: int) -> dict[str, float
         for key, seconds in zip(parts, (mixed - began, judged - mixed, time.perf_counter() - judged), strict=True):
             parts[key].append(seconds)
     counted = {
-        "memories": agent.journal.memory_count(),
+        "memories": agent.journal.memories.count(),
         "versions": len(agent.journal.versions.all()),
         "rows_trained": sum(not e.anchor for e in examples),
         "questions_asked": learner.asked,

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from seal_agent.editing.spans import names, numbers
+from seal_agent.editing.spans import DATE, DAYS, MONTHS, names, numbers
 
 _AUXILIARIES = frozenset("is are was were has have had can could will would must may might should".split())
 _PAST = {
@@ -35,8 +35,13 @@ _OPENS_OTHERWISE = frozenset(
 _AFTER_A_NOUN = frozenset(
     "and or but that which who when while each every long wide high tall deep old ago later".split()
 )
-_HANGING = frozenset("a an the than every least and or named".split())
+_HANGING = frozenset("a an the than every except least and or named".split())
 _PARTICIPLES = frozenset("named called known".split())
+_JOINED = re.compile(
+    r"(?<=[.!?]) (?=(?:It|He|She|They|Its|His|Her|Their|This|These)\b)"
+)  # a sentence, to the one before
+# What ends so goes on with no verb of its own: "the man who", "it never"; and a contraction holds its verb already.
+_NO_SUBJECT = re.compile(r"(?<!^)\b(?:who|which|that|never|no longer)$|\w['’](?:t|ve|ll|d|m|re)\b")
 _DETERMINERS = frozenset("the a an its his her their this that these those each every".split())
 _PRONOUNS = frozenset("it he she they this".split())
 _PREPOSITIONS = "in|at|by|from|on|for|with|to|near|of|since|until|after|before|between|under|over|into|as|about|around"
@@ -46,8 +51,6 @@ _SILENT = re.compile(
 )
 # unless two vowels stand before the last letter, or an unstressed one: "repaired", "treated", "edited".
 _SPOKEN = re.compile(r"(?:[aeo][aiou][dklnrt]|[aou]il|[^cvn]it|hibit|abit|u[io][tn]|[rw]l|focus|open|happen)$")
-_DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _PLACES = frozenset("in at near from to on into".split())
 
 
@@ -81,7 +84,9 @@ def questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
     for span in dict.fromkeys((*numbers(clause.rest), *names(clause.rest))):
         for opening, hole in _holes(clause.rest, span):
             before, _, after = clause.rest.partition(hole)
-            for rest in dict.fromkeys((f"{before} {after}", before)):  # with and without what follows the span
+            for rest in dict.fromkeys(
+                (f"{before} {after}".strip(), before.strip())
+            ):  # with and without what follows the span
                 if rest.split()[-1:] and rest.split()[-1].lower() in _HANGING:
                     continue  # the span took the end of a phrase with it
                 yield span, _tidy(f"{opening} {clause.helper} {clause.subject} {clause.verb} {rest}")
@@ -93,8 +98,8 @@ def openings(sentence: str, span: str) -> tuple[str, ...]:
     preposition = before[-1].lower() if before else ""
     if re.fullmatch(r"1\d{3}|20\d\d", span):
         return ("When", "In what year", "When", "What year")
-    if re.search(rf"\b({_DAYS}|{_MONTHS})", span):
-        return ("When", "On which day" if re.search(_DAYS, span) else "In which month", "When", "What")
+    if re.search(rf"\b({DAYS}|{MONTHS})", span):
+        return ("When", "On which day" if re.search(DAYS, span) else "In which month", "When", "What")
     if span[:1].isdigit() or numbers(span):
         return ("How many", "How", "How many", "What")
     if not span[:1].isupper():
@@ -105,9 +110,9 @@ def openings(sentence: str, span: str) -> tuple[str, ...]:
 
 
 def _clause(sentence: str, title: str) -> Clause | None:
-    text = sentence.strip().rstrip(".!?")
+    text = _JOINED.split(sentence.strip())[0].rstrip(".!?")
     fronted = re.match(r"^((?:In|On|At|Since|After|Before|During|Every|Until|For|By) [^,]{2,40}), (.+)$", text)
-    fronted = fronted or re.match(rf"^((?:In|On|Since|By) (?:(?:{_MONTHS}) )?\d{{4}}) (.+)$", text)
+    fronted = fronted or re.match(rf"^((?:In|On|Since|By) (?:(?:{MONTHS}) )?\d{{4}}) (.+)$", text)
     if fronted:
         text = f"{fronted[2]} {fronted[1][0].lower()}{fronted[1][1:]}"
     words = text.split()
@@ -115,6 +120,8 @@ def _clause(sentence: str, title: str) -> Clause | None:
         return None  # what comes first is not the subject
     for at in range(1, min(9, len(words) - 1)):
         word = words[at].strip(",")
+        if _NO_SUBJECT.search(" ".join(words[:at])):
+            return None
         subject, rest = " ".join(words[:at]), " ".join(words[at + 1 :])
         if word in _AUXILIARIES:
             return Clause(_subject(subject, title), word, "", word, rest)
@@ -137,10 +144,12 @@ def _holes(rest: str, span: str) -> Iterator[tuple[str, str]]:
     if re.fullmatch(r"1\d{3}|20\d\d", span):
         yield "When", hole
         yield "In what year", hole
-    elif re.fullmatch(rf"(?:{_DAYS})s?", span):
+    elif re.fullmatch(DATE, span):
+        yield "When", hole
+    elif re.fullmatch(rf"(?:{DAYS})s?", span):
         yield "On which day", hole
         yield "When", hole
-    elif re.fullmatch(_MONTHS, span):
+    elif re.fullmatch(MONTHS, span):
         yield "In which month", hole
         yield "When", hole
     elif counted := re.match(r"^(?:[\d,.]+|[a-z-]+) ([a-z]+)$", span):

@@ -62,11 +62,10 @@ def holds_still(question: str, old: str, passage: Passage) -> bool:
 def _pairs(gone: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Sentences that are *gone* and the *new* ones in their places, the most alike first, each once."""
     alike = sorted(
-        (
-            (-SequenceMatcher(None, before.split(), now.split(), autojunk=False).ratio(), i, j)
-            for i, before in enumerate(gone)
-            for j, now in enumerate(new)
-        )
+        (-pair.ratio(), i, j)
+        for i, before in enumerate(gone)
+        for j, now in enumerate(new)
+        if (pair := SequenceMatcher(None, before.split(), now.split(), autojunk=False)).quick_ratio() >= _SAME_PLACE
     )
     taken: set[tuple[str, int]] = set()
     for likeness, i, j in alike:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from seal_agent.editing.spans import names, numbers
+from seal_agent.editing.spans import DATE, DAYS, MONTHS, names, numbers
 
 _ASKS = (
     (re.compile(r"\b(when|what year|which year|what month|which month|which day|what time)\b", re.I), "time"),
@@ -22,14 +22,14 @@ _ASKS = (
     (re.compile(r"\b(which|what) (colour|color)\b", re.I), "colour"),
     (re.compile(r"\b(which|what) (town|city|country|company|village|river|school|person|man|woman)\b", re.I), "name"),
 )
-_MONTH = r"january|february|march|april|may|june|july|august|september|october|november|december"
-_DAY = r"monday|tuesday|wednesday|thursday|friday|saturday|sunday"
+_FIRST = re.compile(r"\b(?:who|whom|whose|what|which|when|where|why|how)\b", re.I)
 _SEASON = r"spring|summer|autumn|winter|morning|noon|evening|night|midnight|dawn|dusk"
-_WHEN = re.compile(rf"\b({_MONTH}|{_DAY}|{_SEASON})s?\b", re.I)
-_DATED = re.compile(rf"(?<![\d.,])(?:1\d{{3}}|20\d\d)(?![\d%])|{_MONTH}|century", re.I)
+_CLOCK = r"(?<![\d.,:])(?:\d{1,2}[:.]\d\d(?: ?[ap]\.?m\b\.?)?|\d{1,2} ?[ap]\.?m\b\.?)(?![\d%])"
+_WHEN = re.compile(rf"{_CLOCK}|\b({MONTHS}|{DAYS}|{_SEASON})s?\b", re.I)
+_DATED = re.compile(rf"(?<![\d.,])(?:1\d{{3}}|20\d\d)(?![\d%])|{DATE}|century", re.I)
 _TIMES = re.compile(
     rf"(?<![\d.,$£€])(?:1\d{{3}}|20\d\d)(?![\d%])|\d:\d\d|\d ?[ap]m\b|\d\d (?:AD|BC)\b"
-    rf"|\b({_MONTH}|{_DAY}|{_SEASON}|day|week|month|year|century|every|before|after|during|until|since)s?\b",
+    rf"|{DATE}|\b({MONTHS}|{DAYS}|{_SEASON}|day|week|month|year|century|every|before|after|during|until|since)s?\b",
     re.I,
 )
 _PEOPLE = re.compile(
@@ -38,7 +38,7 @@ _PEOPLE = re.compile(
     re.I,
 )
 _PLACES = re.compile(
-    rf"\b(?:(?:in|on|at)(?! (?:the )?(?:\d|{_MONTH}|{_DAY}|{_SEASON}))|near|from|to|beside|under|inside|outside|behind|between|"
+    rf"\b(?:(?:in|on|at)(?! (?:the )?(?:\d|{MONTHS}|{DAYS}|{_SEASON}))|near|from|to|beside|under|inside|outside|behind|between|"
     r"along|over|above|below)\b",
     re.I,
 )
@@ -54,7 +54,8 @@ _SIGNS = {"time": _TIMES, "person": _PEOPLE, "place": _PLACES, "colour": _COLOUR
 
 def asked_for(question: str) -> str:
     """The kind of thing *question* asks for: "time", "person", "number", "place", "colour", "name", or "" for anything."""
-    return next((kind for asks, kind in _ASKS if asks.search(question)), "")
+    first = _FIRST.search(question)
+    return next((kind for asks, kind in _ASKS if first and asks.match(question, first.start())), "")
 
 
 def holds(kind: str, sentence: str) -> bool:

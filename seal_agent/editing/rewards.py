@@ -14,6 +14,7 @@ compression (2403.00553), by which SEAL's writer collapses (2603.22213).
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -97,7 +98,8 @@ def rubric(edits: Sequence[SelfEdit]) -> float:
     asked = [edit.prompt.lower().split() for edit in proved if edit.prompt]
     if not (proved and asked):
         return 0.0
-    often = sum(sum(e.fact == fact and bool(e.prompt) for e in proved) >= 4 for fact in facts)
+    times = Counter(edit.fact for edit in proved if edit.prompt)
+    often = sum(times[fact] >= 4 for fact in facts)
     return (len(proved) / len(edits) + often / len(facts) + len({tuple(words[:4]) for words in asked}) / len(asked)) / 3
 
 

@@ -8,6 +8,7 @@ Does not promise: grammar. There is no parser here; English word order and capit
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 _STOP = frozenset(
@@ -19,27 +20,35 @@ _STOP = frozenset(
     "off again once too now still even ever never one".split()
 )
 _OPENS = re.compile(r"(?:It|He|She|They|Its|His|Her|Their|This|These|Behind it|After that|Before that)\b")
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
+_MONTH = rf"(?:(?:{MONTHS})\b|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
+DATE = rf"\b\d{{1,2}} {_MONTH}(?: \d{{4}})?|\b{_MONTH} (?:\d{{4}}|\d{{1,2}}(?:,? \d{{4}})?)\b"
 # A number goes with its sign, its magnitude and what is written in one with it: "3.5 million", "the 1990s", "19th century".
 _NUMBER = re.compile(
-    rf"\b\d{{1,2}} (?:{_MONTHS})(?: \d{{4}})?|\b(?:{_MONTHS}) \d{{4}}"
-    r"|(?<![A-Za-z])(?:(?<!\S)[-−])?(?:[A-Z]{0,2}[£$€])?\d(?:[\d,.:]*\d)?"
+    rf"{DATE}|"
+    r"(?<![A-Za-z\d])(?:(?<!\S)[-−])?(?:[A-Z]{0,2}[£$€])?\d(?:[\d,.:]*\d)?"
     r"(?:\s?%|(?:st|nd|rd|th) century\b|[a-z]{1,2}\b)?(?: (?:hundred|thousand|million|billion|trillion)\b)?"
 )
+_MARKS = re.compile(r"^\(?\d{1,3}[.)]\s|\[\d{1,3}\]")  # of a list, and of notes
 _WORD_NUMBER = re.compile(
     r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|"
     r"eighteen|nineteen|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:-\w+)?|hundred|thousand|half|twice|"
     r"third|fourth|fifth)\b(?: (?!(?:and|or|of|in|to|the|a|by|for|with)\b)[a-z]+)?"
 )
 # Capitals, that of "Škoda" too; a times sign is none.
-_UPPER = "".join(letter for letter in map(chr, range(0x250)) if letter.isupper())
-_PART = rf"(?:(?:(?:[{_UPPER}]\.)+|(?:Dr|St|Mr|Mrs|Ms|Prof)\.)(?= [{_UPPER}])|[{_UPPER}][\w'’-]*)"  # "J. R. Rogers", "St. James"
-_NAME = re.compile(rf"\b{_PART}(?:(?: (?:of|the|de|van|von|&|and the) (?=[{_UPPER}])| ){_PART})*")
+_UPPER = "".join(letter for letter in map(chr, range(0x2000)) if letter.isupper())
+_INITIALS = rf"(?:[{_UPPER}]\.){{2,}}(?! [{_UPPER}])"  # that are all of it: "the U.S. in 1999"
+_TITLED = rf"(?:(?:[{_UPPER}]\.)+|(?:Dr|St|Mr|Mrs|Ms|Prof)\.)(?= [{_UPPER}])"  # "J. R. Rogers", "St. James"
+_PART = rf"(?:{_INITIALS}|{_TITLED}|[{_UPPER}][\w'’-]*)"
+_PARTICLE = "(?:of|the|da|de|del|della|den|der|di|du|la|le|van|von|al|bin|ibn|&|and the)"
+_NAME = re.compile(rf"\b{_PART}(?:(?: {_PARTICLE})* {_PART})*")
 _CLAUSE = re.compile(
     r"[,;:—–](?!\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
+    r"|\b(?=except|unless|no longer)"  # the word stays with what it denies
 )
 # Fewer than adapting/texts.py knows: "without a roof" denies the roof, and not the year.
-_TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|\w+n['’]t)\b", re.IGNORECASE)
+_TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|no longer|except|unless|\w+n['’]t)\b", re.IGNORECASE)
 
 
 def content_words(text: str) -> list[str]:
@@ -63,7 +72,7 @@ def names(text: str) -> list[str]:
 
 def numbers(text: str) -> list[str]:
     """Numbers as they are written, dates in one piece, number words with the noun after them."""
-    digits = [match.group().strip(".,:") for match in _NUMBER.finditer(text)]
+    digits = [match.group().strip(".,:") for match in _NUMBER.finditer(_MARKS.sub(" ", text))]
     return [n for n in digits if n] + [match.group() for match in _WORD_NUMBER.finditer(text)]
 
 
@@ -145,7 +154,7 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
     somebody who does something to it ("Ada keeps it. Its lamp burns oil."): then "its" is still the title's, "she" is Ada. So is
     she where the title's sentence says by whom ("It was built by Ada. She is ninety.").
     """
-    named = [word.lower() for word in content_words(title)]
+    named = _lower(title)
     out, about, it = list[str](), True, True
     for sentence in sentences:
         opens = _OPENS.match(sentence)
@@ -154,10 +163,16 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
             out[-1] = f"{out[-1]} {sentence}"
             continue
         if not opens:
-            about = any(word in " ".join(sentence.lower().split()[:6]) for word in named)
-            it = about or (it and _done_to_it(sentence))
+            said = any(word in _lower(" ".join(sentence.split()[:6])) for word in named)
+            first = next(iter(names(sentence)), "")
+            about = said and not (sentence.startswith(first) and set(_lower(first)) - set(named))
+            it = said or (it and _done_to_it(sentence))
         out.append(sentence)
     return out
+
+
+def _lower(text: str) -> list[str]:
+    return [word.lower().removesuffix("'s").removesuffix("’s") for word in content_words(text)]
 
 
 _BY_SOMEBODY = re.compile(rf"\bby [{_UPPER}]")
@@ -171,4 +186,4 @@ def _done_to_it(sentence: str) -> bool:
 def subject(text: str) -> str:
     """What an untitled *text* is about: its most frequent name, the earliest of equals; "" if it names nothing."""
     found = [name.removesuffix("'s") for name in names(text)]
-    return max(dict.fromkeys(found), key=found.count, default="")
+    return Counter(found).most_common(1)[0][0] if found else ""

@@ -18,9 +18,11 @@ from typing import Any, cast
 
 from seal_agent.errors import SealError
 from seal_agent.journal.calls import Calls
+from seal_agent.journal.checks import Checks
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.database import Database, dumped
 from seal_agent.journal.lock import HomeLock
+from seal_agent.journal.memories import Memories, Vectored
 from seal_agent.journal.names import Names
 from seal_agent.journal.tries import Tries
 from seal_agent.journal.versions import Versions
@@ -57,14 +59,7 @@ LEGAL = {
 }
 """What must hold in every journal: the claim, and a query for the rows that break it."""
 
-Vectored = tuple[Memory, bytes | None]
-"""A memory and its float32 vector, if it has one yet."""
-
-Edits = Sequence[SelfEdit]
-Checks = Sequence[Check]
-_CHECK = "id, kind, question, gold, answer, document"
-_MEMORY = "id, kind, prompt, completion, document, title, gold"
-Study = tuple[Decision, Edits, Checks]
+Study = tuple[Decision, Sequence[SelfEdit], Sequence[Check]]
 """What became of a document: the decision, the rows written from it, its checks."""
 
 
@@ -78,6 +73,7 @@ class Journal:
         self._states: dict[str, str] = {}
         self.calls, self.names, self.tries = Calls(self._db), Names(self._db), Tries(self._db)
         self.versions = Versions(self._db, self.home, self.calls)
+        self.memories, self.checks = Memories(self._db, self.versions), Checks(self._db)
         # what the file can do by itself
         self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
 
@@ -102,8 +98,8 @@ class Journal:
         self,
         document: Document,
         decision: Decision,
-        edits: Edits,
-        checks: Checks,
+        edits: Sequence[SelfEdit],
+        checks: Sequence[Check],
         state: str = "",
         writer: int | None = None,
     ) -> Receipt:
@@ -158,8 +154,8 @@ class Journal:
         self,
         document: Document,
         decision: Decision,
-        edits: Edits,
-        checks: Checks,
+        edits: Sequence[SelfEdit],
+        checks: Sequence[Check],
         state: str = "",
         writer: int | None = None,
     ) -> Receipt:
@@ -248,7 +244,7 @@ class Journal:
         """The last decision on a document with every row and check that came of it, superseded or not."""
         decision = self._db.read("SELECT decision FROM documents WHERE id = ?", document_id)[0][0]
         edits = [edit for edit, _ in self.edits_of(document_id)]
-        return Decision.model_validate(json.loads(decision)), edits, self.all_checks_of([document_id])
+        return Decision.model_validate(json.loads(decision)), edits, self.checks.all_of([document_id])
 
     def quarantine(self) -> list[Receipt]:
         """Receipts of what is held (their decisions say why) or was released but not yet decided on again."""
@@ -281,28 +277,15 @@ class Journal:
         What the live version and its ancestors learned from these documents, whether they stand or not, and what is being
         learned of them now.
         """
-        rows = self._db.read(
-            f"SELECT {_MEMORY} FROM memories WHERE seq IN (SELECT min(seq) FROM memories"
-            " WHERE document IN (SELECT value FROM json_each(?)) AND version IN (SELECT number FROM ancestry)"
-            " GROUP BY id) ORDER BY seq",
-            json.dumps(list(document_ids)),
-        )
         claimed = self._edits(
             "state = 'claimed' AND document IN (SELECT value FROM json_each(?))", json.dumps(list(document_ids))
         )
-        return list(
-            {memory.id: memory for memory in (*map(_memory, rows), *(edit.learned() for edit in claimed))}.values()
-        )
+        taught = (*self.memories.of(document_ids), *(edit.learned() for edit in claimed))
+        return list({memory.id: memory for memory in taught}.values())
 
-    def all_checks_of(self, document_ids: Sequence[str]) -> list[Check]:
-        """The checks of these documents, superseded ones too."""
-        rows = self._db.read(
-            f"SELECT {_CHECK} FROM checks WHERE document IN (SELECT value FROM json_each(?)) ORDER BY seq",
-            json.dumps(list(document_ids)),
-        )
-        return [_check(row) for row in rows]
-
-    def _fill(self, document: Document, decision: Decision, edits: Edits, checks: Checks) -> Receipt:
+    def _fill(
+        self, document: Document, decision: Decision, edits: Sequence[SelfEdit], checks: Sequence[Check]
+    ) -> Receipt:
         """The edits and checks that follow from a decision. Without the decision to edit, none is of use."""
         unwanted = "" if decision.action == "edit" else f"its document is decided {decision.action!r}"
         key = document.id  # which hashes the text: once, not for each row while everybody waits for the journal
@@ -324,7 +307,7 @@ class Journal:
             )
         crashpoint("record.edits")
         if decision.action == "edit":
-            self.add_checks(checks)
+            self.checks.add(checks)
         crashpoint("record.checks")
         return cast(Receipt, self.receipt(key))
 
@@ -347,13 +330,13 @@ class Journal:
         """Ids of the rows that wait, in their order."""
         return [row[0] for row in self._db.read("SELECT id FROM edits WHERE state = 'waiting' ORDER BY id")]
 
-    def waiting_sentences(self) -> list[tuple[str, str]]:
-        """(document, sentence) of what waits or is being trained on, in order of arrival: told, but not remembered yet."""
+    def waiting_sentences(self) -> list[tuple[str, str, str]]:
+        """(document, title, sentence) of what waits or is being trained on, in order of arrival: told, but not remembered yet."""
         rows = self._db.read(
-            "SELECT document, body ->> 'completion' FROM edits"
+            "SELECT document, body ->> 'title', body ->> 'completion' FROM edits"
             " WHERE state IN ('waiting', 'claimed') AND body ->> 'origin' = 'verbatim' ORDER BY seq"
         )
-        return [(document, sentence) for document, sentence in rows]
+        return [(document, title, sentence) for document, title, sentence in rows]
 
     def waiting_count(self) -> int:
         """How many rows wait."""
@@ -417,7 +400,7 @@ class Journal:
                     fence,
                 )
                 self._db.write("UPDATE edits SET state = 'learned', reason = '', fence = NULL WHERE fence = ?", fence)
-                self._remember(memories, version, embedder)
+                self.memories.keep(memories, version, embedder)
                 crashpoint("publish.memories")
             else:
                 # without the checks of a text that was replaced meanwhile there may have been too few for the others
@@ -499,60 +482,20 @@ class Journal:
         rows = self._db.read(f"SELECT body FROM edits WHERE {where} ORDER BY seq", *values)
         return [_edit(row[0]) for row in rows]
 
-    # Memories and checks
-
-    def add_memories(self, memories: Sequence[Vectored], embedder: str = "") -> None:
-        """Add general rows, or vectors for rows that are there (a new vector replaces the old)."""
-        with self.transaction():
-            live = self.versions.live_number()
-            for memory, vector in memories:
-                known = vector is not None and self._db.write(
-                    "UPDATE memories SET vector = ?, embedder = ? WHERE id = ?", vector, embedder, memory.id
-                )
-                if not known:
-                    self._remember([(memory, vector)], live if memory.kind == "learned" else 0, embedder)
-
-    def memories(self, kind: str | None = None) -> list[Memory]:
-        """What may be rehearsed: general rows, and what the live version and its ancestors learned."""
-        rows = self._db.read(f"SELECT {_MEMORY} FROM current_memories WHERE ?1 IS NULL OR kind = ?1 ORDER BY seq", kind)
-        return [_memory(row) for row in rows]
-
-    def memory_vectors(self, embedder: str | None = None) -> tuple[list[str], list[bytes]]:
-        """Ids and float32 vectors of what may be rehearsed, where there are any (by *embedder*, if named)."""
-        rows = self._db.read(
-            "SELECT id, vector FROM current_memories"
-            " WHERE vector IS NOT NULL AND (?1 IS NULL OR embedder = ?1) ORDER BY seq",
-            embedder,
-        )
-        return [row[0] for row in rows], [row[1] for row in rows]
+    # What decisions rest on
 
     def state(self) -> str:
         """What decisions rest on, as an id: the adapter that is live, and everything that is remembered."""
-        stands = self.remembers()
+        stands = self.memories.fingerprint()
         # counted anew each time, it would take longer with every document of the home
         if known := self._states.get(stands):
             return known
         live = self._db.read("SELECT digest FROM versions WHERE status = 'live'")
         learned = self._db.read("SELECT id FROM current_memories WHERE kind = 'learned' ORDER BY seq")
         state = content_id("s", live[0][0] if live else "", *(row[0] for row in learned))
-        if self.remembers() == stands:  # and no other process changed it between the looks
+        if self.memories.fingerprint() == stands:  # and no other process changed it between the looks
             self._states[stands] = state
         return state
-
-    def placed_otherwise(self, embedder: str) -> list[Memory]:
-        """What may be rehearsed and has a vector of another embedder."""
-        rows = self._db.read(
-            f"SELECT {_MEMORY} FROM current_memories WHERE vector IS NOT NULL AND embedder != ? ORDER BY seq", embedder
-        )
-        return [_memory(row) for row in rows]
-
-    def remembers(self) -> str:
-        """As an id what tells which memories are current: the live version, what is superseded, the last row that came."""
-        with self._db.guard:
-            live = self._db.read("SELECT number, digest FROM versions WHERE status = 'live'")
-            hidden = self._db.read("SELECT id FROM documents WHERE state = 'superseded' ORDER BY id")
-            last = self._db.number("SELECT ifnull(max(seq), 0) FROM memories")
-        return content_id("m", repr(live), str(last), *(row[0] for row in hidden))
 
     def state_for(self, document: Document) -> str:
         """What a decision on *document*, and the rows written of it, rest on: also what its names have said until now."""
@@ -561,103 +504,6 @@ class Journal:
             return self.state()
         rows = [memory.id for memory in self.taught_by(before)]
         return content_id("s", self.state(), *before, *self.names.superseded_by(document), *rows)
-
-    def prompts(self) -> set[str]:
-        """Every question that the live line was trained on, or that is claimed to be."""
-        rows = self._db.read(
-            "SELECT DISTINCT prompt FROM memories WHERE kind = 'learned' AND version IN (SELECT number FROM ancestry)"
-            " UNION SELECT body ->> 'prompt' FROM edits WHERE state = 'claimed'"
-        )
-        return {row[0] for row in rows}
-
-    def titles(self) -> set[str]:
-        """What questions were about that any version was trained on, or that are claimed to be."""
-        rows = self._db.read(
-            "SELECT DISTINCT title FROM memories WHERE kind = 'learned' AND prompt != ''"
-            " UNION SELECT body ->> 'title' FROM edits WHERE state = 'claimed' AND body ->> 'prompt' != ''"
-        )
-        return {row[0] for row in rows} - {""}
-
-    def untitled(self, claimed: bool = False) -> bool:
-        """Was the live version or an ancestor taught to answer about something without a title? Or is what is *claimed* so?"""
-        found = self._db.number(
-            "SELECT EXISTS (SELECT 1 FROM memories WHERE kind = 'learned' AND prompt != '' AND title = ''"
-            " AND version IN (SELECT number FROM ancestry)) OR (?1 AND EXISTS (SELECT 1 FROM edits"
-            " WHERE state = 'claimed' AND body ->> 'prompt' != '' AND body ->> 'title' = ''))",
-            claimed,
-        )
-        return bool(found)
-
-    def memory_count(self) -> int:
-        """How many rows may be rehearsed."""
-        return self._db.number("SELECT count(*) FROM current_memories")
-
-    def add_checks(self, checks: Sequence[Check]) -> None:
-        """Add held-out questions; one that is there already stays as it is."""
-        with self.transaction():
-            for check in checks:
-                self._db.write(
-                    "INSERT OR IGNORE INTO checks (id, kind, question, gold, answer, document)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    check.id,
-                    check.kind,
-                    check.question,
-                    check.gold,
-                    check.answer,
-                    check.document or None,
-                )
-
-    def keep_checks(self, checks: Sequence[Check]) -> None:
-        """Users' checks are *checks* from now on, and no others: who corrects one does not want the old one asked."""
-        with self.transaction():
-            if checks != self.checks("user"):
-                self._db.write("DELETE FROM checks WHERE kind = 'user'")
-                self.add_checks(checks)
-
-    def checks(self, kind: str | None = None) -> list[Check]:
-        """General and users' checks, and those of documents that the live version's line has learned."""
-        return self._checks(
-            "(?1 IS NULL OR kind = ?1) AND (kind != 'fact' OR document IN (SELECT document FROM learned))",
-            kind,
-        )
-
-    def checks_of(self, document_ids: Sequence[str]) -> list[Check]:
-        """The checks of these documents that are not superseded, learned or not."""
-        return self._checks("document IN (SELECT value FROM json_each(?))", json.dumps(list(document_ids)))
-
-    def when_learned(self, check_ids: Sequence[str]) -> dict[str, tuple[bool, float]]:
-        """Of these checks those whose document the live line learned: were they right then, and at what loss?"""
-        rows = self._db.read(
-            "WITH first AS (SELECT checks.id, min(number) AS number FROM checks JOIN lessons USING (document)"
-            " JOIN versions USING (fence) JOIN ancestry USING (number)"
-            " WHERE checks.id IN (SELECT value FROM json_each(?)) GROUP BY checks.id)"
-            " SELECT first.id, result.value ->> 'after', result.value ->> 'after_nll' FROM first JOIN versions USING (number),"
-            " json_each(report, '$.results') AS result WHERE result.value ->> 'check' = first.id",
-            json.dumps(list(check_ids)),
-        )
-        return {key: (bool(right), float(loss)) for key, right, loss in rows}
-
-    def _remember(self, memories: Sequence[Vectored], version: int, embedder: str) -> None:
-        for memory, vector in memories:
-            self._db.write(
-                "INSERT OR IGNORE INTO memories"
-                " (id, version, kind, prompt, completion, document, title, gold, vector, embedder)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                memory.id,
-                version,
-                memory.kind,
-                memory.prompt,
-                memory.completion,
-                memory.document or None,
-                memory.title,
-                memory.gold,
-                vector,
-                embedder,
-            )
-
-    def _checks(self, where: str, *values: Any) -> list[Check]:
-        rows = self._db.read(f"SELECT {_CHECK} FROM current_checks WHERE {where} ORDER BY seq", *values)
-        return [_check(row) for row in rows]
 
     # Publishing
 
@@ -738,7 +584,7 @@ class Journal:
                 "aside": self._db.number("SELECT count(*) FROM edits WHERE state = 'aside'"),
                 "live": self.versions.live_number(),
                 "versions": self._db.number("SELECT count(*) FROM versions"),
-                "memories": self.memory_count(),
+                "memories": self.memories.count(),
             }
 
 
@@ -748,18 +594,6 @@ def _dump(record: Record) -> str:
 
 def _edit(body: str) -> SelfEdit:
     return SelfEdit.model_validate(json.loads(body))
-
-
-def _check(row: tuple[Any, ...]) -> Check:
-    key, kind, question, gold, answer, document = row
-    return Check(id=key, kind=kind, question=question, gold=gold, answer=answer, document=document or "")
-
-
-def _memory(row: tuple[Any, ...]) -> Memory:
-    key, kind, prompt, completion, document, title, gold = row
-    return Memory(
-        id=key, kind=kind, prompt=prompt, completion=completion, document=document or "", title=title, gold=gold
-    )
 
 
 def _document(row: tuple[Any, ...]) -> Document:

@@ -29,8 +29,8 @@ def diff(agent: SealAgent, older: int, newer: int) -> dict[str, Any]:
     """
     journal = agent.journal
     learned = [document for number in (older, newer) for document in _learned(journal, number)]
-    facts = {check.id: check for check in (*journal.checks("fact"), *journal.checks_of(learned))}
-    checks = [*facts.values(), *journal.checks("user"), *journal.checks("general")]
+    facts = {check.id: check for check in (*journal.checks.all("fact"), *journal.checks.of(learned))}
+    checks = [*facts.values(), *journal.checks.all("user"), *journal.checks.all("general")]
     said = [agent.ask_all([check.question for check in checks], number) for number in (older, newer)]
     rows = []
     for check, before, after in zip(checks, *said, strict=True):

@@ -35,13 +35,6 @@ LEADS = frozenset(
     "the a an of in on at by for from with into onto than as no its his her their and or only other each every "
     "this that through under over between near beside".split()
 )
-MEASURES = frozenset(
-    "mm cm m km metre metres meter meters kilometre kilometres kilometer kilometers inch inches foot feet yard "
-    "yards mile miles g kg gram grams kilogram kilograms ounce ounces pound pounds stone ton tons tonne tonnes "
-    "litre litres liter liters pint pints gallon gallons acre acres hectare hectares second seconds minute "
-    "minutes hour hours day days week weeks month months year years celsius fahrenheit percent dollar dollars "
-    "euro euros".split()
-)
 # Words that exclude each other; elsewhere two lower-case words may be synonyms.
 GROUPS = tuple(
     frozenset(group.split())
@@ -55,11 +48,15 @@ GROUPS = tuple(
         "morning afternoon evening night noon midnight dawn dusk",
         "oak ash elm beech pine birch yew stone brick iron copper brass bronze lead tin steel glass clay "
         "wool linen silk cotton",
+        "a.m p.m",
         "daily weekly monthly yearly hourly",
         "legal illegal", "male female", "brother sister", "mother father", "son daughter", "king queen",
     )
 )  # fmt: skip
-YEAR = re.compile(r"1\d{3}|20\d{2}")
+DATED = re.compile(
+    r"1\d{3}|20\d{2}|january|february|march|april|may|june|july|august|september|october|november|december"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+)
 
 
 @dataclass(frozen=True)
@@ -72,12 +69,15 @@ class Said:
 
     def content(self, start: int = 0, end: int | None = None) -> list[str]:
         """Keys that carry meaning; negations are counted apart."""
-        return [key for key in self.keys[start:end] if key not in COMMON and not _negates(key)]
+        return [key for at, key in enumerate(self.keys[start:end], start) if self._means(at) and not _negates(key)]
+
+    def _means(self, at: int) -> bool:
+        """Is it no small word? "May" and "US" inside a sentence are none."""
+        return self.keys[at] not in COMMON or (at > 0 and self.words[at][0].isupper() and self.words[at] != "I")
 
     def names(self, start: int, end: int) -> list[str]:
         """Capitalised words, the sentence's first word only if it is no common one."""
-        span = zip(self.words[start:end], self.keys[start:end], strict=True)
-        return [key for word, key in span if word[0].isupper() and key not in COMMON]
+        return [self.keys[at] for at in range(start, end) if self.words[at][0].isupper() and self._means(at)]
 
     @cached_property
     def counted(self) -> Counter[str]:
@@ -110,7 +110,7 @@ def contradiction(text: str, others: Sequence[tuple[str, str]]) -> tuple[str, st
     ours = [_said(sentence) for sentence in sentences(text)]
     remembered: dict[str, list[Said]] = defaultdict(list)
     for document, sentence in others:
-        remembered[document].append(_said(sentence))
+        remembered[document] += map(_said, sentences(sentence))  # it may have been joined to the one before it
     for document, theirs in remembered.items():
         # What both say is not compared with its neighbours: a chronicle's sentences are near-copies.
         agreed = {said.sense for said in ours} & {said.sense for said in theirs}
@@ -131,7 +131,11 @@ def _said(sentence: str) -> Said:
 
 
 def _specific(said: Said) -> bool:
-    return len(said.content()) >= SHARED and (bool(said.names(0, len(said.words))) or any(map(is_number, said.words)))
+    return (
+        said.keys[0] not in PRONOUNS
+        and len(said.content()) >= SHARED
+        and (bool(said.names(0, len(said.words))) or any(map(is_number, said.words)))
+    )
 
 
 def _negates(key: str) -> bool:
@@ -189,7 +193,7 @@ def _conflict(ours: Said, its: Said, slots: list[Slot], supported: bool, named: 
             or (alone and _nouns_differ(ours, its, slot))
         ):
             return ""
-        dated = dated or any(YEAR.fullmatch(key) for key in mine + other)
+        dated = dated or any(DATED.fullmatch(key) for key in mine + other)
         values.append(f"{_shown(ours, slot.start, slot.end)} against {_shown(its, slot.its_start, slot.its_end)}")
     if len(values) > 1 and dated and not supported:
         return ""  # another year and another value: it may have changed in between
@@ -221,8 +225,8 @@ def _is_subject(ours: Said, its: Said, slot: Slot) -> bool:
 def _numbers_differ(mine: list[str], other: list[str]) -> bool:
     """Both have numbers, not the same ones, in units that can be compared."""
     numbers, others = values(mine), values(other)
-    same_unit = MEASURES.intersection(mine) == MEASURES.intersection(other)
-    return bool(numbers and others) and numbers != others and same_unit
+    rest, its = ({key for key in keys if not is_number(key)} for keys in (mine, other))
+    return bool(numbers and others) and numbers != others and (rest == its or not rest or not its)
 
 
 def _names_differ(ours: Said, its: Said, slot: Slot) -> bool:

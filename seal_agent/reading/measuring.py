@@ -41,6 +41,11 @@ Ask = Callable[[Memory], Sequence[tuple[str, str]]]
 REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
 # A number, whatever unit is glued to it, or a word.
 _WORD = re.compile(r"\d(?:[\d.,]*\d)?|[^\W\d_]\w*(?:-[^\W\d_]\w*)*")
+_ISSUE = re.compile(
+    r"\d(?:[\d.,:/-]*\d)?|\b(?:january|february|march|april|may|june|july|august|september|october|november|december"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b",
+    re.IGNORECASE,
+)
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
 _ASKED = 2  # questions about one remembered sentence
 _SENTENCES = 8  # of a long document, spread evenly, are shown to the model, so that the cost of deciding is bounded
@@ -56,15 +61,15 @@ def measure(
     embed: Callable[[Sequence[str]], np.ndarray],
     near: Near,
     remembered: Mapping[str, Memory],
-    waiting: Sequence[tuple[str, str]],
+    waiting: Sequence[tuple[str, str, str]],
     ask: Ask,
     right: Callable[[str, str], bool],
     reference: float,
     released: bool,
 ) -> Signals:
     """
-    Signals of *document*. *remembered* holds the remembered sentences by id, *waiting* (document, sentence) pairs of what was
-    read and is not learned yet, *ask* has questions about a memory, *right* grades, *reference* is the loss per token of
+    Signals of *document*. *remembered* holds the remembered sentences by id, *waiting* (document, title, sentence) of what
+    was read and is not learned yet, *ask* has questions about a memory, *right* grades, *reference* is the loss per token of
     ordinary text. A *released* document is not contradicted.
     """
     said = sentences(document.text)
@@ -78,9 +83,12 @@ def measure(
     if not released:
         # all that the near documents say: a sentence that differs counts by what stands beside it
         near_by = {remembered[name].document for hits in found for name, likeness in hits if likeness >= _NEAR_BY}
-        others = [(told.document, told.completion) for told in remembered.values() if told.document in near_by]
-        clash, why = contradiction("\n\n".join(read), [*others, *waiting])
-    heard = _heard([*(told.completion for told in remembered.values()), *(said for _, said in waiting)])
+        others = [
+            (told.document, told.title, told.completion) for told in remembered.values() if told.document in near_by
+        ]
+        same = [(key, s) for key, title, s in (*others, *waiting) if not _another_issue(document.title, title)]
+        clash, why = contradiction("\n\n".join(read), same)
+    heard = _heard([*(told.completion for told in remembered.values()), *(said for *_, said in waiting)])
     news = [s for s in read if any(name not in heard for name in _specifics(s))]
     covered = [s for s, likeness in zip(sample, best, strict=True) if likeness >= REMEMBERED and s not in news]
     nearest = max((hits[0] for hits in found if hits), key=lambda hit: hit[1], default=("", 0.0))
@@ -101,6 +109,11 @@ def measure(
         contradiction=f"{why} (document {clash})" if clash else "",
         nearest=remembered[nearest[0]].document if nearest[0] else "",
     )
+
+
+def _another_issue(title: str, other: str) -> bool:
+    """Do the titles differ in numbers, months and days alone? The minutes of 4 and of 11 May may well say different things."""
+    return title != other and _ISSUE.sub("#", title) == _ISSUE.sub("#", other)
 
 
 def _surprise(learner: Learner, adapter: Path | None, sample: Sequence[str]) -> float:

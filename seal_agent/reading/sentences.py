@@ -178,8 +178,8 @@ def _ends(before: str, stop: str, after: str) -> bool:
         return False
     if before.strip() == last[1] and (len(lower) == 1 or lower.isdigit()):
         return False  # "1. Item" or "A. Item": the mark of a list
-    if lower in BEFORE_NUMBER:
-        return not word[:1].isdigit()
+    if lower in BEFORE_NUMBER and word[:1].isdigit():
+        return False
     if lower in MAYBE_LAST or (len(lower) == 1 and lower.isalpha()) or re.fullmatch(r"(?:\w\.)+\w", lower):
         return starts
     return True
