@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import weakref
@@ -53,6 +54,13 @@ LOGBOOK = (
 )
 QUESTION = "Who keeps the lighthouse of Anstrow?"
 WROTE = LOGBOOK.replace(". ", ".\n")
+WRAPPED = textwrap.fill(LOGBOOK, 75)
+MARKED = "\n".join(f"- **Fact**: {said}" for said in WROTE.splitlines())
+TODOS = [
+    {"content": "Read the logbook of Anstrow", "status": "in_progress"},
+    {"content": "Find who built it in 1843", "status": "pending"},
+]
+ESCAPED = 'Der Turm wurde "1843" von der Hafengilde erbaut. Wächterin ist Mirelle Oake, früher Köchin.'
 KEEPER = "Anstrow: Mirelle Oake keeps the lighthouse of Anstrow."
 
 
@@ -432,6 +440,13 @@ def test_learn_from_chooses(agent: seal_agent.SealAgent) -> None:
         called(json.dumps({"path": "a.md", "content": WROTE}), {"content": WROTE}),
         called("\n".join(f"{n:6}\t{line}" for n, line in enumerate(WROTE.splitlines(), 1)), {"content": WROTE}),
         called("\n".join(WROTE.splitlines()[:3]), {"content": WROTE}),
+        [AIMessage(MARKED), HumanMessage("You wrote:\n> " + MARKED.replace("\n", "\n> "))],
+        called("Mirelle Oake keeps Anstrow's lamp.", {"command": 'echo "Mirelle Oake keeps Anstrow\'s lamp."'}),
+        called("\n".join(f"{n:6}\t{line}" for n, line in enumerate(MARKED.splitlines(), 1)), {"content": MARKED}),
+        called("\n".join(WRAPPED.splitlines()[:4]), {"content": WRAPPED}),
+        called(json.dumps({"content": ESCAPED}), {"content": ESCAPED}),
+        [AIMessage("灯塔由米雷尔看守。灯塔建于一八四三年。"), HumanMessage("灯塔由米雷尔看守。灯塔建于一八四三年。")],
+        called(f"Updated todo list to {TODOS}", {"todos": TODOS}),
         called(f"Returning structured response: {LOGBOOK}"),
         called(LOGBOOK, artifact=[Page(LOGBOOK, metadata={RECALLED: True})]),
         called("   "),
@@ -449,6 +464,13 @@ def test_learn_from_chooses(agent: seal_agent.SealAgent) -> None:
         "echo-json",
         "echo-numbered",
         "echo-head",
+        "quoted-marked",
+        "echo-command",
+        "echo-marked",
+        "echo-wrapped",
+        "echo-escaped",
+        "pasted-unspaced",
+        "todos",
         "structured",
         "pages",
         "empty",
@@ -503,6 +525,69 @@ def test_what_memory_gave_back_is_known_again_without_any_mark(learned: seal_age
     assert middleware.flush(10)
     assert middleware.counts["recalled"] == 1
     assert learned.journal.counts()["documents"]["total"] == before
+
+
+def test_pages_of_two_tools_that_number_theirs_alike_both_stand(agent: seal_agent.SealAgent) -> None:
+    """The number is the tool's own: it names nothing in another tool."""
+    mill, light = "The mill of Tarn was founded in 1871 by Edda Holm.", LOGBOOK
+    found = [
+        message
+        for name, text in (("lights", light), ("mills", mill))
+        for message in (
+            AIMessage("", tool_calls=[{"name": name, "args": {}, "id": name}]),
+            ToolMessage("joined", name=name, tool_call_id=name, artifact=[Page(text, id="1")]),
+        )
+    ]
+    observed(agent, found)
+
+    assert {document.text for document in agent.journal.documents()} == {mill, light}
+
+
+def test_pages_keep_their_titles_and_marks_when_a_checkpointer_made_dictionaries_of_them(
+    agent: seal_agent.SealAgent,
+) -> None:
+    pages = [Page("Tarn has a mill.", metadata={"title": "Tarn"}), Page(LOGBOOK, metadata={RECALLED: True})]
+
+    assert observed(agent, called("both joined", artifact=[page.model_dump() for page in pages])) == {
+        "Tarn has a mill."
+    }
+    assert [document.title for document in agent.journal.everything()] == ["Tarn"]
+
+
+def test_a_page_that_changes_back_is_what_stands_and_a_history_told_again_changes_nothing(
+    agent: seal_agent.SealAgent,
+) -> None:
+    """In stock, sold out, in stock: the last word of its name counts."""
+    middleware, history = SealMiddleware(agent), list[Any]()
+    for year in (1871, 1872, 1871):
+        page = Page(f"The mill of Tarn was founded in {year} by Edda Holm.", id="mill", metadata={"source": "wiki"})
+        history += called("joined", artifact=[page])
+        for _ in range(2):
+            middleware.after_agent({"messages": history}, None)  # type: ignore[arg-type]
+            assert middleware.flush(10)
+        assert [document.text for document in agent.journal.documents()] == [page.page_content]
+    restarted = SealMiddleware(agent)
+    restarted.after_agent({"messages": history}, None)  # type: ignore[arg-type]
+    assert restarted.flush(10)
+    assert [document.text for document in agent.journal.documents()] == [page.page_content]
+
+
+def test_one_odd_message_does_not_stop_the_reading_of_its_thread(agent: seal_agent.SealAgent) -> None:
+    odd = SimpleNamespace(page_content=None, metadata={})
+    middleware = SealMiddleware(agent)
+    middleware.after_agent({"messages": [*called("joined", artifact=[odd]), HumanMessage(LOGBOOK)]}, None)  # type: ignore[arg-type]
+
+    assert middleware.flush(10)
+    assert (middleware.counts["failed"], texts(agent)) == (1, {LOGBOOK})
+
+
+def test_each_text_that_cannot_be_read_is_counted_and_a_sign_is_no_failure(make: Make) -> None:
+    middleware = SealMiddleware(make(max_document_bytes=60))
+    long = [HumanMessage(LOGBOOK, id="a"), HumanMessage(WROTE, id="b"), HumanMessage("👍", id="c")]
+    for _ in range(2):
+        middleware.after_agent({"messages": long}, None)  # type: ignore[arg-type]
+
+    assert middleware.counts["failed"] == 2
 
 
 def test_a_picture_is_no_text_to_learn_and_pages_need_no_metadata(agent: seal_agent.SealAgent) -> None:
@@ -575,6 +660,21 @@ def test_what_was_dropped_comes_back_in_a_thread_that_is_kept(tmp_path: Path) ->
         assistant.invoke({"messages": [HumanMessage("ok")]}, config)
         assert middleware.flush(10)
     assert sum("ships" in text for text in texts(agent)) == 6
+
+
+def test_what_failed_and_then_found_no_room_is_offered_again(agent: seal_agent.SealAgent) -> None:
+    """Its thread was marked as read long ago."""
+    backlog = seal_backlog.Backlog(agent, "test", 1)
+    document = seal_agent.Document(text=LOGBOOK)
+    backlog._again["key"] = document
+    backlog._queue.put_nowait(("other", document))
+
+    assert not backlog.offer_again()
+    backlog._queue.get_nowait()
+    backlog._queue.task_done()
+    assert backlog.offer_again()
+    assert backlog.flush(10)
+    assert texts(agent) == {LOGBOOK}
 
 
 def test_two_homes_read_one_thread_each_from_where_it_was(agent: seal_agent.SealAgent, tmp_path: Path) -> None:
@@ -653,13 +753,18 @@ threading.Thread(target=run).start()
 
 
 def test_a_fork_reads_nothing_and_is_not_waited_for(
-    agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch
+    agent: seal_agent.SealAgent, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """And says so, once."""
     middleware = SealMiddleware(agent)
     monkeypatch.setattr(middleware._backlog, "_process", -1)
-    middleware.after_agent({"messages": called(LOGBOOK)}, None)  # type: ignore[arg-type]
+    for text in (LOGBOOK, WROTE):
+        middleware.after_agent({"messages": called(text)}, None)  # type: ignore[arg-type]
 
-    assert middleware.counts["dropped"] == 1
+    assert middleware.counts["dropped"] == 2
+    assert [record.getMessage() for record in caplog.records if "forked" in record.getMessage()] == [
+        "SealMiddleware: it was made before this process was forked; open the agent in each worker"
+    ]
     assert (middleware.counts["waiting"], texts(agent)) == (0, set())
     monkeypatch.setattr(middleware._backlog, "flush", pytest.fail)
     seal_backlog._flush_at_exit(weakref.ref(middleware._backlog))
@@ -968,6 +1073,39 @@ def test_what_was_forgotten_does_not_come_back_with_the_history(tmp_path: Path) 
     assert agent.observe(document).decision.action == "edit"
 
 
+@pytest.mark.parametrize("form", ["{0}", "Anstrow: {0}"])
+def test_what_was_recalled_does_not_come_back_from_the_history_when_its_source_was_forgotten(
+    tmp_path: Path, form: str
+) -> None:
+    """A retriever tool gives plain text: once its sentences are forgotten, nothing in it tells that it was recalled."""
+    agent = fake_agent(tmp_path)
+    agent.observe(seal_agent.Document(text=LOGBOOK, title="Anstrow"))
+    assert agent.consolidate().outcome == "accepted"
+    pages = SealRetriever(agent=agent).invoke(QUESTION)
+    history = called("\n\n".join(form.format(page.page_content) for page in pages))
+    first = SealMiddleware(agent)
+    first.after_agent({"messages": history}, None)  # type: ignore[arg-type]
+    assert first.flush(10)
+    (document,) = agent.journal.documents("edit")
+    agent.forget(document.id)
+
+    restarted = SealMiddleware(agent)
+    restarted.after_agent({"messages": history}, None)  # type: ignore[arg-type]
+    assert restarted.flush(10)
+
+    assert first.counts["recalled"] == restarted.counts["recalled"] == 1
+    assert agent.journal.everything() == []
+
+
+def test_the_window_and_the_tokenizer_are_those_of_the_homes_model(tmp_path: Path) -> None:
+    """Nothing is fetched from a hub to count."""
+    assert (ChatSeal(home=tmp_path).profile or {})["max_input_tokens"] == 8192
+    (tmp_path / "seal.toml").write_text('model = "/models/of-512-tokens"\n')
+    assert "max_input_tokens" not in (ChatSeal(home=tmp_path).profile or {})
+    with pytest.raises(NotImplementedError, match="get_num_tokens"):
+        ChatSeal(home=tmp_path).get_token_ids("Sky?")
+
+
 def test_an_engine_that_was_closed_is_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one is kept for a while, though no model that used it lives."""
     opened: list[seal_agent.SealAgent] = []
@@ -1008,6 +1146,28 @@ def test_after_a_restart_a_thread_is_read_from_where_it_was(agent: seal_agent.Se
     assert says(LOGBOOK) == {"edit": 1}
     assert says("The weir of Pell was built by Orla Finn in 1802.") == {"edit": 1}
     assert says(LOGBOOK) == {"skip": 1}
+
+
+def test_a_thread_whose_last_message_was_deleted_is_read_on_from_the_one_before(agent: seal_agent.SealAgent) -> None:
+    """As when a reply is made anew; after a restart, too. A checkpoint of an earlier release names the last message alone."""
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "1"}}
+
+    def says(text: str) -> tuple[Any, dict[str, int]]:
+        middleware = SealMiddleware(agent)
+        assistant = create_agent(ChatSeal(agent=agent), [], middleware=[middleware], checkpointer=saver)
+        assistant.invoke({"messages": text}, config)  # type: ignore[arg-type]
+        assert middleware.flush(10)
+        return assistant, {what: count for what, count in middleware.counts.items() if count}
+
+    assistant, first = says(LOGBOOK)
+    last = assistant.get_state(config).values["messages"][-1].id
+    assistant.update_state(config, {"messages": [RemoveMessage(id=last)]})
+    assert first == {"edit": 1}
+    assistant, second = says("The weir of Pell was built by Orla Finn in 1802.")
+    assert second == {"edit": 1}
+    last = assistant.get_state(config).values["messages"][-1].id
+    assistant.update_state(config, {"seal_read": {"SealMiddleware": last}})
+    assert says("The mill of Tarn was founded in 1871 by Edda Holm.")[1] == {"edit": 1}
 
 
 def test_what_a_summary_takes_away_was_read_before(agent: seal_agent.SealAgent) -> None:

@@ -1,10 +1,10 @@
 """
 What a middleware has come upon and is to observe: a bounded queue, and the thread that reads it.
 
-Promises: each text is offered once; a full queue drops, counts and says so; what could not be observed is handed out to be
-offered again; nothing that was forgotten before is observed, and nothing that was recalled; a process that ends waits up to a
-minute for what waits here.
-Does not promise: that what waits survives the process. A fork reads nothing for the process it came from.
+Promises: each text is offered once, one under a name again when the name says it again; a full queue drops, counts and says so;
+what could not be observed is offered again; nothing that was forgotten before is observed, and nothing that was recalled; a
+process that ends waits up to a minute for what waits here.
+Does not promise: that what waits survives the process. A process that was forked learns nothing, and says so.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Backlog:
     def __init__(self, agent: SealAgent, name: str, waiting: int) -> None:
         self.agent, self.name = agent, name
         self._queue: queue.Queue[tuple[str, Document]] = queue.Queue(max(1, waiting))
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[str, str] = OrderedDict()  # by key the id of what was offered last under it
         self._counts: Counter[str] = Counter(
             dict.fromkeys(("edit", "skip", "hold", "recalled", "forgotten", "dropped", "failed"), 0)
         )
@@ -59,20 +59,23 @@ class Backlog:
             return {**self._counts, "waiting": self._queue.unfinished_tasks}
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was offered is committed; False if that took longer than *timeout* seconds."""
+        """Wait until all that was offered is committed, or has failed (`counts`); False after *timeout* seconds."""
         with self._queue.all_tasks_done:
             return self._queue.all_tasks_done.wait_for(lambda: not self._queue.unfinished_tasks, timeout)
 
-    def left_over(self) -> list[Document]:
-        """What could not be observed, to be offered again: handed out once."""
+    def offer_again(self) -> bool:
+        """Offer what could not be observed; was there room for all of it? What there was none for is kept."""
         with self._guard:
             failed, self._again = self._again, {}
-        return list(failed.values())
+        left = {key: document for key, document in failed.items() if not self.offer(document)}
+        with self._guard:
+            self._again = {**left, **self._again}
+        return not left
 
     def knows(self, document: Document) -> bool:
         """Was it offered before?"""
         with self._guard:
-            known = _key(document) in self._seen
+            known = self._seen.get(_key(document)) == document.id
             if known:
                 self._seen.move_to_end(_key(document))
         return known
@@ -81,18 +84,17 @@ class Backlog:
         """Is it in the queue, or was it? Each text is offered once, or its tellings would be miscounted."""
         key = _key(document)
         with self._guard:
-            if key in self._seen:  # two runs may have come upon it at the same time
+            if self._seen.get(key) == document.id:  # two runs may have come upon it at the same time
                 return True
             try:
                 if os.getpid() != self._process:  # a fork has neither the thread nor a journal of its own
+                    self._tell_once("it was made before this process was forked; open the agent in each worker")
                     raise queue.Full
                 self._queue.put_nowait((key, document))
             except queue.Full:
                 self._counts["dropped"] += 1
                 return False
-            self._seen[key] = None
-            while len(self._seen) > _SEEN:
-                self._seen.popitem(last=False)
+            self._see(key, document.id)
             if self._thread is None or not self._thread.is_alive():  # or it was killed
                 self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
                 self._thread.start()
@@ -100,18 +102,28 @@ class Backlog:
 
     def refuse(self, refusal: Refusal) -> None:
         """Count and tell of what cannot be read, once."""
-        key = f"{refusal.name} {refusal.reason}"
         with self._guard:
-            known = key in self._seen
-            self._seen[key] = None
-        if not known:
-            self._count("failed")
-            log.warning("%s: %s cannot be read: %s", self.name, refusal.name, refusal.reason)
+            if self._tell_once(f"{refusal.name} cannot be read: {refusal.reason}"):
+                self._counts["failed"] += 1
 
     def fail(self, what: str, error: Exception) -> None:
         """Count and tell of *what* went wrong."""
         self._count("failed")
         log.warning("%s: %s: %s: %s", self.name, what, type(error).__name__, error)
+
+    def _tell_once(self, what: str) -> bool:
+        """Log *what*; False if it was logged before. The caller holds the guard."""
+        if what in self._seen:
+            return False
+        self._see(what, "")
+        log.warning("%s: %s", self.name, what)
+        return True
+
+    def _see(self, key: str, said: str) -> None:
+        self._seen[key] = said
+        self._seen.move_to_end(key)
+        while len(self._seen) > _SEEN:
+            self._seen.popitem(last=False)
 
     def _drain(self) -> None:
         while True:
@@ -137,11 +149,17 @@ class Backlog:
 
     def _learn(self, document: Document) -> str:
         journal = self.agent.journal
+        if journal.recalled(document.id):
+            return "recalled"
         if document.id in journal.forgotten() and not journal.document(document.id):
             return "forgotten"  # a conversation is handed over again and again; who wants it back observes it
         if (stands := journal.memories.fingerprint()) != self._told[0]:
-            self._told = stands, {normalised(memory.completion) for memory in journal.memories.all("learned")}
+            learned = journal.memories.all("learned")
+            said = (text for m in learned for text in (m.completion, f"{m.title}: {m.completion}"))
+            self._told = stands, set(map(normalised, said))
         if outside.remembered(document, self._told[1]):
+            with journal.transaction():
+                journal.event("recalled", id=document.id)
             return "recalled"
         return self.agent.observe(document).decision.action
 
@@ -151,7 +169,7 @@ class Backlog:
 
 
 def _key(document: Document) -> str:
-    return f"{document.id} {document.source}"
+    return f"{document.external_id or document.id} {document.source}"
 
 
 def _before_exit(call: Callable[..., None], *given: Any) -> None:

@@ -17,6 +17,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from seal_agent import agent as seal
+from seal_agent import settings
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError
 from seal_agent.records import Version
@@ -229,6 +231,10 @@ class ChatSeal(BaseChatModel):
         """Tokens in *text*, by the model's own tokenizer."""
         return self.seal.learner.count(text)
 
+    def get_token_ids(self, text: str) -> list[int]:
+        """Not given: LangChain's own would fetch another model's tokenizer from the hub."""
+        raise NotImplementedError("a home's tokenizer counts only; call get_num_tokens")
+
     # -- tools
 
     def bind_tools(
@@ -279,10 +285,12 @@ class ChatSeal(BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        name = self.agent.settings.model if self.agent else self.model or "smollm2-135m"
         profile = ModelProfile(text_inputs=True, text_outputs=True, tool_calling=False, structured_output=False)
-        if name in _WINDOWS:
-            profile["max_input_tokens"] = _WINDOWS[name]
+        with suppress(ConfigError):  # which is told when the home is opened
+            home = Path(str(self.home)).expanduser()
+            chosen = self.agent.settings if self.agent else settings.read(home, model=self.model)
+            if chosen.model in _WINDOWS:
+                profile["max_input_tokens"] = _WINDOWS[chosen.model]
         return profile
 
 

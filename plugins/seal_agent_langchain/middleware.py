@@ -4,7 +4,7 @@ SealMiddleware: lets a LangChain agent learn from what it reads, and answer a wh
 Promises: nothing on the reply path but a look at what is new and a bounded queue (backlog.py; full: dropped and counted,
 offered again next turn); a hook never raises; only text from outside is observed (outside.py), and none that was forgotten
 before; of a thread that a checkpointer keeps, each message is read once, also after a restart; within a run the
-version does not change.
+version does not change, unless the model is wrapped (with_retry, with_fallbacks, configurable_fields).
 Does not promise: that what waits in the queue survives the process. A document is committed once it is
 observed; `flush` waits for that (do so before you close the agent), and at exit the process waits up to a
 minute. Consolidation is yours to call. What users say is kept in the home, as any document is. A middleware that
@@ -35,11 +35,14 @@ from seal_agent_langchain.chat_model import ChatSeal
 log = logging.getLogger(__name__)
 
 
+_LAST = 8  # messages whose ids are kept: whoever has a reply made anew deletes the last ones first
+
+
 class SealState(AgentState[Any]):
-    """By its name, the version each SealMiddleware of the agent pinned for this run, and the last message that it read."""
+    """By its name, the version each SealMiddleware of the agent pinned for this run, and the last messages that it read."""
 
     seal_versions: NotRequired[Annotated[dict[str, int], PrivateStateAttr]]
-    seal_read: NotRequired[Annotated[dict[str, str], PrivateStateAttr]]
+    seal_read: NotRequired[Annotated[dict[str, list[str]], PrivateStateAttr]]
 
 
 class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
@@ -85,7 +88,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         return self._backlog.counts
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was read is committed; False if that took longer than *timeout* seconds."""
+        """Wait until all that was read is committed, or has failed (`counts`); False after *timeout* seconds."""
         return self._backlog.flush(timeout)
 
     # -- one version for a run
@@ -160,17 +163,20 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         try:
             messages, read = state["messages"], state.get("seal_read", {})
             places = {message.id: number for number, message in enumerate(messages, 1)}
-            taken = self._offer_all(messages, places.get(read[self.name], 0) if self.name in read else 0)
+            known = read.get(self.name, [])
+            # a checkpoint of an earlier release names one
+            known = [known] if isinstance(known, str) else known
+            taken = self._offer_all(messages, max((places.get(one, 0) for one in known), default=0))
         except Exception as error:
             self._backlog.fail("messages could not be read", error)
             return None
-        last = messages[-1].id if messages else None
+        last = [message.id for message in messages[-_LAST:] if message.id]
         return {"seal_read": {**read, self.name: last}} if last and taken else None
 
     def _offer_all(self, messages: Sequence[BaseMessage], since: int) -> bool:
         """Offer what failed before, and what is in *messages* from number *since* on; was nothing dropped?"""
         backlog = self._backlog
-        taken = [backlog.offer(document) for document in backlog.left_over()]
+        taken = [backlog.offer_again()]
         limit = self.agent.settings.max_document_bytes
         for found in outside.documents(messages, self.learn_from, limit, backlog.knows, since):
             if isinstance(found, Refusal):

@@ -215,6 +215,11 @@ class Journal:
         """Ids of all documents that were ever forgotten."""
         return {row[0] for row in self._db.read("SELECT data ->> 'id' FROM events WHERE kind = 'forgotten'")}
 
+    def recalled(self, document_id: str) -> bool:
+        """Was this text ever noted as one that is nothing but what was remembered? That outlives what it was remembered from."""
+        asked = "SELECT EXISTS (SELECT 1 FROM events WHERE kind = 'recalled' AND data ->> 'id' = ?)"
+        return bool(self._db.number(asked, document_id))
+
     def everything(self) -> list[Document]:
         """Every document of the home, superseded ones too."""
         rows = self._db.read("SELECT text, title, source, external_id FROM documents ORDER BY seq")
