@@ -15,7 +15,7 @@ import tiny
 
 from seal_agent.adapting import grids, strategy, texts
 from seal_agent.adapting.adapt import adapt, rows, vote
-from seal_agent.adapting.strategy import Strategy, propose
+from seal_agent.adapting.strategy import Strategy, propose, tokens_at_most
 from seal_agent.adapting.tasks import Changed, Pair, left_out, task_of
 from seal_agent.bench import fewshot
 from seal_agent.errors import ConfigError, SealError
@@ -313,6 +313,27 @@ def test_a_task_is_learned_in_a_temporary_adapter_and_the_base_stays(learner: Lo
     with pytest.raises(SealError, match="this adaptation is closed"):
         strong.ask("ticket one from Ann")
     assert vote(learner, TICKETS, ["ticket one from Ann"], None) == before
+
+
+def test_strategies_are_trained_side_by_side_as_far_as_one_pass_has_room(
+    learner: LoraLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six on large grids took more memory than a laptop has."""
+    passes: list[int] = []
+    train = learner.train_many
+    monkeypatch.setattr(learner, "train_many", lambda trials, *how: passes.append(len(trials)) or train(trials, *how))
+    strategies = [Strategy(epochs=1, learning_rate=rate) for rate in (0.001, 0.002, 0.003)]
+    pairs = task_of([(f"word {n}", f"{n} word") for n in range(3)])
+    longest = tokens_at_most(strategies[0], pairs, learner.count)[-1]
+    for room, expected in ((12 * longest, [3]), (8 * longest, [2, 1]), (1, [1, 1, 1])):
+        monkeypatch.setattr("seal_agent.adapting.adapt._PASS", room)
+        passes.clear()
+        made = adapt(learner, pairs, strategies)
+        assert passes == expected
+        assert [adapted.strategy for adapted in made] == strategies
+        assert all(adapted.training["finite"] for adapted in made)
+        for adapted in made:
+            adapted.close()
 
 
 def test_a_training_that_diverged_solves_nothing_and_is_told_of(tmp_path: Path) -> None:

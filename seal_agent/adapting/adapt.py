@@ -1,8 +1,9 @@
 """
 Training on a few-shot task, and asking about it: a temporary adapter on the untouched base.
 
-Promises: several strategies are tried in the same forward passes, each the adapter it would be alone; nothing a home knows or
-serves is touched; an answer is the one most often given, over orders of the demonstrations or turns of the grid.
+Promises: as many strategies as there is room for are tried in the same forward passes, each the adapter it would be alone;
+nothing a home knows or serves is touched; an answer is the one most often given, over orders of the demonstrations or turns of
+the grid.
 Does not promise: better answers than the demonstrations alone give. Measure it on pairs of your own.
 """
 
@@ -19,12 +20,13 @@ from types import TracebackType
 from typing import Any
 
 from seal_agent.adapting import grids, texts
-from seal_agent.adapting.strategy import LARGEST, Strategy
+from seal_agent.adapting.strategy import LARGEST, Strategy, tokens_at_most
 from seal_agent.adapting.tasks import ORDERS, SHOWN, Changed, Prompted, Task, asked, left_out, sources_left_out
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.parts import Example, Learner, Say, Trial, silent
 
 _AT_ONCE = 4  # rows a step
+_PASS = 6000  # tokens of a forward pass, which keeps some 0.6 MB of each: of six strategies on large grids 22 GB, without this
 _REWORD = "Say the same in other words.\nSentence: {}\nThe same in other words:"
 
 
@@ -74,12 +76,26 @@ def adapt(
             Trial(rows(task, strategy, seed, learner), folder, seed, strategy.epochs, strategy.learning_rate, _AT_ONCE)
             for strategy, folder in zip(strategies, folders, strict=True)
         ]
-        logs = learner.train_many(trials, None, say)
+        sizes = [_AT_ONCE * tokens_at_most(strategy, task, learner.count)[-1] for strategy in strategies]
+        logs = [log for few in _passes(trials, sizes) for log in learner.train_many(few, None, say)]
     except BaseException:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     return [Adapted(learner, task, *made) for made in zip(strategies, folders, logs, strict=True)]
+
+
+def _passes(trials: Sequence[Trial], sizes: Sequence[int]) -> list[list[Trial]]:
+    """*trials* in their order, as many side by side as one pass has room for; each has as many tokens in it as *sizes* says."""
+    out: list[list[Trial]] = []
+    room = 0
+    for trial, size in zip(trials, sizes, strict=True):
+        if size > room:
+            out.append([])
+            room = _PASS
+        out[-1].append(trial)
+        room -= size
+    return out
 
 
 def rows(task: Task, strategy: Strategy, seed: int, learner: Learner) -> list[Example]:
