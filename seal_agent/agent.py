@@ -110,7 +110,7 @@ class SealAgent:
             if known := self.journal.attest(found):
                 # a change was taken back: judged by what had been asked of it
                 if found.id in self.journal.waiting_documents():
-                    self.journal.checks.add(self.rooms.asked_again(found, self.journal))
+                    self.journal.checks.add(self.rooms.asked_again(found, self.journal), again=True)
                 return self._told_again(known)
         return self._studied(found, self.journal.record, released=False)
 
@@ -130,7 +130,7 @@ class SealAgent:
         return known.model_copy(update={"decision": again, "edits": 0, "refused": 0})
 
     def decide(self, document: Document) -> Decision:
-        """What `observe` would decide on *document*; nothing is written down."""
+        """What `observe` would decide on *document*, were it not read before; nothing is written down."""
         found = self._read(document)
         if isinstance(found, sources.Refusal):
             return Decision(action="skip", reason=f"refused: {found.reason}")
@@ -462,7 +462,7 @@ class SealAgent:
         if version == 0:
             return 0, "", None
         asked = self.journal.versions.one(version)
-        if problems := self._problems(asked):
+        if problems := self.problems_of(asked):
             raise errors.SealError(
                 f"version {version} cannot be served: {'; '.join(problems)}; `seal-agent versions` lists them"
             )
@@ -477,13 +477,13 @@ class SealAgent:
         """The live version, verified once per process; a damaged one is marked and the next sound ancestor serves."""
         with self._serving:
             while live := self.journal.versions.live():
-                problems = self._problems(live)
+                problems = self.problems_of(live)
                 if not problems:
                     return live
                 self.journal.versions.mark_broken(live.number, "; ".join(problems))
             return None
 
-    def _problems(self, version: Version) -> list[str]:
+    def problems_of(self, version: Version) -> list[str]:
         if version.digest in self._verified:
             return []
         self.same_base(self.learner)

@@ -41,16 +41,10 @@ app = typer.Typer(
 app.add_typer(bench, name="bench")
 
 
-def _folder(name: str) -> Path:
-    if not name:  # a variable that is not set
-        raise typer.BadParameter('"" is no folder for a home; the folder you are in is "."')
-    return Path(name).expanduser()
-
-
 Home = Annotated[
     Path,
     typer.Option(
-        "--home", metavar="DIR", parser=_folder, envvar="SEAL_HOME", help="The home's folder; made if need be."
+        "--home", metavar="DIR", parser=show.folder, envvar="SEAL_HOME", help="The home's folder; made if need be."
     ),
 ]
 Which = Annotated[str | None, typer.Option("--version", help="'base' or a number; by default the live one.")]
@@ -86,6 +80,9 @@ def main(argv: list[str] | None = None) -> int:
         reply, code = _run(arguments, stdout)
     if reply is None:
         return code
+    if stdout is None and (as_json or reply.text):
+        reply, code = Reply({}, error="standard output is closed; the answer could not be written"), code or 1
+        as_json = False
     if reply.error:
         show.complain(reply.error)
     try:
@@ -275,7 +272,7 @@ def watch(
     home: Home = HOME,
     model: Model = None,
     json: Json = False,
-    every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between looks.")] = 5.0,
+    every: Annotated[float, typer.Option("--every", min=0.1, max=1e6, help="Seconds between looks.")] = 5.0,
     once: Annotated[bool, typer.Option("--once", help="One look, then end.")] = False,
 ) -> Reply:
     """Observe what appears under PATH…, consolidate when it is due; Ctrl-C ends it."""
@@ -442,8 +439,11 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
     if chosen != embedded.MODEL.folder and not _has_model(chosen):
         lacking.append(chosen)
         problems.append(f"{chosen!r} is neither a folder with config.json nor a Hugging Face id in the local cache")
-    if home.exists() and not home.is_dir():
-        problems.append(f"{home} is no folder; name another home")
+    lock, locked = _lock(home)
+    if not (place := _existing(home)).is_dir():
+        problems.append(f"{place} is no folder; name another home")
+    elif locked:
+        problems.append(locked)
     if free < 1:
         problems.append(f"{free:.1f} GiB are free where {home} lies; a home needs about 1")
     return {
@@ -455,7 +455,7 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
         "models present": not lacking,
         "free GiB": round(free, 1),
         "home": str(home.absolute()),
-        "lock": _lock(home),
+        "lock": lock,
         "problems": problems,
     }
 
@@ -476,16 +476,19 @@ def _device() -> dict[str, str]:
     return {"device": str(devices.device()), "dtype": str(devices.base_dtype()).removeprefix("torch.")}
 
 
-def _lock(home: Path) -> str:
+def _lock(home: Path) -> tuple[str, str]:
+    """What is to be told of the lock of *home*, and what is wrong with it, if anything is."""
     from seal_agent.journal import HomeLock
 
     if not (home / "seal.lock").exists():  # looking makes nothing
-        return "free"
+        return "free", ""
     try:
         with HomeLock(home):
-            return "free"
+            return "free", ""
     except HomeBusy as error:
-        return str(error)
+        return str(error), ""
+    except SealError as error:
+        return "out of order", str(error)
 
 
 def _existing(folder: Path) -> Path:
@@ -509,7 +512,7 @@ def fetch(home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
 
 @app.command()
 def demo(
-    home: Annotated[Path | None, typer.Option("--home", help="Keep the home here; else it is thrown away.")] = None,
+    home: show.Kept = None,
     model: Model = None,
     json: Json = False,
     full: Annotated[bool, typer.Option("--full", help="All of the corpus, in six waves.")] = False,

@@ -19,7 +19,10 @@ from seal_agent.cli_show import Json, Model, Reply
 Home = Annotated[
     Path | None,
     typer.Option(
-        "--home", help="Measure the model this home is set to, unless --model names one; no more of it is used."
+        "--home",
+        metavar="DIR",
+        parser=show.folder,
+        help="Measure the model this home is set to, unless --model names one; no more of it is used.",
     ),
 ]
 
@@ -28,7 +31,7 @@ bench = typer.Typer(help="The measurements.", pretty_exceptions_enable=False)
 
 @bench.command()
 def decide(
-    home: Annotated[Path | None, typer.Option("--home", help="Keep the home here; else it is thrown away.")] = None,
+    home: show.Kept = None,
     model: Model = None,
     json: Json = False,
     tuning: Annotated[bool, typer.Option("--tuning", help="The stream the thresholds were frozen on.")] = False,

@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 Model = Annotated[str | None, typer.Option("--model", help="smollm2-135m, a folder, or a cached hub id.")]
 
 
+def folder(name: str) -> Path:
+    """The folder *name* for a home; an empty one is a variable that was not set."""
+    if not name:
+        raise typer.BadParameter('"" is no folder for a home; the folder you are in is "."')
+    return Path(name).expanduser()
+
+
+Kept = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", parser=folder, help="Keep the home here; else it is thrown away."),
+]
+
+
 def drawable(picture: Path | None) -> Path | None:
     """*picture*, whose folder is there from now on: what cannot be drawn is refused before hours of measuring, not after."""
     if picture is None:

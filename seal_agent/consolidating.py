@@ -15,9 +15,8 @@ from pathlib import Path
 
 from seal_agent.agent import SealAgent
 from seal_agent.editing.rewards import compression
-from seal_agent.errors import HomeBusy, SealError
+from seal_agent.errors import Diverged, HomeBusy
 from seal_agent.journal import HomeLock, adapters
-from seal_agent.journal.crash import crashpoint
 from seal_agent.parts import ENOUGH
 from seal_agent.records import Candidate, Consolidation, GateReport, SelfEdit, content_id
 from seal_agent.remembering.replay import token_share
@@ -56,6 +55,8 @@ def consolidate(agent: SealAgent) -> Consolidation:
             given = None  # judged against a version that was damaged since and has another number now
         try:
             number, candidate, report = given or _made(agent, run, edits)
+            if number and any(number < made for made, _, _ in journal.versions.made()):
+                number = None  # one before it had to be made anew: numbers tell the order in which versions were made
             learned = [edit for edit in edits if not edit.reserved] if report.outcome == "accepted" else []
             memories, embedder = rooms.memories(learned), rooms.embedder.fingerprint
             version = journal.publish(candidate, report, run, fence, memories, embedder, state=state, number=number)
@@ -128,7 +129,6 @@ def _made(agent: SealAgent, run: str, edits: Sequence[SelfEdit]) -> tuple[None, 
     report = agent.rooms.judge(
         agent.learner, agent.journal, documents, agent.adapter(), Path(candidate.path), agent.say
     )
-    crashpoint("consolidate.judged")
     return None, candidate, report.model_copy(update={"training": candidate.training})
 
 
@@ -141,10 +141,9 @@ def _trained(agent: SealAgent, run: str, edits: Sequence[SelfEdit]) -> Candidate
     staged = adapters.stage(root)
     log = agent.learner.train(examples, None if anew else agent.adapter(), staged, seed, agent.say)
     if not log["finite"]:
-        raise SealError(
+        raise Diverged(
             f"training of run {run} stopped: the loss is not finite; its rows wait again, and are set aside after three such"
         )
-    crashpoint("consolidate.trained")
     written = [row.prompt or row.completion for row in rows if row.origin == "written"]
     training = {
         **log,

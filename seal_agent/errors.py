@@ -20,3 +20,7 @@ class HomeBusy(SealError):
 
 class PartError(SealError):
     """A plugged-in part (writer, style, screen, check …) failed; the part is named, the cause attached."""
+
+
+class Diverged(SealError):
+    """A training whose loss is not finite: the same rows would break it again."""

@@ -25,7 +25,7 @@ from typing import Any
 
 from seal_agent import consolidating
 from seal_agent.agent import FORGETTING, Past, SealAgent
-from seal_agent.errors import SealError
+from seal_agent.errors import Diverged, SealError
 from seal_agent.journal import HomeLock, Journal, adapters, renewal
 from seal_agent.journal.store import Study
 from seal_agent.judging.gate import ask
@@ -141,7 +141,8 @@ class _Replay:
             if call.broke:
                 self._break(call.state)
             else:
-                self.again.consolidate()
+                with suppress(Diverged):  # as it would have in a home that was never given it; its rows count that
+                    self.again.consolidate()
             if call.target is not None:
                 self._numbers[call.target] = self.live
             return bool(self._numbers_of(self.again) - known - self._numbers_of(agent))
@@ -208,8 +209,11 @@ def _past(agent: SealAgent, document_id: str) -> Past:
         if edits
     }
     made: dict[str, tuple[int, Candidate, GateReport]] = {}
+    # it may have come while what it pushes out was trained, and have taken that one's checks from the gate
+    names = {(call.source, call.external_id) for call in calls if call.document == document_id and call.external_id}
+    pushed = {call.document for call in calls if (call.source, call.external_id) in names}
     for call in calls:
-        if call.kind == "consolidate" and call.target:
+        if call.kind == "consolidate" and call.target and not pushed & set(journal.versions.learned_by(call.target)):
             version = journal.versions.one(call.target)
             if version.report and not adapters.verify(Path(version.path), version.digest):
                 run, training = journal.versions.run_of(version.number), version.report.training

@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ def watch(
         with _told(once, note, "not consolidated"):
             _consolidate(agent, broke, done, note)
 
-    with _interruptible(), suppress(KeyboardInterrupt):
+    with _interruptible(), nullcontext() if once else suppress(KeyboardInterrupt):
         while True:
             with _told(once, note, "this look broke off"):
                 _look(agent, paths, seen, once, done, note, learn)

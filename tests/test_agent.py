@@ -795,7 +795,7 @@ def test_rows_of_a_process_that_died_wait_again(agent: SealAgent) -> None:
     with Journal(agent.home) as dead:
         dead.claim("dead")
     half = adapters.stage(agent.home / "adapters")
-    assert agent.status()["waiting"] == 0
+    assert agent.status()["waiting"] > 0, "what it had taken up is not learned yet"
 
     with HomeLock(agent.home) as lock:
         agent.recover(lock)

@@ -322,6 +322,35 @@ def test_watch_ends_when_it_is_told_to_and_the_rows_wait(
         assert agent.consolidate().outcome == "accepted"
 
 
+def test_one_look_that_was_interrupted_is_no_success(
+    run: Run, notes: Path, learner: FakeLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has it run by a clock would take it for done."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "seal.toml").write_text("consolidate_after = 20")
+    for file in notes.iterdir():
+        os.utime(file, (0, 0))
+    _break_once(monkeypatch, learner, "train", KeyboardInterrupt())
+
+    ran = run("watch", notes, "--once", "--json")
+
+    assert (ran.code, list(ran.data)) == (1, ["error"])
+    assert run("status", "--json").data["waiting"] > 0
+
+
+@pytest.mark.parametrize("command", [("demo",), ("bench", "decide"), ("bench", "stream"), ("status",)])
+def test_an_empty_name_is_no_home(command: tuple[str, ...], run: Run) -> None:
+    """It is a variable that was not set."""
+    ran = run(*command, "--home", "", "--json")
+
+    assert ran.code == 2
+    assert "is no folder for a home" in ran.data["error"]
+
+
+def test_looks_that_are_too_far_apart_are_refused(run: Run, notes: Path) -> None:
+    assert run("watch", notes, "--every", "inf").code == 2
+
+
 def test_watch_reads_a_file_that_could_not_be_opened_at_first(
     looks: list[float], notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -632,6 +661,19 @@ def test_diff_asks_what_the_compared_versions_learned_whichever_is_live(run: Run
     run("rollback", "base")
     assert [run("diff", *pair, "--json").data["gained"] for pair in (("1", "2"), ("base", "2"))] == gained
     assert min(gained) > 0
+
+
+def test_bisect_passes_over_a_damaged_version(run: Run, notes: Path, learner: FakeLearner) -> None:
+    """The base and those that are whole are enough to tell."""
+    for document in (MILL, LIGHT, BARN):
+        (notes / "one.md").write_text(f"# {document.title}\n\n{document.text}")
+        run("observe", notes / "one.md")
+        assert run("consolidate", "--json").data["outcome"] == "accepted"
+    second = run("versions", "--json").data[1]
+    with (Path(second["path"]) / ADAPTER).open("ab") as file:
+        file.write(b" ")
+
+    assert run("bisect", "Who raised Quill Barn in 1822?", "--json").data["version"] == 3
 
 
 def test_bisect_explains_the_answer_that_ask_gives(run: Run, notes: Path, learner: FakeLearner) -> None:
@@ -1020,7 +1062,31 @@ def test_doctor_looks_where_the_home_is(run: Run, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("HOME", str(tmp_path))
     assert run("doctor", "--home", "~/zz", "--json").data["home"] == str(tmp_path / "zz")
     (tmp_path / "zz").touch()
-    assert "is no folder" in run("doctor", "--home", "~/zz", "--json").data["error"]
+    for home in ("~/zz", "~/zz/below"):
+        assert f"{tmp_path / 'zz'} is no folder" in run("doctor", "--home", home, "--json").data["error"]
+
+
+def test_doctor_tells_all_it_knows_of_a_home_that_cannot_be_locked_and_fails(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "home" / "seal.lock").mkdir(parents=True)
+    ran = run("doctor", "--json")
+
+    assert ran.code == 1
+    assert ran.data["lock"] == "out of order"
+    assert "cannot be locked" in ran.data["error"]
+    assert ran.data["device"]
+
+
+def test_an_answer_that_nobody_can_be_told_is_no_success(run: Run, notes: Path, tmp_path: Path) -> None:
+    """Standard output is closed."""
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" status --json >&-', sys.executable, PROCESS],
+        env={**os.environ, "SEAL_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert "standard output is closed" in done.stderr
 
 
 def test_the_gate_bench_gives_again_what_it_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

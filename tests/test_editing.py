@@ -146,6 +146,13 @@ def test_a_date_in_any_usual_form_is_one_span_and_is_asked_for_with_when(sentenc
     assert proving._misfit("When was Alder Mill opened?", sentence, "Alder Mill") == ""
 
 
+def test_a_sum_is_asked_for_with_how_much_whatever_stands_before_it() -> None:
+    asked = [question for span, question in asking.questions("The fee rose to $41.20 in 2019.", "") if span == "$41.20"]
+
+    assert asked
+    assert all(question.startswith("How much") for question in asked)
+
+
 def test_a_cut_question_never_holds_the_span_it_asks_for() -> None:
     """Else repeating the question would be an answer."""
     for sentence in PASSAGE.sentences:

@@ -430,6 +430,104 @@ def test_what_was_written_while_it_waited_is_not_written_again(
     assert agent.journal.waiting() == [row for row in wrote if row.document != MILL.id]
 
 
+NAMED = MILL.model_copy(update={"source": "wiki", "external_id": "mill"})
+NEWER = OTHERWISE.model_copy(update={"source": "wiki", "external_id": "mill"})
+
+
+def checks(agent: SealAgent) -> list[Check]:
+    return [check for document in agent.journal.everything() for check in agent.journal.checks.all_of([document.id])]
+
+
+def test_a_change_that_was_taken_back_leaves_no_check_behind_when_it_is_forgotten(tmp_path: Path) -> None:
+    """It had asked its questions of the text that stands again."""
+    acts = [read(NAMED), learn, read(NEWER), learn, read(NAMED)]
+    agent, control = (
+        lived(tmp_path / "forgot", acts),
+        lived(tmp_path / "control", [read(NAMED), learn, learn, read(NAMED)]),
+    )
+    assert len(checks(agent)) > len(checks(control))
+
+    assert agent.forget(NEWER.id).left == []
+
+    assert checks(agent) == checks(control)
+    assert weights(agent) == weights(control)
+
+
+def test_a_change_that_was_taken_back_costs_no_training_when_another_document_is_forgotten(tmp_path: Path) -> None:
+    acts = [read(NAMED), learn, read(LIGHT), learn, read(NEWER), learn, read(NAMED), read(CLOCK)]
+    agent = lived(tmp_path, acts)
+    before = weights(agent)
+
+    receipt = agent.forget(CLOCK.id)
+
+    assert (receipt.gone, receipt.made, receipt.computed) == ([], [], 0)
+    assert weights(agent) == before
+
+
+def test_what_cannot_be_learned_without_a_document_is_no_obstacle_to_forgetting_it(tmp_path: Path) -> None:
+    """Its training breaks as it would have in a home that was never given the document."""
+
+    class Together(FakeLearner):
+        def train(self, examples: Any, *given: Any, **more: Any) -> dict[str, Any]:
+            log = super().train(examples, *given, **more)
+            return log | {"finite": any(example.title == MILL.title for example in examples)}
+
+    agent = fake_agent(tmp_path, Together())
+    for act in (read(MILL), read(LIGHT), learn):
+        act(agent)
+
+    receipt = agent.forget(MILL.id)
+
+    assert (receipt.gone, receipt.live, receipt.left) == ([1], 0, [])
+    assert {edit.document for edit in agent.journal.waiting()} == {LIGHT.id}
+
+
+def test_a_verdict_that_a_forgotten_text_spoilt_while_it_was_trained_is_given_anew(tmp_path: Path) -> None:
+    """It took the older text's questions from the gate."""
+
+    class Meanwhile(FakeLearner):
+        def train(self, *given: Any, **more: Any) -> dict[str, Any]:
+            if agent.journal.receipt(NEWER.id) is None and not forgotten:
+                agent.observe(NEWER)
+            return super().train(*given, **more)
+
+    forgotten: list[bool] = []
+    agent = fake_agent(tmp_path, Meanwhile())
+    agent.observe(NAMED)
+    assert agent.consolidate().outcome == "undecided"
+    forgotten.append(True)
+
+    agent.forget(NEWER.id)
+
+    assert "1871" in agent.ask("In which year did Alder Mill open?").text
+
+
+def test_after_a_damaged_version_was_made_anew_what_comes_next_is_as_if_it_had_not_been(tmp_path: Path) -> None:
+    """Versions are numbered in the order they were made, those made anew too."""
+    acts = [read(MILL), learn, back, read(LIGHT), learn, read(CLOCK)]
+    damaged, whole = lived(tmp_path / "damaged", acts), lived(tmp_path / "whole", acts)
+    with (Path(damaged.journal.versions.one(1).path) / ADAPTER).open("ab") as file:
+        file.write(b" ")
+
+    for agent in (damaged, whole):
+        agent.forget(CLOCK.id)
+        for act in (read(BARN), learn):
+            act(agent)
+
+    assert [v.digest for v in damaged.versions()][-1] == [v.digest for v in whole.versions()][-1]
+    assert damaged.verify() == []
+
+
+def test_what_was_forgotten_is_not_there_to_be_forgotten_again_whoever_practised_on_it(agent: SealAgent) -> None:
+    agent.observe(MILL)
+    tune(agent, MILL)
+
+    assert agent.forget(MILL.id).writers == [1]
+
+    with pytest.raises(SealError, match="no document"):
+        agent.forget(MILL.id)
+
+
 def test_a_number_is_never_used_twice(tmp_path: Path) -> None:
     agent = lived(tmp_path, [read(LIGHT), learn, read(MILL), learn, read(BARN), learn])
 

@@ -348,15 +348,19 @@ def test_rows_whose_training_breaks_three_times_are_set_aside(journal: Journal) 
     assert [reason for _, reason in journal.aside()] == ["loss is not finite"]
 
 
-def test_a_lesson_superseded_during_its_run_is_not_learned_or_trained_again(journal: Journal) -> None:
+def test_a_lesson_superseded_during_its_run_is_no_memory_and_not_trained_again(journal: Journal) -> None:
+    """Not even when the change is taken back: the weights have it."""
     learn(journal, MILL)
     fence, _ = journal.claim("r1")
     learn(journal, MILL_2)
     journal.publish(candidate("r1", 0), ACCEPTED, "r1", fence, [memory(MILL)])
 
-    assert states(journal, MILL)[0] == "superseded"
+    assert states(journal, MILL)[0] == "learned"
     assert journal.memories.all() == []
     assert journal.learned_documents() == [MILL.id], "the weights did see it: lineage says so"
+    learn(journal, MILL)
+    assert states(journal, MILL)[0] == "learned"
+    assert {row.document for row in journal.waiting()} == set()
 
 
 def test_only_the_holder_of_the_lock_sweeps_and_twice_is_once(journal: Journal) -> None:

@@ -153,13 +153,12 @@ def _holes(rest: str, span: str) -> Iterator[tuple[str, str]]:
         yield "In which month", hole
         yield "When", hole
     elif counted := re.match(r"^(?:[\d,.]+|[a-z-]+) ([a-z]+)$", span):
-        follows = re.match(r"\s+([a-z]+)", rest[found.end() :])
-        if follows and follows[1] not in _AFTER_A_NOUN and re.fullmatch(_PREPOSITIONS, follows[1]) is None:
+        if _a_noun(re.match(r"\s+([a-z]+)", rest[found.end() :])):
             return  # "two round eyes": what is counted is not known
         yield f"How many {counted[1]}", span
-    elif span[0].isdigit() or span[0].islower():
+    elif span[0].isdigit() or span[0] in "£$€-−" or span[0].islower():
         after = re.match(r"\s*([a-z]+)", rest[found.end() :])
-        if after:
+        if after and _a_noun(after):
             end = found.end() + after.end()
             yield f"How many {after[1]}", rest[found.end() - len(span) : end]
         yield "How much", span
@@ -173,6 +172,11 @@ def _holes(rest: str, span: str) -> Iterator[tuple[str, str]]:
     else:
         yield "Who", hole
         yield "What", hole
+
+
+def _a_noun(word: re.Match[str] | None) -> bool:
+    """May the *word* after a number be what is counted?"""
+    return bool(word and word[1] not in _AFTER_A_NOUN and re.fullmatch(_PREPOSITIONS, word[1]) is None)
 
 
 def _subject(subject: str, title: str) -> str:

@@ -23,19 +23,20 @@ class Checks:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def add(self, checks: Sequence[Check]) -> None:
+    def add(self, checks: Sequence[Check], again: bool = False) -> None:
         """Add held-out questions; one that is there already stays as it is."""
         with self._db.transaction():
             for check in checks:
                 self._db.write(
-                    "INSERT OR IGNORE INTO checks (id, kind, question, gold, answer, document)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    "INSERT OR IGNORE INTO checks (id, kind, question, gold, answer, document, again)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
                     check.id,
                     check.kind,
                     check.question,
                     check.gold,
                     check.answer,
                     check.document or None,
+                    again,
                 )
 
     def keep_users(self, checks: Sequence[Check]) -> None:
@@ -62,6 +63,11 @@ class Checks:
             f"SELECT {_ROW} FROM checks WHERE document IN (SELECT value FROM json_each(?)) ORDER BY seq",
             json.dumps(list(document_ids)),
         )
+        return [_check(row) for row in rows]
+
+    def written_of(self, document_id: str) -> list[Check]:
+        """The checks that were written with this document's rows."""
+        rows = self._db.read(f"SELECT {_ROW} FROM checks WHERE document = ? AND NOT again ORDER BY seq", document_id)
         return [_check(row) for row in rows]
 
     def when_learned(self, check_ids: Sequence[str]) -> dict[str, tuple[bool, float]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -153,6 +154,8 @@ def _explained(home: Path) -> Iterator[None]:
             raise  # a mistake of ours
         raise SealError(f"{home} was closed; open it again with seal_agent.open") from error
     except sqlite3.OperationalError as error:  # busy, full, not to be opened or written: nothing a check would find
+        if home.is_dir() and not os.access(home, os.W_OK):
+            raise SealError(f"{home} cannot be written; who asks must be able to write there, too") from error
         raise SealError(f"the journal of {home} refused: {error}; try again once that is mended") from error
     except sqlite3.IntegrityError as error:
         raise SealError(f"the journal of {home} refused: {error}; `seal-agent verify` tells more") from error

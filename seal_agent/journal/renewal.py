@@ -85,7 +85,7 @@ def clean(journal: Journal) -> bool:
 
 def practised(line: Journal) -> set[str]:
     """Ids of the documents that the writers of *line* practised on."""
-    return line.tries.documents().union(*(_learned(version) or () for version in line.versions.all()))
+    return line.tries.documents().union(*(_learned(v) or () for v in line.versions.all() if Path(v.path).exists()))
 
 
 def unpractise(line: Journal, document: str, pieces: Sequence[str]) -> tuple[int, list[int]]:
@@ -105,7 +105,7 @@ def unpractise(line: Journal, document: str, pieces: Sequence[str]) -> tuple[int
             line.versions.mark_broken(number, f"{document}, which it learned from, was forgotten")
         line.set_meta(_UNCLEAN, "1")
     crashpoint("renew.unpractised")
-    for folder in gone.values():
+    for folder in reversed(gone.values()):  # the eldest last: as long as it is there, the document is known here
         if folder.exists():
             shutil.rmtree(folder)
     clean(line)

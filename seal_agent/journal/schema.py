@@ -225,6 +225,11 @@ M007_HIDDEN = """
 CREATE INDEX documents_superseded ON documents (id) WHERE state = 'superseded';
 """
 
+M008_AGAIN = """
+-- A check that came of another text's, when a change was taken back, is no part of what was written of its document.
+ALTER TABLE checks ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+"""
+
 MIGRATIONS: dict[str, str] = {
     "m001_first": M001_FIRST,
     "m002_calls": M002_CALLS,
@@ -233,6 +238,7 @@ MIGRATIONS: dict[str, str] = {
     "m005_tries": M005_TRIES,
     "m006_fenced": M006_FENCED,
     "m007_hidden": M007_HIDDEN,
+    "m008_again": M008_AGAIN,
 }
 """Name -> script, in order. A released script is never edited; the next change gets the next name."""
 

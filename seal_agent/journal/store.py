@@ -249,7 +249,7 @@ class Journal:
         """The last decision on a document with every row and check that came of it, superseded or not."""
         decision = self._db.read("SELECT decision FROM documents WHERE id = ?", document_id)[0][0]
         edits = [edit for edit, _ in self.edits_of(document_id)]
-        return Decision.model_validate(json.loads(decision)), edits, self.checks.all_of([document_id])
+        return Decision.model_validate(json.loads(decision)), edits, self.checks.written_of(document_id)
 
     def quarantine(self) -> list[Receipt]:
         """Receipts of what is held (their decisions say why) or was released but not yet decided on again."""
@@ -398,7 +398,12 @@ class Journal:
         with self.transaction():
             self._assert_turn(run, fence)
             if outcome == "accepted":
-                # those too that a newer text took out of the run and that were taken back since: they are in the weights
+                # those too that a newer text took out of the run, taken back since or not: they are in the weights
+                self._db.write(
+                    "UPDATE edits SET state = 'waiting' WHERE state = 'superseded' AND NOT reserved"
+                    " AND id IN (SELECT edit FROM lessons WHERE fence = ?)",
+                    fence,
+                )
                 self._db.write(
                     "UPDATE edits SET state = 'claimed', fence = ?1 WHERE state = 'waiting'"
                     " AND id IN (SELECT edit FROM lessons WHERE fence = ?1)",
@@ -585,7 +590,8 @@ class Journal:
                     "skipped": by_state.get("skipped", 0),
                     "held": by_state.get("held", 0) + by_state.get("released", 0),
                 },
-                "waiting": self.waiting_count(),
+                # what a run has claimed that goes on, or was cut short, is not learned yet
+                "waiting": self._db.number("SELECT count(*) FROM edits WHERE state IN ('waiting', 'claimed')"),
                 "aside": self._db.number("SELECT count(*) FROM edits WHERE state = 'aside'"),
                 "live": self.versions.live_number(),
                 "versions": self._db.number("SELECT count(*) FROM versions"),

@@ -60,7 +60,7 @@ def bisect(agent: SealAgent, question: str) -> dict[str, Any]:
     """
     now = _asked(agent, question)
     served = agent.journal.versions.line() if now.version else []
-    line = [0, *(version.number for version in served if version.number <= now.version)]
+    line = [0, *(v.number for v in served if v.number <= now.version and not agent.problems_of(v))]
     asked = {line[-1]: now.text}
 
     def say(number: int) -> str:
