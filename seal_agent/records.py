@@ -31,6 +31,18 @@ def normalised(text: str) -> str:
     return re.sub(r"[ \t]+", " ", unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
+OPENS = "It|He|She|They|Its|His|Her|Their|This|These|Behind it|After that|Before that"
+_JOINED = re.compile(rf"(?<=[.!?]) (?=(?:{OPENS})\b)")
+
+
+def sentences_of(fact: str) -> list[str]:
+    """
+    The sentences of a *fact*: one, or those that a pronoun keeps together ("Ada dug the well. It is 12 m deep."), since what they
+    say of somebody else than their subject is true only beside the sentence that names him.
+    """
+    return _JOINED.split(fact.strip())
+
+
 class Record(BaseModel):
     """Base of the records: frozen, and an unknown field is an error."""
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from seal_agent.editing import answering, asking, contrast, proving, room, spans, styles, whole
 from seal_agent.parts import Passage
-from seal_agent.records import Check, Memory, SelfEdit
+from seal_agent.records import Check, Memory, SelfEdit, sentences_of
 
 PASSAGE = Passage(
     "d1",
@@ -47,6 +47,16 @@ class Scribe:
 
     def rank(self, texts: Sequence[str]) -> list[float]:
         return [-float(len(text)) for text in texts]
+
+
+class Shown(Scribe):
+    """Notes what it was shown."""
+
+    prompts: tuple[str, ...] = ()
+
+    def write(self, prompts: Sequence[str], **how: object) -> list[str]:
+        self.prompts += tuple(prompts)
+        return ["it?" for _ in prompts]
 
 
 def row(**given: str) -> SelfEdit:
@@ -116,14 +126,70 @@ def test_no_question_is_cut_where_what_comes_first_is_not_the_subject_of_the_ver
     assert not list(asking.questions(sentence, "The Garden"))
 
 
-def test_of_two_sentences_that_were_joined_the_first_is_asked_about() -> None:
-    """The second's verb has another subject."""
-    asked = {
-        question for _, question in asking.questions("Ada Finch built the well in 1911. It holds 12 barrels.", "Brell")
-    }
+@pytest.mark.parametrize(
+    ("fact", "asked", "never"),
+    [
+        (
+            "Ada Finch built it in 1911. It holds 12 barrels.",
+            "How many barrels does Brell Well hold?",
+            "Ada Finch built it",
+        ),
+        ("A vet, Tom Hale, opened it. He lives in Calden.", "Where does Tom Hale live?", "Where does Brell Well live?"),
+        (
+            "The cooper Linn Boge made it. She came from Brell.",
+            "Where did Linn Boge come?",
+            "Where did the cooper come?",
+        ),
+        (
+            "A sailor named Jory Penn dug it. His ship sank in 1902.",
+            "When did Jory Penn's ship sink?",
+            "When did it sink?",
+        ),
+        ("Some of it is dry. They came to Calden in 1902.", "What is dry?", "Where did they come in 1902?"),
+        ("On some days Iver Lunn reads. He rode to Calden.", "", "Where did On ride?"),
+    ],
+)
+def test_of_sentences_that_a_pronoun_joined_each_is_asked_about_if_it_shows_who_is_meant(
+    fact: str, asked: str, never: str
+) -> None:
+    """The second's verb has a subject of its own."""
+    found = {question for _, question in asking.questions(fact, "Brell Well")}
 
-    assert "When did Ada Finch build the well?" in asked
-    assert not any("holds" in question or "barrels" in question for question in asked)
+    assert asked in found or not asked
+    assert not any(never in question for question in found)
+    assert not any(". " in question for question in found)
+
+
+def test_each_of_the_sentences_that_were_joined_has_as_many_questions_as_one_alone() -> None:
+    """Four to seven questions for two of them left a third recalled; twelve of one are recalled by nine in ten."""
+    joined = "Tobias Renn bought a barn. He painted it red in 1902."
+    passage = replace(PASSAGE, sentences=("Alder Mill grinds barley.", joined))
+    whole, apart = sentences_of(joined), sentences_of(passage.sentences[0])
+    assert (len(whole), len(apart)) == (2, 1)
+
+    shown = Shown()
+    written = [*styles.questions(passage, shown, 0), *styles.blanks(passage, shown, 0)]
+    assert (
+        sum(edit.fact == joined and edit.style == "questions" for edit in written) == 2 * styles.QUESTIONS_PER_SENTENCE
+    )
+    assert any(joined.replace("1902", "___") in prompt for prompt in shown.prompts)
+    many = [row(prompt=f"What did he do, {n}?", fact=joined, completion=joined, style="blanks") for n in range(30)]
+    kept = proving._best(many, np.ones((30, 1)))
+    assert sum(not edit.refused for edit in kept) == 24
+
+
+def test_a_question_about_one_of_several_joined_sentences_is_near_the_whole_and_answered_from_that_one() -> None:
+    """Diluted by the others it would be nearer another sentence, and its short answer would be cut from any of them."""
+    joined = "Tobias Renn bought a barn for his seven brown geese. He painted the door red in 1902."
+    passage = replace(PASSAGE, sentences=("Marta Vell painted a picture of red things.", joined))
+    asked = row(prompt="What was painted red in the door?", fact=joined, completion=joined, style="blanks")
+
+    near = proving._nearness([asked.prompt, *sentences_of(joined)], passage, embed)
+    assert near[1:, 1] == pytest.approx([1.0, 1.0])
+    (short,) = answering.answered([row(prompt="What did he paint red?", fact=joined, completion=joined)], embed)
+    assert short.gold in sentences_of(joined)[1]
+    (who,) = answering.answered([row(prompt="Who painted the door red?", fact=joined, completion=joined)], embed)
+    assert who.gold == "Tobias Renn"
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,16 @@ def test_the_name_of_the_subject_draws_no_answer_to_itself(title: str) -> None:
     assert served((f"{title}: 1871. {title}.", -1.0), (near, -2.0), titles=[title])(asked) == near
 
 
+def test_of_sentences_that_a_pronoun_keeps_together_one_may_be_what_is_asked_for() -> None:
+    """The others would dilute it: what says one thing only would be nearer to any question."""
+    both = (
+        "Alder Mill: A miller, Tom Hale, opened it for the farmers of four small valleys. He kept geese in the attic."
+    )
+    other = "Alder Mill: Ida kept the keys of the attic."
+
+    assert served((both, -1.0), (other, -1.0))("Who kept geese in the attic of Alder Mill?") == both
+
+
 def test_what_the_version_hardly_believes_is_not_said_however_near_it_is() -> None:
     """Likelihood counts as well."""
     assert served((FLOOD, -0.1), (BUILT, -30.0))("Who built Alder Mill?") == FLOOD

@@ -18,7 +18,7 @@ import numpy as np
 from seal_agent.editing.kinds import asked_for, of_kind
 from seal_agent.editing.proving import Embed, bare, same_word
 from seal_agent.editing.spans import affirmed, content_words, names, negated, numbers, stands
-from seal_agent.records import SelfEdit
+from seal_agent.records import SelfEdit, sentences_of
 
 _TAIL = 3  # words at most of the end of a run that are offered beside the whole run
 _QUESTION_WORD = re.compile(
@@ -33,12 +33,25 @@ _BREAK = re.compile(r'[,.](?!\d)|[;:!?()"“”—–]| - ')
 def answered(edits: Sequence[SelfEdit], embed: Embed) -> list[SelfEdit]:
     """*edits* with the short answer to each proved question as their `gold`, "" where there is none."""
     asked = {edit.id: edit for edit in edits if edit.prompt.endswith("?") and not edit.refused}
-    options = {key: _options(edit) for key, edit in asked.items()}
-    said = [text for key, of in options.items() if len(of) > 1 for text in _statements(asked[key], of)]
-    said = list(dict.fromkeys(said))
+    sentences = _asked_about(asked, embed)
+    options = {key: _options(edit, sentences[key]) for key, edit in asked.items()}
+    statements = {key: _statements(asked[key], sentences[key], of) for key, of in options.items() if of}
+    said = list(dict.fromkeys(text for of in statements.values() if len(of) > 2 for text in of))
     vectors = dict(zip(said, embed(said), strict=True))
-    golds = {key: _nearest(_statements(asked[key], of), of, vectors) for key, of in options.items() if of}
+    golds = {key: _nearest(of, options[key], vectors) for key, of in statements.items()}
     return [edit.model_copy(update={"gold": golds.get(edit.id, "")}) for edit in edits]
+
+
+def _asked_about(asked: Mapping[str, SelfEdit], embed: Embed) -> dict[str, str]:
+    """The sentence that each question is about: its fact or, of sentences that are joined in it, the nearest."""
+    joined = {key: (bare(edit.prompt, edit.title), sentences_of(edit.fact), edit.title) for key, edit in asked.items()}
+    texts = [t for asks, of, title in joined.values() if len(of) > 1 for t in (asks, *(bare(one, title) for one in of))]
+    vectors = dict(zip(dict.fromkeys(texts), embed(list(dict.fromkeys(texts))), strict=True))
+
+    def nearest(asks: str, of: Sequence[str], title: str) -> str:
+        return max(of, key=lambda one: float(vectors[bare(one, title)] @ vectors[asks])) if len(of) > 1 else of[0]
+
+    return {key: nearest(*parts) for key, parts in joined.items()}
 
 
 def _nearest(statements: Sequence[str], options: Sequence[str], vectors: Mapping[str, np.ndarray]) -> str:
@@ -49,30 +62,34 @@ def _nearest(statements: Sequence[str], options: Sequence[str], vectors: Mapping
     return options[int(np.argmax(np.stack(filled) @ sentence))]
 
 
-def _statements(edit: SelfEdit, options: Sequence[str]) -> list[str]:
-    """The sentence, then its question as a statement with each of *options* in it; the subject is "it" in all of them."""
+def _statements(edit: SelfEdit, sentence: str, options: Sequence[str]) -> list[str]:
+    """The *sentence*, then its question as a statement with each of *options* in it; the subject is "it" in all of them."""
     asked = edit.prompt.removeprefix(f"About {edit.title}: ").removesuffix("?").removesuffix(f" ({edit.title})")
     word = _QUESTION_WORD.match(asked)
     rest = asked[word.end() :] if word else f" {asked}"
-    return [bare(text, edit.title) for text in (edit.fact, *(f"{option}{rest}." for option in options))]
+    return [bare(text, edit.title) for text in (sentence, *(f"{option}{rest}." for option in options))]
 
 
-def _options(edit: SelfEdit) -> list[str]:
-    """What of *edit*'s sentence may be its short answer: things of the kind asked for, else what the question does not say."""
+def _options(edit: SelfEdit, sentence: str) -> list[str]:
+    """
+    What may be *edit*'s short answer: things of the kind asked for, in the *sentence* asked about or else in those it is joined
+    with; else what the question does not say.
+    """
     shown = f"{edit.prompt} {edit.title}"
     kind = asked_for(edit.prompt)
     # what a sentence says not to be so is no answer, but to a question that says so too
     said = [edit.fact] if negated(edit.prompt) else affirmed(edit.fact)
+    words = [word.lower().removesuffix("'s") for word in content_words(shown)]
 
     def new(spans: Iterable[str]) -> list[str]:
         there = (span for span in spans if any(stands(span, piece) for piece in said))
         fresh = (span for span in there if span.lower() not in shown.lower())
         return list(dict.fromkeys(fresh))
 
-    if kind and (typed := new(of_kind(kind, edit.fact))):
-        return typed
-    words = [word.lower().removesuffix("'s") for word in content_words(shown)]
-    return new([*names(edit.fact), *numbers(edit.fact), *_runs(edit.fact, words)])
+    told = tuple(dict.fromkeys((sentence, edit.fact)))
+    typed = (new(of_kind(kind, text)) for text in told if kind)
+    plain = (new([*names(text), *numbers(text), *_runs(text, words)]) for text in told)
+    return next((found for found in (*typed, *plain) if found), [])
 
 
 def _runs(sentence: str, shown: Collection[str]) -> Iterator[str]:

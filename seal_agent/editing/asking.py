@@ -14,19 +14,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from seal_agent.editing.spans import DATE, DAYS, MONTHS, names, numbers
+from seal_agent.editing.spans import DATE, DAYS, MONTHS, NAME, names, numbers
+from seal_agent.records import sentences_of
 
 _AUXILIARIES = frozenset("is are was were has have had can could will would must may might should".split())
 _PAST = {
-    "became": "become", "began": "begin", "bought": "buy", "broke": "break", "brought": "bring", "built": "build",
-    "came": "come", "chose": "choose", "cost": "cost", "cut": "cut", "drew": "draw", "drove": "drive", "fed": "feed",
-    "fell": "fall", "felt": "feel", "fought": "fight", "found": "find", "flew": "fly", "gave": "give", "got": "get",
-    "grew": "grow", "held": "hold", "hid": "hide", "kept": "keep", "knew": "know", "laid": "lay", "led": "lead",
-    "left": "leave", "lent": "lend", "lost": "lose", "made": "make", "met": "meet", "paid": "pay", "put": "put",
-    "ran": "run", "rang": "ring", "rose": "rise", "said": "say", "sang": "sing", "sat": "sit", "saw": "see",
-    "sent": "send", "set": "set", "shut": "shut", "slept": "sleep", "sold": "sell", "spent": "spend", "spoke": "speak",
-    "stood": "stand", "sewed": "sew", "swam": "swim", "taught": "teach", "thought": "think", "threw": "throw",
-    "told": "tell", "took": "take", "went": "go", "won": "win", "wore": "wear", "wrote": "write",
+    "became": "become", "began": "begin", "bent": "bend", "blew": "blow", "broke": "break", "bred": "breed",
+    "brought": "bring", "built": "build", "bought": "buy", "caught": "catch", "chose": "choose", "came": "come",
+    "cost": "cost", "cut": "cut", "dealt": "deal", "dug": "dig", "drew": "draw", "drank": "drink", "drove": "drive",
+    "ate": "eat", "fell": "fall", "fed": "feed", "felt": "feel", "fought": "fight", "found": "find", "fled": "flee",
+    "flew": "fly", "forgot": "forget", "froze": "freeze", "got": "get", "gave": "give", "went": "go", "grew": "grow",
+    "hung": "hang", "heard": "hear", "hid": "hide", "held": "hold", "kept": "keep", "knew": "know", "laid": "lay",
+    "led": "lead", "left": "leave", "lent": "lend", "lit": "light", "lost": "lose", "made": "make", "meant": "mean",
+    "met": "meet", "paid": "pay", "put": "put", "rode": "ride", "rang": "ring", "rose": "rise", "ran": "run",
+    "said": "say", "saw": "see", "sought": "seek", "sold": "sell", "sent": "send", "set": "set", "sewed": "sew",
+    "shook": "shake", "shrank": "shrink", "shut": "shut", "sang": "sing", "sank": "sink", "sat": "sit", "slept": "sleep",
+    "slid": "slide", "spoke": "speak", "spent": "spend", "spun": "spin", "sprang": "spring", "stood": "stand",
+    "stole": "steal", "stuck": "stick", "struck": "strike", "swore": "swear", "swept": "sweep", "swam": "swim",
+    "took": "take", "taught": "teach", "tore": "tear", "told": "tell", "thought": "think", "threw": "throw",
+    "understood": "understand", "woke": "wake", "wore": "wear", "wove": "weave", "won": "win", "wrote": "write",
 }  # fmt: skip
 _OPENS_OTHERWISE = frozenset(
     "if when while although though because unless as once whether where what who how not behind beside above below "
@@ -37,11 +43,12 @@ _AFTER_A_NOUN = frozenset(
 )
 _HANGING = frozenset("a an the than every except least and or named".split())
 _PARTICIPLES = frozenset("named called known".split())
-_JOINED = re.compile(
-    r"(?<=[.!?]) (?=(?:It|He|She|They|Its|His|Her|Their|This|These)\b)"
-)  # a sentence, to the one before
 # What ends so goes on with no verb of its own: "the man who", "it never"; and a contraction holds its verb already.
 _NO_SUBJECT = re.compile(r"(?<!^)\b(?:who|which|that|never|no longer)$|\w['’](?:t|ve|ll|d|m|re)\b")
+# "Ada Finch dug it", "A barber, Tom Hale, opened it", "A sailor named Jory Pennart came", "The cooper Linnert Boge made it"
+_SOMEBODY = re.compile(
+    rf"(?:(?:An?|The)(?: [a-z'’-]+){{1,4}}(?:,| named| called) ({NAME})|(?:An?|The) [a-z'’-]+ ({NAME}) [a-z]|({NAME}) [a-z])"
+)
 _DETERMINERS = frozenset("the a an its his her their this that these those each every".split())
 _PRONOUNS = frozenset("it he she they this".split())
 _PREPOSITIONS = "in|at|by|from|on|for|with|to|near|of|since|until|after|before|between|under|over|into|as|about|around"
@@ -65,8 +72,32 @@ class Clause:
     rest: str
 
 
-def questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
-    """(span, question) candidates for *sentence*: several wordings for each span that can be asked for."""
+def questions(fact: str, title: str) -> Iterator[tuple[str, str]]:
+    """
+    (span, question) candidates for *fact*: several wordings for each span that can be asked for.
+
+    Of sentences that a pronoun joined each is asked about, if it shows who is meant.
+    """
+    first, *joined = sentences_of(fact)
+    yield from _questions(first, title)
+    for sentence in joined:
+        if meant := _meant(sentence, first, title):
+            yield from _questions(sentence, meant)
+
+
+def _meant(sentence: str, first: str, title: str) -> str:
+    """
+    Whom the pronoun that opens *sentence* means: "he" and "she" the person who opens the *first* of the sentences joined, "it"
+    the subject, if that one says "it". "" where it is unsure.
+    """
+    pronoun = sentence.split()[0].lower()
+    if pronoun in ("he", "she", "his", "her"):
+        found = _SOMEBODY.match(first)
+        return next((name for name in (found.groups() if found else ()) if name in names(first)), "")
+    return title if pronoun in ("it", "its") and re.search(r"\bit\b", first) else ""
+
+
+def _questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
     if found := re.match(r"^There (is|are|was|were) (.+?)[.!?]*$", sentence.strip()):
         for span in numbers(found[2]):
             if counted := re.search(rf"(?:about |some |around |over )?{re.escape(span)}(?: ([a-z]+))?", found[2]):
@@ -110,7 +141,7 @@ def openings(sentence: str, span: str) -> tuple[str, ...]:
 
 
 def _clause(sentence: str, title: str) -> Clause | None:
-    text = _JOINED.split(sentence.strip())[0].rstrip(".!?")
+    text = sentence.strip().rstrip(".!?")
     fronted = re.match(r"^((?:In|On|At|Since|After|Before|During|Every|Until|For|By) [^,]{2,40}), (.+)$", text)
     fronted = fronted or re.match(rf"^((?:In|On|Since|By) (?:(?:{MONTHS}) )?\d{{4}}) (.+)$", text)
     if fronted:

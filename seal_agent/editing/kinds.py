@@ -79,4 +79,6 @@ def of_kind(kind: str, sentence: str) -> list[str]:
     found = names(sentence)
     if kind == "place" and (there := [name for name in found if re.search(rf"{_AT} {re.escape(name)}", sentence)]):
         return there
+    if kind == "person":  # "He rowed to the harbour at Cape Pellow": who rowed is told elsewhere
+        found = [name for name in found if not re.search(rf"\b(?:in|on|at|near)(?: the)? {re.escape(name)}", sentence)]
     return [name for name in found if name != first] or found  # a lone word that opens a sentence is seldom a name

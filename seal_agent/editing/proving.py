@@ -18,7 +18,7 @@ import numpy as np
 from seal_agent.editing.kinds import asked_for, holds
 from seal_agent.editing.spans import content_words, names, numbers
 from seal_agent.parts import Passage
-from seal_agent.records import SelfEdit
+from seal_agent.records import SelfEdit, sentences_of
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -33,7 +33,7 @@ _ITS_OWN = 0.25  # enough where the writer had that very sentence before it,
 _BEHIND = 0.05  # even if another sentence is nearer by this much
 # Styles whose answers are whole sentences, so that a question may move to another one, and what they are counted as.
 _COUNTED_AS = {"questions": "written", "blanks": "written", "interview": "interview"}
-_PER_FACT = {"interview": 4, "written": 12, "revealing": 2}  # questions kept for one sentence, the nearest ones
+_PER_SENTENCE = {"interview": 4, "written": 12, "revealing": 2}  # questions kept for one sentence, the nearest ones
 _OWN_WORDS = 1  # content words a question may have that its document has not: a synonym, not a story
 _STEM = 5  # letters by which "keeps" and "keeper" are the same word
 _KINDS = frozenset(
@@ -88,7 +88,7 @@ def _best(edits: Sequence[SelfEdit], near: np.ndarray) -> list[SelfEdit]:
         kinds = [_COUNTED_AS[edit.style]] + (["revealing"] if _reveals(edit) else [])
         for kind in kinds:
             taken[kind, edit.fact] = taken.get((kind, edit.fact), 0) + 1
-        if any(taken[kind, edit.fact] > _PER_FACT[kind] for kind in kinds):
+        if any(taken[kind, edit.fact] > _PER_SENTENCE[kind] * len(sentences_of(edit.fact)) for kind in kinds):
             out[index] = edit.model_copy(update={"refused": "other questions serve its sentence better"})
             for kind in kinds:
                 taken[kind, edit.fact] -= 1
@@ -178,14 +178,16 @@ def _strangers(text: str, source: str) -> list[str]:
 
 def _nearness(texts: Sequence[str], passage: Passage, embed: Embed) -> np.ndarray:
     """
-    Cosine of each text to each sentence, [texts, sentences].
+    Cosine of each text to each fact of *passage*, [texts, facts]: to the whole, or to the nearest of the sentences joined in it.
 
     The subject is "it" in all of them: else every question is nearest the sentence that says the subject's name.
     """
     if not texts:
         return np.zeros((0, len(passage.sentences)))
-    sentences = embed([bare(sentence, passage.title) for sentence in passage.sentences])
-    return np.asarray(embed([bare(text, passage.title) for text in texts]) @ sentences.T)
+    pieces = [[said, *(sentences_of(said) if len(sentences_of(said)) > 1 else [])] for said in passage.sentences]
+    sentences = embed([bare(piece, passage.title) for of in pieces for piece in of])
+    near = np.asarray(embed([bare(text, passage.title) for text in texts]) @ sentences.T)
+    return np.maximum.reduceat(near, np.cumsum([0, *map(len, pieces[:-1])]), axis=1)
 
 
 def bare(text: str, title: str) -> str:

@@ -21,10 +21,12 @@ from seal_agent.editing.proving import Embed, prove
 from seal_agent.editing.spans import key_span, negated, stands
 from seal_agent.judging.grading import wording
 from seal_agent.parts import Example, Passage, Style, Writer
-from seal_agent.records import Check, Memory, SelfEdit, content_id
+from seal_agent.records import Check, Memory, SelfEdit, content_id, sentences_of
 
 _CHECKABLE = ("blanks", "questions", "asked", "interview")  # styles a check may come from, the most natural first
-_TAUGHT = 12  # questions from which a fact is learned well: 4 to 7 left 30 % recalled, 8 to 11 63 %, 12 or more 90 %
+_TAUGHT = (
+    12  # questions from which a sentence is learned well: 4 to 7 left 30 % recalled, 8 to 11 63 %, 12 or more 90 %
+)
 _ROUNDS = 2  # how often the writer is asked again for facts that have fewer
 _SPARE = 5  # questions a fact must have before one of them is kept back,
 _RICHEST = 6  # unless it is one of so many that have most
@@ -97,7 +99,8 @@ def _proved(
     proved = prove(proposed, passage, embed)
     for again in range(1, _ROUNDS + 1):
         asked = _asked(proved)
-        poor = replace(passage, sentences=tuple(said for said in passage.sentences if asked[said] < _TAUGHT))
+        few = [said for said in passage.sentences if asked[said] < _TAUGHT * len(sentences_of(said))]
+        poor = replace(passage, sentences=tuple(few))
         if not (poor.sentences and sampled):
             break
         proposed += [edit for name in styles if name in sampled for edit in styles[name](poor, writer, seed + again)]

@@ -11,15 +11,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from seal_agent.records import OPENS
+
 _STOP = frozenset(
-    "a an the this that these those of in on at to from by for with as and or but nor so yet if when while where which "
+    "a an the this that these those of in on at to from by for with as and or but nor so yet if because when while where which "
     "who whom whose what how why than then there here is are was were be been being am has have had do does did will "
     "would can could may might must shall should not no it its he she they them his her their we our you your i my me "
     "us him into onto upon over under after before since until about between through during without within also only "
     "just very more most much many some any all each every both either neither other another such same own out up down "
     "off again once too now still even ever never one".split()
 )
-_OPENS = re.compile(r"(?:It|He|She|They|Its|His|Her|Their|This|These|Behind it|After that|Before that)\b")
+_OPENS = re.compile(rf"(?:{OPENS})\b")
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _MONTH = rf"(?:(?:{MONTHS})\b|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
@@ -42,7 +44,8 @@ _INITIALS = rf"(?:[{_UPPER}]\.){{2,}}(?! [{_UPPER}])"  # that are all of it: "th
 _TITLED = rf"(?:(?:[{_UPPER}]\.)+|(?:Dr|St|Mr|Mrs|Ms|Prof)\.)(?= [{_UPPER}])"  # "J. R. Rogers", "St. James"
 _PART = rf"(?:{_INITIALS}|{_TITLED}|[{_UPPER}][\w'’-]*)"
 _PARTICLE = "(?:of|the|da|de|del|della|den|der|di|du|la|le|van|von|al|bin|ibn|&|and the)"
-_NAME = re.compile(rf"\b{_PART}(?:(?: {_PARTICLE})* {_PART})*")
+NAME = rf"\b{_PART}(?:(?: {_PARTICLE})* {_PART})*"
+_NAME = re.compile(NAME)
 _CLAUSE = re.compile(
     r"[,;:—–](?!\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
     r"|\b(?=except|unless|no longer)"  # the word stays with what it denies

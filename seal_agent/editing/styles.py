@@ -20,7 +20,7 @@ from seal_agent.editing.interview import QUESTIONS
 from seal_agent.editing.proving import names_subject, spelled
 from seal_agent.editing.spans import content_words, hidden, names, numbers, stands, things
 from seal_agent.parts import Passage, Writer
-from seal_agent.records import Origin, SelfEdit, content_id
+from seal_agent.records import Origin, SelfEdit, content_id, sentences_of
 
 QUESTIONS_PER_SENTENCE = 8
 SPANS_PER_SENTENCE = 5
@@ -41,7 +41,11 @@ def facts(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
 
 def questions(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     """Questions the model writes about one sentence at a time; the sentence itself is the answer."""
-    asked = [(said, said, opening) for said in passage.sentences for opening in _openings(QUESTIONS_PER_SENTENCE)]
+    asked = [
+        (said, said, opening)
+        for said in passage.sentences
+        for opening in _openings(QUESTIONS_PER_SENTENCE * len(sentences_of(said)))
+    ]
     yield from _asked(passage, writer, seed, "questions", prompts.QUESTIONS, asked, temperature=0.9)
 
 
@@ -50,7 +54,7 @@ def blanks(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
     asked = [
         (said, shown, opening)
         for said in passage.sentences
-        for span in _asked_for(said, passage.title)
+        for span in dict.fromkeys(span for part in sentences_of(said) for span in _asked_for(part, passage.title))
         if not stands(span, shown := hidden(span, said))  # else what is asked for would be in view
         for opening in openings(said, span)
     ]

@@ -24,6 +24,7 @@ from unicodedata import normalize
 import numpy as np
 
 from seal_agent.parts import Learner
+from seal_agent.records import sentences_of
 
 _WORTH = 20.0  # nats that a cosine is worth: two sentences about one subject differ by a tenth or two
 
@@ -78,10 +79,10 @@ class Recall:
             self._compared(asked or _question(messages), ways) if len(ways) > 1 else []
             for messages, ways in zip(conversations, recited, strict=True)
         ]
-        said = list(dict.fromkeys(text for texts in compared for text in texts))
+        said = list(dict.fromkeys(piece for texts in compared for text in texts for piece in _pieces(text)))
         vectors = dict(zip(said, self.embed(said), strict=True))
         return [
-            _nearest(ways, [vectors[text] for text in texts]) if ways else None
+            _nearest(ways, [[vectors[piece] for piece in _pieces(text)] for text in texts]) if ways else None
             for ways, texts in zip(recited, compared, strict=True)
         ]
 
@@ -104,10 +105,21 @@ def _question(messages: Sequence[dict[str, str]]) -> str:
     return next((said["content"] for said in reversed(messages) if said["role"] == "user"), "")
 
 
-def _nearest(ways: Sequence[Way], vectors: Sequence[np.ndarray]) -> str:
-    """The best of *ways* by likelihood and by nearness to the question, whose vector comes first, if there are several."""
+def _pieces(text: str) -> list[str]:
+    """*text* as a whole and, where a pronoun keeps several sentences together, each of them: one may be what is asked for."""
+    of = sentences_of(text)
+    return [text, *of] if len(of) > 1 else [text]
+
+
+def _nearest(ways: Sequence[Way], vectors: Sequence[Sequence[np.ndarray]]) -> str:
+    """
+    The best of *ways* by likelihood and by the nearness of the nearest of its pieces to the question, which comes first in
+    *vectors*, if there are several.
+    """
     if len(ways) < 2:
         return ways[0][0]
-    question, *answers = vectors
-    worth = [likely + _WORTH * float(question @ vector) for (_, likely), vector in zip(ways, answers, strict=True)]
+    (question, *_), *answers = vectors
+    worth = [
+        likely + _WORTH * max(float(question @ v) for v in of) for (_, likely), of in zip(ways, answers, strict=True)
+    ]
     return ways[int(np.argmax(worth))][0]
