@@ -115,9 +115,8 @@ def _questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
     for span in dict.fromkeys((*numbers(clause.rest), *names(clause.rest))):
         for opening, hole in _holes(clause.rest, span):
             before, _, after = clause.rest.partition(hole)
-            for rest in dict.fromkeys(
-                (f"{before} {after}".strip(), before.strip())
-            ):  # with and without what follows the span
+            # with and without what follows the span
+            for rest in dict.fromkeys((f"{before} {after}".strip(), before.strip())):
                 if rest.split()[-1:] and rest.split()[-1].lower() in _HANGING:
                     continue  # the span took the end of a phrase with it
                 yield span, _tidy(f"{opening} {clause.helper} {clause.subject} {clause.verb} {rest}")

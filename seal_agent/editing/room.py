@@ -24,9 +24,7 @@ from seal_agent.parts import Example, Passage, Style, Writer
 from seal_agent.records import Check, Memory, SelfEdit, content_id, sentences_of
 
 _CHECKABLE = ("blanks", "questions", "asked", "interview")  # styles a check may come from, the most natural first
-_TAUGHT = (
-    12  # questions from which a sentence is learned well: 4 to 7 left 30 % recalled, 8 to 11 63 %, 12 or more 90 %
-)
+_TAUGHT = 12  # questions about a sentence that teach it: 4 to 7 left 30 % recalled, 8 to 11 63 %, 12 or more 90 %
 _ROUNDS = 2  # how often the writer is asked again for facts that have fewer
 _SPARE = 5  # questions a fact must have before one of them is kept back,
 _RICHEST = 6  # unless it is one of so many that have most
