@@ -178,6 +178,10 @@ def test_each_of_the_sentences_that_were_joined_has_as_many_questions_as_one_alo
     assert sum(not edit.refused for edit in kept) == 24
 
 
+def test_without_sentences_nothing_is_near() -> None:
+    assert proving._nearness(["Who?"], replace(PASSAGE, sentences=()), embed).shape == (1, 0)
+
+
 def test_a_question_about_one_of_several_joined_sentences_is_near_the_whole_and_answered_from_that_one() -> None:
     """Diluted by the others it would be nearer another sentence, and its short answer would be cut from any of them."""
     joined = "Tobias Renn bought a barn for his seven brown geese. He painted the door red in 1902."

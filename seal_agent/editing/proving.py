@@ -182,8 +182,8 @@ def _nearness(texts: Sequence[str], passage: Passage, embed: Embed) -> np.ndarra
 
     The subject is "it" in all of them: else every question is nearest the sentence that says the subject's name.
     """
-    if not texts:
-        return np.zeros((0, len(passage.sentences)))
+    if not (texts and passage.sentences):
+        return np.zeros((len(texts), len(passage.sentences)))
     pieces = [[said, *(sentences_of(said) if len(sentences_of(said)) > 1 else [])] for said in passage.sentences]
     sentences = embed([bare(piece, passage.title) for of in pieces for piece in of])
     near = np.asarray(embed([bare(text, passage.title) for text in texts]) @ sentences.T)
