@@ -18,7 +18,7 @@ from difflib import SequenceMatcher
 from functools import cached_property, lru_cache
 
 from seal_agent.reading.sentences import sentences
-from seal_agent.reading.words import COMMON, is_number, plain, tokens, values
+from seal_agent.reading.words import COMMON, DATES, is_number, plain, tokens, values
 
 SLOTS = 2  # places where near-copies may differ
 OVERLAP = 0.6  # share of the longer sentence's content words that both have, in the same order
@@ -53,10 +53,7 @@ GROUPS = tuple(
         "legal illegal", "male female", "brother sister", "mother father", "son daughter", "king queen",
     )
 )  # fmt: skip
-DATED = re.compile(
-    r"1\d{3}|20\d{2}|january|february|march|april|may|june|july|august|september|october|november|december"
-    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
-)
+DATED = re.compile(rf"1\d{{3}}|20\d{{2}}|{DATES}")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from seal_agent.parts import Learner, Signals
 from seal_agent.reading.contradicting import contradiction
 from seal_agent.reading.deciding import fact_bearing
 from seal_agent.reading.sentences import beginning, sentences
+from seal_agent.reading.words import DATES
 from seal_agent.records import Document, Memory
 
 Near = Callable[[np.ndarray, int], list[list[tuple[str, float]]]]
@@ -41,11 +42,7 @@ Ask = Callable[[Memory], Sequence[tuple[str, str]]]
 REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
 # A number, whatever unit is glued to it, or a word.
 _WORD = re.compile(r"\d(?:[\d.,]*\d)?|[^\W\d_]\w*(?:-[^\W\d_]\w*)*")
-_ISSUE = re.compile(
-    r"\d(?:[\d.,:/-]*\d)?|\b(?:january|february|march|april|may|june|july|august|september|october|november|december"
-    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b",
-    re.IGNORECASE,
-)
+_ISSUE = re.compile(rf"\d(?:[\d.,:/-]*\d)?|\b(?:{DATES})\b", re.IGNORECASE)
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
 _ASKED = 2  # questions about one remembered sentence
 _SENTENCES = 8  # of a long document, spread evenly, are shown to the model, so that the cost of deciding is bounded

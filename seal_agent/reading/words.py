@@ -16,6 +16,10 @@ from collections.abc import Sequence
 TOKEN = re.compile(
     r"\d{1,3}(?:[\u00a0\u2009\u202f]\d{3})+(?!\d)|\d+(?:[.,:/]\d+)*(?:st|nd|rd|th)?%?|[^\W\d_]+(?:['’.&-](?=[^\W_])[^\W_]+)*|[^\W_]+"
 )
+DATES = (  # lower case, as patterns
+    "january|february|march|april|may|june|july|august|september|october|november|december"
+    "|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+)
 UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
     "seventeen eighteen nineteen"
