@@ -85,8 +85,9 @@ class Learner(Protocol):
         max_new_tokens: int = 64,
     ) -> list[list[tuple[str, float]]]:
         """
-        Replies to each conversation of {"role", "content"} whose greedy reply begins with one of *titles* and a colon: that one
-        first, then other ways to go on after the colon, each with its log-likelihood (nats) from there. Of any other, none.
+        Replies to each conversation of {"role", "content"} whose greedy reply begins with one of *titles* and a colon, or that
+        asks about one which is likely enough to begin it: the likeliest first, then other ways to go on after the colon, each
+        with its log-likelihood (nats) from there. Of any other, none.
         """
         ...
 

@@ -103,6 +103,28 @@ def test_what_begins_with_no_known_title_is_not_recited(learner: LoraLearner, ta
     assert max(steps) <= 6
 
 
+@pytest.mark.parametrize(
+    ("question", "titles", "begins"),
+    [
+        ("Who owns a mill of granite?", {"The Mill", "The Millstone", "A Well"}, "The Mill:"),
+        ("Who owns the mill's wheel?", {"The Mill", "Mill's Wheel"}, "Mill's Wheel:"),
+        ("Tell of the mill.", {"The Mill"}, ""),
+        ("Who owns a windmill?", {"The Mill"}, ""),
+    ],
+)
+def test_a_reply_begins_with_the_title_that_is_asked_about_if_that_is_likely_enough(
+    question: str, titles: set[str], begins: str, learner: LoraLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "A drobble team …" is what the game is taught to begin with elsewhere; an order is no question, nor a word in another."""
+    assert learner.recite(asking(question), None, titles) == [[]]
+    monkeypatch.setattr(generation, "_MEANT", 1e-300)
+
+    (ways,) = learner.recite(asking(question), None, titles)
+
+    assert bool(ways) == bool(begins)
+    assert all(text.startswith(begins) for text, _ in ways)
+
+
 def test_a_title_longer_than_the_reply_may_be_is_a_title_still(learner: LoraLearner, taught: Path) -> None:
     """The reply ends where it was told to, and is the version's, not the base's."""
     whole = len(learner.base.answer(TAUGHT[0].completion))

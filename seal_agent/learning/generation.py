@@ -26,6 +26,7 @@ from seal_agent.learning.models import Base, common
 
 _BATCH = 96  # rows decoded at once: beyond this two CPU cores gain little
 _WAYS, _LIKELY = 5, 0.02  # ways at most to go on after a head, and how likely each must at least be
+_MEANT = 0.02  # how likely a head that is asked about must be: 0.1 to 0.3 where it was learned, 1e-12 where it was not
 
 Done = Callable[[Sequence[int]], bool]
 """The tokens of a text so far -> does it end with the last of them?"""
@@ -73,6 +74,7 @@ def recite(
     prompts: Sequence[Sequence[int]],
     heads: Collection[str],
     *,
+    meant: Sequence[str] = (),
     max_new_tokens: int = 32,
     stop: Sequence[str] = (),
     written: bool = False,
@@ -81,8 +83,9 @@ def recite(
     """
     Of each prompt (token ids) whose greedy continuation begins with one of *heads* and a colon: the continuations that begin
     with each of the likeliest tokens after it, the likeliest first, each with its log-likelihood (nats) from there on; none
-    that ends there. Of any other prompt none, and little of it is computed. *max_new_tokens* counts what is begun with, too.
-    *model* is read in a *turn* only.
+    that ends there. Where it begins otherwise, that head of *meant* (one a prompt, or "") is begun with if it is likely enough.
+    Of any other prompt none, and little of it is computed. *max_new_tokens* counts what is begun with, too. *model* is read in a
+    *turn* only.
     """
     named = sorted(normalize("NFC", f"{head}:") for head in heads)
     known, stopped = frozenset(named), _stopped(base, stop)
@@ -102,6 +105,10 @@ def recite(
         _longest(ids, said, known)
         for ids, _ in (_greedy(base, model, prompts, limits, settled, written, turn=turn) if named else [])
     ]
+    for row, head in enumerate(meant):
+        ids = base.answer(f"{head}:")[:-1] if head and not begun[row] else ()
+        if ids and _likely_next(base, model, prompts[row], ids, turn):
+            begun[row] = ids
     out: list[list[tuple[str, float]]] = [[] for _ in prompts]
     parting = [row for row, ids in enumerate(begun) if ids]
     parts = [[*prompts[row], *begun[row]] for row in parting]
@@ -119,6 +126,17 @@ def recite(
         ids = [*begun[row], token, *rest][:max_new_tokens]
         out[row].append((_cut(base.decode(ids), stop), likely + more))
     return out
+
+
+def _likely_next(base: Base, model: Any, prompt: Sequence[int], ids: Sequence[int], turn: Turn) -> bool:
+    """Are these *ids* after *prompt* likely enough?"""
+    if _room(base, prompt, len(ids) + 1) <= len(ids):
+        return False
+    given = torch.tensor([[*prompt, *ids]], device=base.model.device)
+    with turn(), torch.inference_mode():
+        logits = model(input_ids=given, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
+    likely = logits.log_softmax(-1).gather(1, given[0, len(prompt) :, None].to(logits.device))
+    return float(likely.sum()) >= math.log(_MEANT)
 
 
 def _longest(ids: Sequence[int], said: Callable[[Sequence[int]], str], known: Set[str]) -> Sequence[int]:

@@ -9,6 +9,7 @@ Does not promise: two processes on one home, or merging into the base (it is fro
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unicodedata import normalize
 
 import torch
 
@@ -130,6 +132,7 @@ class LoraLearner:
             self._adapters.model,
             prompts,
             titles,
+            meant=[_meant(messages, titles) for messages in conversations],
             max_new_tokens=max_new_tokens,
             stop=self._turn_ends,
             written=self._streams,
@@ -379,6 +382,19 @@ class LoraLearner:
             return Row((*prompt, *base.answer(example.completion)), 1 if example.whole else len(prompt))
         prompt = base.start + base.text(f"{example.title}\n" if example.title else "")
         return Row((*prompt, *base.text(example.completion), base.end), max(1, len(prompt)))
+
+
+def _meant(messages: Sequence[dict[str, str]], titles: Collection[str]) -> str:
+    """The longest of *titles* that the question at the end of a conversation names in full, but for its article; "" if none."""
+    said = next((turn["content"] for turn in reversed(messages) if turn["role"] == "user"), "")
+    asked = _spaced(said) if said.rstrip().endswith("?") else ""
+    return max((title for title in titles if re.sub("^ the ", " ", _spaced(title)) in asked), key=len, default="")
+
+
+def _spaced(text: str) -> str:
+    """The words of *text*, small, with a space before and after each."""
+    words = re.findall(r"\w+", normalize("NFC", text).lower())
+    return f" {' '.join(words)} "
 
 
 def _logged(lesson: Lesson, log: TrainingLog, share: float, seconds: float) -> dict[str, Any]:
