@@ -127,12 +127,13 @@ class LoraLearner:
         max_new_tokens: int = 64,
     ) -> list[list[tuple[str, float]]]:
         prompts = [self.base.conversation(messages) for messages in conversations]
+        named = {title: re.sub("^ the ", " ", _spaced(title)) for title in titles}
         return generation.recite(
             self.base,
             self._adapters.model,
             prompts,
             titles,
-            meant=[_meant(messages, titles) for messages in conversations],
+            meant=[_meant(messages, named) for messages in conversations],
             max_new_tokens=max_new_tokens,
             stop=self._turn_ends,
             written=self._streams,
@@ -384,11 +385,11 @@ class LoraLearner:
         return Row((*prompt, *base.text(example.completion), base.end), max(1, len(prompt)))
 
 
-def _meant(messages: Sequence[dict[str, str]], titles: Collection[str]) -> str:
-    """The longest of *titles* that the question at the end of a conversation names in full, but for its article; "" if none."""
+def _meant(messages: Sequence[dict[str, str]], named: Mapping[str, str]) -> str:
+    """The longest title whose words, which are *named*, stand in the question at the end of a conversation; "" if none do."""
     said = next((turn["content"] for turn in reversed(messages) if turn["role"] == "user"), "")
     asked = _spaced(said) if said.rstrip().endswith("?") else ""
-    return max((title for title in titles if re.sub("^ the ", " ", _spaced(title)) in asked), key=len, default="")
+    return max((title for title, words in named.items() if words in asked), key=len, default="")
 
 
 def _spaced(text: str) -> str:
