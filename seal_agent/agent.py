@@ -484,6 +484,7 @@ class SealAgent:
             return None
 
     def problems_of(self, version: Version) -> list[str]:
+        """Why *version* cannot be served, or nothing; what was found sound is not looked at again."""
         if version.digest in self._verified:
             return []
         self.same_base(self.learner)

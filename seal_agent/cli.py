@@ -80,11 +80,11 @@ def main(argv: list[str] | None = None) -> int:
         reply, code = _run(arguments, stdout)
     if reply is None:
         return code
-    if stdout is None and (as_json or reply.text):
-        reply, code = Reply({}, error="standard output is closed; the answer could not be written"), code or 1
-        as_json = False
     if reply.error:
         show.complain(reply.error)
+    if stdout is None and (as_json or reply.text):
+        show.complain("standard output is closed; the answer could not be written")
+        return code or 1
     try:
         if as_json:
             document = {"error": reply.error, **reply.data} if reply.error else reply.data

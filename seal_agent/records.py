@@ -43,6 +43,12 @@ def sentences_of(fact: str) -> list[str]:
     return _JOINED.split(fact.strip())
 
 
+def pieces(fact: str) -> list[str]:
+    """A *fact* as a whole and, where it has several sentences, each of them: one may be what a question asks for."""
+    of = sentences_of(fact)
+    return [fact, *of] if len(of) > 1 else [fact]
+
+
 class Record(BaseModel):
     """Base of the records: frozen, and an unknown field is an error."""
 

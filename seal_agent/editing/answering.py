@@ -17,7 +17,7 @@ import numpy as np
 
 from seal_agent.editing.kinds import asked_for, of_kind
 from seal_agent.editing.proving import Embed, bare, same_word
-from seal_agent.editing.spans import affirmed, content_words, names, negated, numbers, stands
+from seal_agent.editing.spans import affirmed, content_words, lowered, names, negated, numbers, stands
 from seal_agent.records import SelfEdit, sentences_of
 
 _TAIL = 3  # words at most of the end of a run that are offered beside the whole run
@@ -79,7 +79,7 @@ def _options(edit: SelfEdit, sentence: str) -> list[str]:
     kind = asked_for(edit.prompt)
     # what a sentence says not to be so is no answer, but to a question that says so too
     said = [edit.fact] if negated(edit.prompt) else affirmed(edit.fact)
-    words = [word.lower().removesuffix("'s") for word in content_words(shown)]
+    words = lowered(shown)
 
     def new(spans: Iterable[str]) -> list[str]:
         there = (span for span in spans if any(stands(span, piece) for piece in said))

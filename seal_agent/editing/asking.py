@@ -2,7 +2,7 @@
 Questions cut from a sentence by rule, many for each span; the model's own likelihood picks those that read like English.
 
 Promises: every question is made of the sentence's words, question words and a form of "do"; the span it asks for is not
-in it. Pronoun subjects are replaced by the document's title.
+in it. A pronoun as subject gives way to the document's title or, in a sentence that it joins to another, to who opens that one.
 Does not promise: a parse. Clauses it does not recognise yield nothing, and odd questions are left to the ranking.
 
 Source: overgenerate and rank, Heilman and Smith, "Good Question!" (NAACL 2010).

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from seal_agent.editing.kinds import asked_for, holds
-from seal_agent.editing.spans import content_words, names, numbers
+from seal_agent.editing.spans import content_words, lowered, names, numbers
 from seal_agent.parts import Passage
-from seal_agent.records import SelfEdit, sentences_of
+from seal_agent.records import SelfEdit, pieces, sentences_of
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -159,8 +159,9 @@ def _rewording(edit: SelfEdit, passage: Passage, text: str, likeness: np.ndarray
 def _added(question: str, source: str) -> list[str]:
     """Content words of *question* that stand in *source* in no form; words that only ask for a kind do not count."""
     known = {word.lower() for word in content_words(source)}
-    words = [word.lower().removesuffix("'s") for word in content_words(question)]
-    return [word for word in words if word not in _KINDS and not any(same_word(word, other) for other in known)]
+    return [
+        word for word in lowered(question) if word not in _KINDS and not any(same_word(word, other) for other in known)
+    ]
 
 
 def same_word(a: str, b: str) -> bool:
@@ -184,10 +185,10 @@ def _nearness(texts: Sequence[str], passage: Passage, embed: Embed) -> np.ndarra
     """
     if not (texts and passage.sentences):
         return np.zeros((len(texts), len(passage.sentences)))
-    pieces = [[said, *(sentences_of(said) if len(sentences_of(said)) > 1 else [])] for said in passage.sentences]
-    sentences = embed([bare(piece, passage.title) for of in pieces for piece in of])
+    told = [pieces(said) for said in passage.sentences]
+    sentences = embed([bare(piece, passage.title) for of in told for piece in of])
     near = np.asarray(embed([bare(text, passage.title) for text in texts]) @ sentences.T)
-    return np.maximum.reduceat(near, np.cumsum([0, *map(len, pieces[:-1])]), axis=1)
+    return np.maximum.reduceat(near, np.cumsum([0, *map(len, told[:-1])]), axis=1)
 
 
 def bare(text: str, title: str) -> str:

@@ -59,6 +59,11 @@ def content_words(text: str) -> list[str]:
     return [word for word in re.findall(r"\w[\w'’-]*", text) if word.lower() not in _STOP]
 
 
+def lowered(text: str) -> list[str]:
+    """The same in small letters, "Ada's" as "ada"."""
+    return [word.lower().removesuffix("'s").removesuffix("’s") for word in content_words(text)]
+
+
 def names(text: str) -> list[str]:
     """Capitalised names; a lone capitalised word that only opens a sentence does not count if it is a common one."""
     found = []
@@ -157,7 +162,7 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
     somebody who does something to it ("Ada keeps it. Its lamp burns oil."): then "its" is still the title's, "she" is Ada. So is
     she where the title's sentence says by whom ("It was built by Ada. She is ninety.").
     """
-    named = _lower(title)
+    named = lowered(title)
     out, about, it = list[str](), True, True
     for sentence in sentences:
         opens = _OPENS.match(sentence)
@@ -166,16 +171,12 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
             out[-1] = f"{out[-1]} {sentence}"
             continue
         if not opens:
-            said = any(word in _lower(" ".join(sentence.split()[:6])) for word in named)
+            said = any(word in lowered(" ".join(sentence.split()[:6])) for word in named)
             first = next(iter(names(sentence)), "")
-            about = said and not (sentence.startswith(first) and set(_lower(first)) - set(named))
+            about = said and not (sentence.startswith(first) and set(lowered(first)) - set(named))
             it = said or (it and _done_to_it(sentence))
         out.append(sentence)
     return out
-
-
-def _lower(text: str) -> list[str]:
-    return [word.lower().removesuffix("'s").removesuffix("’s") for word in content_words(text)]
 
 
 _BY_SOMEBODY = re.compile(rf"\bby [{_UPPER}]")

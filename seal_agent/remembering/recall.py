@@ -24,7 +24,7 @@ from unicodedata import normalize
 import numpy as np
 
 from seal_agent.parts import Learner
-from seal_agent.records import sentences_of
+from seal_agent.records import pieces
 
 _WORTH = 20.0  # nats that a cosine is worth: two sentences about one subject differ by a tenth or two
 
@@ -79,10 +79,10 @@ class Recall:
             self._compared(asked or _question(messages), ways) if len(ways) > 1 else []
             for messages, ways in zip(conversations, recited, strict=True)
         ]
-        said = list(dict.fromkeys(piece for texts in compared for text in texts for piece in _pieces(text)))
+        said = list(dict.fromkeys(piece for texts in compared for text in texts for piece in pieces(text)))
         vectors = dict(zip(said, self.embed(said), strict=True))
         return [
-            _nearest(ways, [[vectors[piece] for piece in _pieces(text)] for text in texts]) if ways else None
+            _nearest(ways, [[vectors[piece] for piece in pieces(text)] for text in texts]) if ways else None
             for ways, texts in zip(recited, compared, strict=True)
         ]
 
@@ -103,12 +103,6 @@ class Recall:
 
 def _question(messages: Sequence[dict[str, str]]) -> str:
     return next((said["content"] for said in reversed(messages) if said["role"] == "user"), "")
-
-
-def _pieces(text: str) -> list[str]:
-    """*text* as a whole and, where a pronoun keeps several sentences together, each of them: one may be what is asked for."""
-    of = sentences_of(text)
-    return [text, *of] if len(of) > 1 else [text]
 
 
 def _nearest(ways: Sequence[Way], vectors: Sequence[Sequence[np.ndarray]]) -> str:
