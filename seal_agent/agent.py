@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,12 +98,18 @@ class SealAgent:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def stream(self, *inputs: Any) -> Iterator[Receipt]:
-        """Observe everything *inputs* hold (texts, Documents, paths, loaders …); one receipt each, refusals included."""
+        """
+        Observe everything *inputs* hold (texts, Documents, pathlib.Paths, loaders …); one receipt each, refusals included. A str
+        is a text, never a path.
+        """
         for found in sources.documents(*inputs, limit_bytes=self.settings.max_document_bytes):
             yield self._refused(found) if isinstance(found, sources.Refusal) else self.observe(found)
 
     def observe(self, document: Document | str) -> Receipt:
-        """Decide on one document and, if it is worth learning, write its edits. The receipt means: committed."""
+        """
+        Decide on one document and, if it is worth learning, write its edits. The receipt means: committed. What cannot be read,
+        or holds several documents, is refused in it. Raises SealError if a part or the model fails; nothing is written then.
+        """
         found = self._read(document)
         if isinstance(found, sources.Refusal):
             return self._refused(found)
@@ -115,8 +122,11 @@ class SealAgent:
         return self._studied(found, self.journal.record, released=False)
 
     def _read(self, document: Document | str) -> Document | sources.Refusal:
-        nothing = sources.Refusal(name="nothing", reason="it holds no document")
-        return next(sources.documents(document, limit_bytes=self.settings.max_document_bytes), nothing)
+        found = list(islice(sources.documents(document, limit_bytes=self.settings.max_document_bytes), 2))
+        if len(found) == 1:
+            return found[0]
+        holds = "several documents; give it to `stream`" if found else "no document"
+        return sources.Refusal(name=f"{document!r:.80}" if found else "nothing", reason=f"it holds {holds}")
 
     def _told_again(self, known: Receipt) -> Receipt:
         since = ""
@@ -139,7 +149,7 @@ class SealAgent:
         return self.rooms.decide(found, self.learner, self.adapter(), self.journal, False)
 
     def release(self, document_id: str) -> Receipt:
-        """Let a held document through: it is decided on again without screening."""
+        """Let a held document through: it is decided on again without screening. SealError if it is not held."""
         return self._studied(self.journal.release(document_id), self.journal.redecide, released=True)
 
     def quarantine(self) -> list[Receipt]:
@@ -251,10 +261,11 @@ class SealAgent:
 
     def same_base(self, learner: Learner) -> None:
         """ConfigError if this home was made with another base. Nothing is marked by it: the right one may open it again."""
-        known = self.journal.meta("base")
+        known, name = self.journal.meta("base"), self.journal.meta("model")
         if known and known != learner.fingerprint:
+            made = f"{name!r} (base {known})" if name else f"base {known}"
             raise errors.ConfigError(
-                f"this home was made with base {known}, the model {self.settings.model!r} is {learner.fingerprint}; "
+                f"this home was made with {made}, the model {self.settings.model!r} is {learner.fingerprint}; "
                 f"open it with the model it was made with, or start a new home"
             )
 
@@ -264,16 +275,17 @@ class SealAgent:
         """
         Answer closed-book with the live version, or with *version* (0 is the untouched base).
 
-        What names nothing that was learned is answered by the base, unless a version is named or `scope` is off.
+        What names nothing that was learned is answered by the base, unless a version is named or `scope` is off. SealError if
+        the question is no text or too long, or the version is not there or damaged.
         """
         return self.ask_all([question], version)[0]
 
     def ask_all(
         self, questions: Iterable[str], version: int | None = None, contexts: Sequence[str] = ()
     ) -> list[Answer]:
-        """Answers to many questions at once. *contexts*, one each, are shown before the question (open book)."""
+        """Answers to many questions as `ask` gives them. *contexts*, one each, are shown before the question (open book)."""
         questions = [questions] if isinstance(questions, str) else list(questions)
-        _legible(questions)
+        errors.legible(questions)
         if contexts and len(contexts) != len(questions):
             raise errors.SealError(f"{len(contexts)} contexts for {len(questions)} questions; give one each, or none")
         if blank := [number for number, question in enumerate(questions, 1) if not question.strip()]:
@@ -295,7 +307,7 @@ class SealAgent:
 
     def nearest(self, text: str) -> list[tuple[Memory, float]]:
         """The sentences the live version was taught that are nearest to *text*, one a document, and their cosines."""
-        _legible([text])
+        errors.legible([text])
         return self.rooms.nearest([text], self.journal, _SOURCES)[0]
 
     def _recall(self, scoped: bool) -> Recall:
@@ -316,7 +328,9 @@ class SealAgent:
         *asked*: the question, where the last turn says more. *scoped*: does the base answer what names nothing learned? Unless
         said, where no *version* is named. What was learned is recited before the first piece, the rest comes as it is made.
         """
-        _legible([message["content"] for message in messages])
+        if odd := [message for message in messages if not {"role", "content"} <= set(message)]:
+            raise errors.SealError(f'{odd[0]!r:.80} is no message; give {{"role": …, "content": …}}')
+        errors.legible([message["content"] for message in messages])
         number, _, adapter = self._serve(version)
         serving = self.journal.versions.one(number) if number else None
         if adapter and any(message["role"] == "user" for message in messages):
@@ -403,6 +417,7 @@ class SealAgent:
         from seal_agent.adapting.tasks import task_of
 
         task = task_of(pairs)
+        errors.legible(side for pair in task.demonstrations for side in (pair.input, pair.output))
         chosen = strategy or Strategy().within(task, self.learner.count) or Strategy()
         (adapted,) = adapt(self.learner, task, [chosen], self.settings.seed, self.say)
         if not adapted.training["finite"]:
@@ -411,11 +426,14 @@ class SealAgent:
         return adapted
 
     def versions(self) -> list[Version]:
-        """Every version, oldest first."""
+        """Every version, oldest first, those that the gate refused included; the base, number 0, is not among them."""
         return self.journal.versions.all()
 
     def rollback(self, to: int | None = None) -> int:
-        """Return to the live version's parent, or to version *to* (0 is the base); the number that is live now."""
+        """
+        Return to the live version's parent, or to version *to* (0 is the base); the number that is live now. SealError if that
+        version is not there, was refused or is damaged; HomeBusy.
+        """
         with HomeLock(self.home):
             while True:
                 target = self.journal.versions.returns_to(to)
@@ -427,7 +445,10 @@ class SealAgent:
                 self.journal.versions.mark_broken(target.number, "; ".join(problems))
 
     def status(self) -> dict[str, Any]:
-        """Counts of everything, without loading the model."""
+        """
+        Counts, without loading the model: documents {total, edited, skipped, held}, waiting (rows), live (number; 0 is the
+        base), versions, memories and more.
+        """
         return self.journal.counts()
 
     def verify(self) -> list[str]:
@@ -507,15 +528,6 @@ class SealAgent:
             return self._learner
 
 
-def _legible(texts: Iterable[str]) -> None:
-    """SealError if one of *texts* is no valid Unicode."""
-    for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise errors.SealError(f"{text!r} is not valid Unicode ({error.reason}); decode it first") from error
-
-
 def _damages(name: str, line: Journal) -> list[str]:
     """What is wrong with the adapters of *line* that may serve."""
     return [
@@ -537,8 +549,9 @@ def open(home: str | Path, model: str | None = None, *, say: Say = silent, **set
     """
     Open the home in folder *home*, creating it if need be.
 
-    *model* is "smollm2-135m" (embedded), a folder or a Hugging Face id; *settings* are fields of settings.Settings.
-    Raises ConfigError listing every setting that cannot work. Loads no model yet.
+    *model* is "smollm2-135m" (embedded), a folder or a Hugging Face id; *settings* are fields of settings.Settings, of which
+    *writer* may also be a function (learner, adapter) -> parts.Writer. Raises ConfigError that lists every setting that cannot
+    work or, where all can, every part that is not installed. Loads no model yet.
     """
     if not str(home):
         raise errors.ConfigError("'' names no folder for a home; the folder you are in is '.'")

@@ -57,8 +57,16 @@ def _named(paths: list[str]) -> list[str]:
 
 
 Paths = Annotated[
-    list[str], typer.Argument(metavar="PATH…", help="Files and folders; - is standard input.", callback=_named)
+    list[str],
+    typer.Argument(
+        metavar="PATH…",
+        help="Folders, texts (.txt, .md), lines of JSON (.jsonl: text, and title, source, id if you like), passages in SQuAD's"
+        " shape (.json); - is standard input.",
+        callback=_named,
+    ),
 ]
+Question = Annotated[str, typer.Argument(metavar="QUESTION", help="In your own words.")]
+Number = Annotated[str, typer.Argument(help="A version's number, or 'base'.")]
 Watched = Annotated[list[str], typer.Argument(metavar="PATH…", help="Files and folders to look at.", callback=_named)]
 HOME = Path("seal-home")
 _TOLD = ("seal-agent", "torch", "transformers", "peft", "chromadb", "langchain-core")  # by doctor
@@ -159,7 +167,7 @@ def observe(
     """Read documents: decide on each, and write edits of what is worth learning."""
     if json and json_lines:
         raise typer.BadParameter("--json prints one document and --json-lines many; choose one")
-    missing = [path for path in paths if path != "-" and not Path(path).exists()]
+    missing = [path for path in paths if path != "-" and not os.path.exists(path)]
     receipts: list[dict[str, Any]] = []
     with _opened(home, model) as agent:
         try:
@@ -234,9 +242,12 @@ def consolidate(home: Home = HOME, model: Model = None, json: Json = False) -> R
 @app.command()
 def improve(
     file: Annotated[
-        Path, typer.Argument(help="Passages in SQuAD's shape; where questions are few the model asks itself.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Passages in SQuAD's shape; where questions are few the model asks itself."
+        ),
     ],
-    rounds: Annotated[int, typer.Option("--rounds", min=1)] = 2,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Writers tuned one after another.")] = 2,
     samples: Annotated[int, typer.Option("--samples", min=2, help="Edits tried of each passage.")] = 4,
     styles: Annotated[
         bool, typer.Option("--styles", help="Leave the writer as it is; see which styles of edit teach.")
@@ -282,7 +293,7 @@ def watch(
         raise typer.BadParameter("standard input cannot be watched; use `seal-agent observe -`")
     with _opened(home, model) as agent:
         data = run(agent, [Path(path) for path in paths], every, once, show.note)
-    missing = [path for path in paths if once and not Path(path).exists()]
+    missing = [path for path in paths if once and not os.path.exists(path)]
     nothing = f"there is no such file or folder: {', '.join(missing)}" if len(missing) == len(paths) else ""
     if once and data["refused"] and not data["documents"]:
         nothing = nothing or "nothing could be read"
@@ -294,7 +305,7 @@ def watch(
 
 
 @app.command()
-def ask(question: str, home: Home = HOME, model: Model = None, json: Json = False, version: Which = None) -> Reply:
+def ask(question: Question, home: Home = HOME, model: Model = None, json: Json = False, version: Which = None) -> Reply:
     """Answer a question, closed-book, and say which version did."""
     number = _number(version)
     with _opened(home, model) as agent:
@@ -305,7 +316,13 @@ def ask(question: str, home: Home = HOME, model: Model = None, json: Json = Fals
 
 @app.command()
 def quiz(
-    file: Path,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="[{title, context, questions: [{question, answer}]}], or SQuAD as it is published.",
+        ),
+    ],
     home: Home = HOME,
     model: Model = None,
     json: Json = False,
@@ -342,15 +359,15 @@ def versions(home: Home = HOME, model: Model = None, json: Json = False) -> Repl
 
 
 @app.command(name="show")
-def show_version(number: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
-    """The gate's report on version NUMBER."""
+def show_version(number: Number, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+    """The gate's report on a version."""
     with _opened(home, model) as agent:
         data = agent.journal.versions.one(_number(number) or 0).model_dump(mode="json")
     return Reply(data, lambda: show.version(data))
 
 
 @app.command()
-def diff(older: str, newer: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+def diff(older: Number, newer: Number, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
     """Which checks versions OLDER and NEWER answer in other words."""
     from seal_agent.judging import comparing
 
@@ -361,7 +378,7 @@ def diff(older: str, newer: str, home: Home = HOME, model: Model = None, json: J
 
 
 @app.command()
-def bisect(question: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+def bisect(question: Question, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
     """Which consolidation changed the answer to QUESTION into the one given now."""
     from seal_agent.judging import comparing
 
@@ -371,7 +388,7 @@ def bisect(question: str, home: Home = HOME, model: Model = None, json: Json = F
 
 
 @app.command()
-def why(question: str, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
+def why(question: Question, home: Home = HOME, model: Model = None, json: Json = False) -> Reply:
     """The answer to QUESTION, the taught sentences nearest to that, and which consolidation learned them."""
     from seal_agent.judging import comparing
 
@@ -428,7 +445,7 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
     from importlib.metadata import version
 
     from seal_agent import settings
-    from seal_agent.learning import embedded
+    from seal_agent.learning import embedded, models
 
     chosen = settings.read(home, model=model).model
     free = shutil.disk_usage(_existing(home)).free / 2**30
@@ -436,7 +453,7 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
     cache = embedded.cache()
     lacking = [wheel.folder for wheel in wheels if not (cache / wheel.folder / "config.json").exists()]
     problems = [f"{name} is not in {cache}; bring it with: seal-agent fetch" for name in lacking]
-    if chosen != embedded.MODEL.folder and not _has_model(chosen):
+    if chosen != embedded.MODEL.folder and not models.configured(chosen):
         lacking.append(chosen)
         problems.append(f"{chosen!r} is neither a folder with config.json nor a Hugging Face id in the local cache")
     lock, locked = _lock(home)
@@ -458,16 +475,6 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
         "lock": lock,
         "problems": problems,
     }
-
-
-def _has_model(name: str) -> bool:
-    from transformers import PretrainedConfig
-
-    try:
-        PretrainedConfig.get_config_dict(name, local_files_only=True)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _device() -> dict[str, str]:
@@ -516,7 +523,7 @@ def demo(
     model: Model = None,
     json: Json = False,
     full: Annotated[bool, typer.Option("--full", help="All of the corpus, in six waves.")] = False,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: show.Seed = 0,
     picture: Annotated[
         Path,
         typer.Option(

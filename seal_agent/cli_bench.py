@@ -26,6 +26,7 @@ Home = Annotated[
     ),
 ]
 
+Arms = Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")]
 bench = typer.Typer(help="The measurements.", pretty_exceptions_enable=False)
 
 
@@ -49,12 +50,12 @@ def speed(
     data: Annotated[
         Path | None, typer.Option("--data", help="A folder of SEAL's published edits; else built in.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Keep finished parts here, and go on from them.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Finished parts are kept here.")] = Path("seal-speed"),
     quick: Annotated[bool, typer.Option("--quick", help="One lesson, one rate, two rivals, three epochs.")] = False,
     home: Home = None,
     model: Model = None,
     json: Json = False,
-    seed: int = 0,
+    seed: show.Seed = 0,
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE.png", help="Draw the ladder.", callback=show.drawable)
     ] = None,
@@ -71,13 +72,15 @@ def speed(
 
 @bench.command()
 def gate(
-    home: Annotated[Path | None, typer.Option("--home", help="Taken as everywhere, not used.")] = None,
+    home: Annotated[
+        Path | None, typer.Option("--home", metavar="DIR", parser=show.folder, help="Taken as everywhere, not used.")
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Taken as everywhere, not used.")] = None,
     json: Json = False,
     n: Annotated[int, typer.Option("--n", min=1, help="Candidates of each kind.")] = 200,
     quick: Annotated[bool, typer.Option("--quick", help="Twenty candidates of each kind: does all of it run?")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Keep the result here, and give it again.")] = None,
-    seed: int = 0,
+    seed: show.Seed = 0,
 ) -> Reply:
     """Candidates of which it is known what they are worth, and twenty small losses in a row. Loads no model."""
     from seal_agent.bench.gate import run, told
@@ -93,7 +96,7 @@ def stream(
         int, typer.Option("--n", min=1, help="Documents in a row; above 20 they are learned ten at a time.")
     ] = 8,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Streams, each in an order of its own.")] = 1,
-    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
+    arms: Arms = "",
     quick: Annotated[bool, typer.Option("--quick", help="Two documents, two arms: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path("seal-stream"),
     home: Home = None,
@@ -107,7 +110,7 @@ def stream(
     from seal_agent.bench.stream import draw, run, told
 
     with show.Progress() as say:
-        result = run(out, data, n, seeds, arms.split(",") if arms else (), quick, _model(home, model), say, show.note)
+        result = run(out, data, n, seeds, _named(arms), quick, _model(home, model), say, show.note)
     if picture:
         draw(result, picture)
     return Reply(result, lambda: told(result))
@@ -116,7 +119,7 @@ def stream(
 @bench.command()
 def supersede(
     n: Annotated[int, typer.Option("--n", min=1, help="Documents; five facts of each change.")] = 10,
-    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
+    arms: Arms = "",
     out: Annotated[Path, typer.Option("--out", help="Homes and finished steps are kept here.")] = Path(
         "seal-supersede"
     ),
@@ -128,7 +131,7 @@ def supersede(
     from seal_agent.bench.superseding import run, told
 
     with show.Progress() as say:
-        result = run(out, n, arms.split(",") if arms else (), _model(home, model), say, show.note)
+        result = run(out, n, _named(arms), _model(home, model), say, show.note)
     return Reply(result, lambda: told(result))
 
 
@@ -137,10 +140,10 @@ def fewshot(
     data: Annotated[
         Path | None, typer.Option("--data", help="A folder with ARC's tasks; else built in, of text.")
     ] = None,
-    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
+    arms: Arms = "",
     out: Annotated[Path, typer.Option("--out", help="Finished tasks are kept here.")] = Path("seal-fewshot"),
     quick: Annotated[bool, typer.Option("--quick", help="Two tasks of each part: does all of it run?")] = False,
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: show.Seed = 0,
     home: Home = None,
     model: Model = None,
     json: Json = False,
@@ -149,7 +152,7 @@ def fewshot(
     from seal_agent.bench.fewshot import run, told
 
     with show.Progress() as say:
-        result = run(out, data, _model(home, model), seed, arms.split(",") if arms else (), quick, say, show.note)
+        result = run(out, data, _model(home, model), seed, _named(arms), quick, say, show.note)
     return Reply(result, lambda: told(result))
 
 
@@ -157,14 +160,17 @@ def fewshot(
 def squad(
     data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages and edits.")],
     n: Annotated[int, typer.Option("--n", min=2, help="Passages.")] = 20,
-    seeds: Annotated[int, typer.Option("--seeds", min=1)] = 1,
-    arms: Annotated[str, typer.Option("--arms", help="Some of the arms, with commas between.")] = "",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each arm.")] = 1,
+    arms: Arms = "",
     quick: Annotated[bool, typer.Option("--quick", help="Three passages, few tokens: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-squad"),
     home: Annotated[
         Path | None,
         typer.Option(
-            "--home", help="A home in which improve tuned the writer: the arm ours_after. Its model is measured."
+            "--home",
+            metavar="DIR",
+            parser=show.folder,
+            help="A home in which improve tuned the writer: the arm ours_after. Its model is measured.",
         ),
     ] = None,
     model: Model = None,
@@ -174,8 +180,7 @@ def squad(
     from seal_agent.bench.squad import run, told
 
     with show.Progress() as say:
-        named = arms.split(",") if arms else ()
-        result = run(out, data, n, seeds, home, named, quick, _model(home, model), say, show.note)
+        result = run(out, data, n, seeds, home, _named(arms), quick, _model(home, model), say, show.note)
     return Reply(result, lambda: told(result))
 
 
@@ -184,7 +189,7 @@ def reward(
     data: Annotated[Path, typer.Option("--data", help="A folder with SEAL's passages.")],
     n: Annotated[int, typer.Option("--n", min=1, help="Passages.")] = 10,
     samples: Annotated[int, typer.Option("--samples", min=2, help="Edits of each.")] = 5,
-    seeds: Annotated[int, typer.Option("--seeds", min=2)] = 2,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Trainings of each edit.")] = 2,
     quick: Annotated[bool, typer.Option("--quick", help="Two passages, two edits: does all of it run?")] = False,
     out: Annotated[Path, typer.Option("--out", help="Finished passages are kept here.")] = Path("seal-reward"),
     home: Home = None,
@@ -197,6 +202,10 @@ def reward(
     with show.Progress() as say:
         result = run(out, data, *((2, 2, 2) if quick else (n, samples, seeds)), _model(home, model), say, show.note)
     return Reply(result, lambda: told(result))
+
+
+def _named(arms: str) -> list[str]:
+    return [arm.strip() for arm in arms.split(",") if arm.strip()]
 
 
 def _model(home: Path | None, model: str | None) -> str | None:

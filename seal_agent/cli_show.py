@@ -58,6 +58,7 @@ def drawable(picture: Path | None) -> Path | None:
     return picture
 
 
+Seed = Annotated[int, typer.Option("--seed", help="Another one draws, orders and trains in another way.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Row = dict[str, Any]
 

@@ -79,6 +79,7 @@ def seed(agent: SealAgent) -> None:
     memories, checks = agent.rooms.seed(learner)
     with journal.transaction():
         journal.set_meta("base", learner.fingerprint)
+        journal.set_meta("model", agent.settings.model)
         journal.memories.add([(memory, None) for memory in memories])
         journal.checks.add(checks)
     agent.say("remembering what it knows", 1.0)

@@ -5,6 +5,10 @@ Promises: every error a user can meet is a SealError whose text names the value,
 Does not promise: errors for outcomes. A rejected candidate or a held document is a value, never an exception.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class SealError(Exception):
     """Something is broken; the text is meant for the user."""
@@ -24,3 +28,14 @@ class PartError(SealError):
 
 class Diverged(SealError):
     """A training whose loss is not finite: the same rows would break it again."""
+
+
+def legible(texts: Iterable[str]) -> None:
+    """SealError if one of *texts* is no text, or no valid Unicode."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise SealError(f"{text!r:.80} is no text; give a str")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise SealError(f"{text!r} is not valid Unicode ({error.reason}); decode it first") from error

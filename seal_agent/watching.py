@@ -11,6 +11,7 @@ for later.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -110,8 +111,9 @@ def _told(once: bool, note: Callable[[str], None], what: str) -> Iterator[None]:
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path | Refusal, Stamp]]:
     """Files worth reading under *paths*, each with what changes when it does; what vanishes is left out."""
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):  # of a name that is too long Path's own raises
             yield Refusal(name=str(path), reason="there is no such file or folder"), ()
+            continue
         for file in sources.files(path) if path.is_dir() else [path]:
             if isinstance(file, Refusal):
                 yield file, ()

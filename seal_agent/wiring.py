@@ -472,7 +472,13 @@ class Rooms:
 
 
 def resolve(home: Path, **given: Any) -> Rooms:
-    """The rooms of *home* by its settings and what is *given*. ConfigError names every part that is not installed."""
+    """
+    The rooms of *home* by its settings and what is *given*; a writer may be given as a function, too. ConfigError names every
+    part that is not installed.
+    """
+    make_writer = given.get("writer")
+    if callable(make_writer):
+        given["writer"] = f"{make_writer.__module__}:{make_writer.__qualname__}"
     chosen = settings.read(home, **given)
     missing: list[str] = []
 
@@ -490,7 +496,7 @@ def resolve(home: Path, **given: Any) -> Rooms:
         checks=parts.installed("checks"),
         decider=look(parts.find, "deciders", chosen.decider),
         make_learner=look(parts.find, "learners", chosen.learner),
-        make_writer=look(parts.find, "writers", chosen.writer),
+        make_writer=make_writer if callable(make_writer) else look(parts.find, "writers", chosen.writer),
     )
     if missing:
         raise ConfigError("; ".join(missing))

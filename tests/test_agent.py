@@ -828,7 +828,7 @@ def test_a_home_made_with_another_base_says_so(make: Make) -> None:
         lambda: stranger.forget(MILL.id),
     ]
     for act in acts:
-        with pytest.raises(ConfigError, match="made with base"):
+        with pytest.raises(ConfigError, match=r"made with 'smollm2-135m' .base fa4e"):
             act()
 
 
@@ -841,7 +841,7 @@ def test_nothing_is_written_or_answered_with_another_base_after_a_rollback_to_th
     bakery = Document(text="Holm bakery was founded by Ada Finch in 1902. It bakes forty rye loaves each day.")
     acts: list[Callable[[], object]] = [lambda: stranger.observe(bakery), lambda: stranger.ask("Who built Alder Mill?")]
     for act in acts:
-        with pytest.raises(ConfigError, match="made with base"):
+        with pytest.raises(ConfigError, match=r"made with 'smollm2-135m' .base fa4e"):
             act()
     assert stranger.journal.document(bakery.id) is None
 
@@ -850,7 +850,7 @@ def test_a_home_opened_once_with_another_base_keeps_its_versions(make: Make) -> 
     before = learned(make()).versions()
     other = FakeLearner()
     other.fingerprint = "0" * 16
-    with pytest.raises(ConfigError, match="made with base"):
+    with pytest.raises(ConfigError, match=r"made with 'smollm2-135m' .base fa4e"):
         make(other).ask("Who built Alder Mill?")
 
     again = make()
@@ -1043,3 +1043,55 @@ def test_a_number_that_fits_no_table_is_no_version(agent: SealAgent) -> None:
 def test_a_name_that_no_folder_can_have_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be the folder of a home"):
         seal_agent.open(name)
+
+
+def test_what_holds_several_documents_is_refused_and_none_of_them_is_lost_in_silence(
+    agent: SealAgent, tmp_path: Path
+) -> None:
+    """`observe` gives one receipt; `stream` one for each."""
+    for document in (MILL, LIGHT):
+        (tmp_path / f"{document.title}.txt").write_text(document.text)
+
+    receipt = agent.observe([MILL, LIGHT])  # type: ignore[arg-type]
+
+    assert (receipt.id, receipt.decision.action) == ("", "skip")
+    assert "it holds several documents; give it to `stream`" in receipt.decision.reason
+    assert "several documents" in agent.decide(tmp_path).reason  # type: ignore[arg-type]
+    assert agent.status()["documents"]["total"] == 0
+    assert len(list(agent.stream([MILL, LIGHT]))) == 2
+
+
+@pytest.mark.parametrize("wrong", ["base", "1", 1.5])
+def test_what_is_no_version_is_refused_by_name(wrong: Any, agent: SealAgent) -> None:
+    """The command line says "base"; here 0 does."""
+    learned(agent)
+    for call in (lambda: agent.ask(WHEN, wrong), lambda: agent.rollback(wrong)):
+        with pytest.raises(SealError, match=f"{wrong!r} is no version; give a number, 0 is the base"):
+            call()
+
+
+def test_what_is_no_question_and_no_message_is_refused_by_name(agent: SealAgent) -> None:
+    with pytest.raises(SealError, match="None is no text; give a str"):
+        agent.ask(None)  # type: ignore[arg-type]
+    with pytest.raises(SealError, match="is no message; give"):
+        agent.chat([{"role": "user"}])
+
+
+def test_a_function_can_be_the_writer(tmp_path: Path) -> None:
+    """As a chat model from LangChain is one, without a package of its own."""
+    asked: list[str] = []
+
+    class Poet:
+        def write(self, prompts: list[str], **how: Any) -> list[str]:
+            asked.extend(prompts)
+            return [" When did Alder Mill open?"] * len(prompts)
+
+        def rank(self, texts: list[str]) -> list[float]:
+            return [0.0] * len(texts)
+
+    with fake_agent(tmp_path, writer=lambda learner, adapter: Poet()) as agent:
+        assert agent.observe(MILL).decision.action == "edit"
+        assert agent.settings.writer.endswith("<lambda>")
+        with pytest.raises(ConfigError, match="only the writer 'base' can be tuned"):
+            agent.improve({MILL: []})
+    assert asked

@@ -338,7 +338,9 @@ def test_one_look_that_was_interrupted_is_no_success(
     assert run("status", "--json").data["waiting"] > 0
 
 
-@pytest.mark.parametrize("command", [("demo",), ("bench", "decide"), ("bench", "stream"), ("status",)])
+@pytest.mark.parametrize(
+    "command", [("demo",), ("bench", "decide"), ("bench", "stream"), ("bench", "gate"), ("status",)]
+)
 def test_an_empty_name_is_no_home(command: tuple[str, ...], run: Run) -> None:
     """It is a variable that was not set."""
     ran = run(*command, "--home", "", "--json")
@@ -1095,3 +1097,17 @@ def test_the_gate_bench_gives_again_what_it_kept(run: Run, tmp_path: Path, monke
     assert first["n"] == 1
     monkeypatch.setattr("seal_agent.bench.gate._tried", lambda *given: pytest.fail("done again"))
     assert run(*command).data == first
+
+
+@pytest.mark.parametrize("command", [("observe",), ("watch", "--once")])
+def test_a_name_that_is_too_long_for_a_file_stops_nobody_beside_it(
+    command: tuple[str, ...], run: Run, notes: Path
+) -> None:
+    """It is a receipt with its reason, and what can be read is read."""
+    for file in notes.iterdir():
+        os.utime(file, (0, 0))
+
+    ran = run(*command, "x" * 300, notes, "--json")
+
+    assert ran.code == 0
+    assert run("status", "--json").data["documents"]["total"] > 0

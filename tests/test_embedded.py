@@ -105,7 +105,12 @@ def test_the_embedded_model_learns_a_document_and_keeps_what_it_knew(
         receipt = agent.observe(MILL)
         done = agent.consolidate()
         after = quiz(agent, asked)
+        learner = agent.learner
+        assert isinstance(learner, LoraLearner)
 
+        assert (learner._packs, learner._streams, bool(learner._frozen)) == (True, True, True), (
+            "all of the engine fits it"
+        )
         assert receipt.decision.action == "edit"
         assert before["correct"] <= 1
         assert done.report

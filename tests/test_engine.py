@@ -13,6 +13,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import AutoModelForCausalLM, MptConfig, OlmoConfig
 
 from seal_agent.learning import decoding, fused, generation, losses, models, packing
 from seal_agent.learning.adapters import read
@@ -505,3 +506,41 @@ def test_a_layer_without_rotary_positions_is_not_fused(tmp_path: Path) -> None:
     assert fused._is_attention(plain)
     plain.use_rope = 0
     assert not fused._is_attention(plain)
+
+
+def test_a_layer_that_clamps_what_it_attends_to_is_not_fused(tmp_path: Path) -> None:
+    """As OLMo's do; the difference is too small to be told from the noise of bf16."""
+    config = OlmoConfig(**tiny._SMALL, intermediate_size=96, num_key_value_heads=2, clip_qkv=8.0)
+    model = AutoModelForCausalLM.from_config(config)
+    layers = [module for name, module in model.named_modules() if name.endswith("self_attn")]
+
+    assert layers
+    assert not any(fused._is_attention(layer) for layer in layers)
+    for layer in layers:
+        layer.config.clip_qkv = None
+    assert all(fused._is_attention(layer) for layer in layers)
+
+
+def test_a_model_that_is_not_told_where_its_tokens_stand_is_asked_row_by_row(tmp_path: Path) -> None:
+    """MPT counts them itself: beside a longer one a question would be another question."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "base_dtype", lambda: torch.float32)
+        patch.setitem(tiny.CONFIGS, "mpt", lambda: MptConfig(vocab_size=600, d_model=48, n_layers=3, n_heads=4))
+        learner = LoraLearner(str(tiny.write(tmp_path / "model", "mpt", False)), rank=4, recipe=SHORT)
+    pairs = [("Who?", "Ann."), ("Who keeps the lighthouse of Anstrow, and since when, and why?", "Marta Vell.")]
+
+    assert not learner._packs
+    for pair, (together, _) in zip(pairs, learner.score(pairs, None), strict=True):
+        assert together == pytest.approx(learner.score([pair], None)[0][0], abs=1e-3)
+    asked = [prompt for prompt, _ in pairs]
+    assert learner.answer(asked, None) == [learner.answer([one], None)[0] for one in asked]
+
+
+def test_a_mistake_of_a_hundredth_is_no_rounding_in_fp32() -> None:
+    """Beside noise of bf16, which is two hundredths."""
+    logits = torch.randn(20, 600)
+
+    assert packing.alike(logits.clone(), logits, torch.float32)
+    assert not packing.alike(logits + 0.01, logits, torch.float32)
+    assert packing.alike(logits + 0.01, logits, torch.bfloat16)
+    assert not packing.alike(logits + 0.1, logits, torch.bfloat16)

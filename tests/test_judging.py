@@ -43,6 +43,10 @@ from seal_agent.records import Check, GateReport
         ("A", "She plays in Group A.", True),
         ("Once Upon A Time", "once upon a time", True),
         ("a tower", "Anstrow: A tower stands there.", True),
+        ("5", "It weighs 1.5 tons.", False),
+        ("$3", "It costs $3.50.", False),
+        ("1.5", "It weighs 1.5 tons.", True),
+        ("5", "There are 5.", True),
     ],
 )
 def test_an_answer_is_right_if_the_gold_stands_in_it_as_whole_words(gold: str, answer: str, right: bool) -> None:

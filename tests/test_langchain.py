@@ -380,6 +380,8 @@ def test_a_chat_needs_exactly_one_home(agent: seal_agent.SealAgent) -> None:
     for wrong in ({}, {"agent": agent, "home": "x"}):
         with pytest.raises(ValueError, match="either agent="):
             ChatSeal(**wrong)
+    with pytest.raises(ConfigError, match="'' names no folder for a home"):
+        ChatSeal(home="").invoke("?")
 
 
 def test_tools_are_accepted_and_a_forced_call_is_refused(agent: seal_agent.SealAgent) -> None:

@@ -15,6 +15,7 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import pre_tokenizers
 
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning import generation, models, training
@@ -546,3 +547,46 @@ def test_a_reply_of_a_model_without_a_template_ends_with_its_line(
     monkeypatch.setattr(generation, "stream", lambda *given, **how: iter(said))
 
     assert "".join(learner.chat([{"role": "user", "content": "When?"}], None)) == "It opened in 1871."
+
+
+def test_a_row_longer_than_the_model_reads_is_refused(tmp_path: Path) -> None:
+    """GPT-2 has no place for token 513; where positions turn, text beyond the window would be learned as noise."""
+    learner = LoraLearner(str(tiny.write(tmp_path / "model", "gpt2", False)), rank=4)
+    long = "mill " * 400
+
+    with pytest.raises(SealError, match=r"a row of \d+ tokens, and .* reads 512; give it shorter texts"):
+        learner.score([("Who?", long)], None)
+    with pytest.raises(SealError, match="a row of"):
+        learner.train([Example("", long + long)], None, tmp_path, seed=0)
+    assert learner.score([("Who?", "Ann.")], None)
+
+
+def test_an_answer_ends_as_the_template_ends_a_turn(tmp_path: Path) -> None:
+    """Some tokenizers end a text otherwise: a base that is sure of its answers would be told that they end elsewhere."""
+    base = models.load(str(tiny.write(tmp_path / "model")))
+    turn, text = (base.tokenizer.convert_tokens_to_ids(token) for token in ("<|im_end|>", "<|end|>"))
+    base.tokenizer.eos_token = "<|end|>"
+    base.model.generation_config.eos_token_id = [text, turn]
+
+    assert base.answer("Ann")[-1] == turn
+    assert {text, turn} <= base.stops
+    assert models.load(str(tiny.write(tmp_path / "plain", "qwen2", False))).end == turn, "else the tokenizer's"
+
+
+def test_what_goes_on_is_no_beginning_of_a_text(tmp_path: Path) -> None:
+    """Some tokenizers (Llama 2's) put a space before whatever begins: what is learned must be what a whole text has."""
+    base = models.load(str(tiny.write(tmp_path / "model", "llama", False)))
+    plain = base.more(" Ann")
+    base.tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    whole = base.text("Answer: Ann")
+
+    assert base.text("Ann") == base.text(" Ann") == plain
+    spaced = replace(base)  # what was found of the tokenizer before is forgotten
+    assert [*spaced.text("Answer:"), *spaced.more(" Ann")] == whole
+
+
+@pytest.mark.parametrize(("given", "reason"), [("no/such-id", "no such id in the local cache"), ("", "no config.json")])
+def test_what_is_no_model_is_said_to_be_none_and_no_hub_is_named(given: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=reason) as told:
+        models.load(given or str(tmp_path))
+    assert "huggingface.co" not in str(told.value)

@@ -12,7 +12,10 @@ from conftest import LIGHT, MILL
 
 from seal_agent import agent as agents
 from seal_agent.bench import reward
-from seal_agent.testing import fake_agent
+from seal_agent.bench.squad import Passage
+from seal_agent.judging.grading import wording
+from seal_agent.testing import FakeLearner, fake_agent
+from seal_agent.wiring import Rooms
 
 
 def made(noise: float, passages: int = 30, seed: int = 0) -> list[dict[str, Any]]:
@@ -85,3 +88,32 @@ def test_edits_of_real_passages_are_measured_once(tmp_path: Path, monkeypatch: p
     reward.run(tmp_path / "out", tmp_path, n=2, samples=3, seeds=2, model="another")
     assert measured == [MILL.title, LIGHT.title]
     assert "reliable over questions" in reward.told(result)
+
+
+def test_no_question_that_people_asked_is_trained_and_all_edits_are_trained_for_as_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what was learned by heart would be measured as recall, and the reward of an edit would be its length."""
+    trials: list[Any] = []
+    train = FakeLearner.train_many
+
+    def noting(learner: FakeLearner, given: Any, *more: Any) -> Any:
+        trials.extend(given)
+        return train(learner, given, *more)
+
+    monkeypatch.setattr(FakeLearner, "train_many", noting)
+    with fake_agent(tmp_path / "home") as agent:
+        (passage, *_) = agent.rooms.passages(MILL)
+        rows, _ = agent.rooms.compose(agent.learner, passage, None, 0)
+        prompt = next(row.prompt for row in rows if row.prompt and not row.refused)
+        short = [row for row in rows if not row.refused][:2]
+        monkeypatch.setattr(
+            Rooms, "compose", lambda rooms, learner, passage, tuned, seed: (short if seed == 1 else rows, [])
+        )
+        asked = [{"title": MILL.title, "question": f"{prompt.lower()}", "answer": "1871"}]
+        reward._measured(agent, Passage(MILL, tuple(asked), {}), 2, 1)
+
+    assert len(trials) == 2
+    assert all(wording(row.prompt) != wording(prompt) for trial in trials for row in trial.examples)
+    long, brief = ((trial.epochs * len(trial.examples)) for trial in trials)
+    assert abs(long - brief) <= len(trials[1].examples)

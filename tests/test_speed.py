@@ -129,6 +129,10 @@ def test_a_ratio_of_few_repetitions_claims_no_interval() -> None:
     assert speed._ratio([10.0], [5.0])["low"] is None
     ratio = speed._ratio([9.0, 10.0, 11.0], [4.0, 5.0, 6.0])
     assert ratio["low"] < ratio["value"] == 2.0 < ratio["high"]
+    twice = speed._ratio([10.0, 20.0, 40.0], [5.0, 10.0, 20.0])
+    assert twice["low"] == twice["value"] == twice["high"] == 2.0, (
+        "lessons differ in length; each is compared with itself"
+    )
 
 
 def test_without_the_rivals_it_says_how_to_bring_them(monkeypatch: pytest.MonkeyPatch) -> None:

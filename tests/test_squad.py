@@ -237,3 +237,62 @@ def test_a_writer_that_practised_on_what_is_measured_is_refused(
     for measured, refused in ((known, True), (other, False)):
         with pytest.raises(ConfigError, match="practised on 1 of") if refused else nullcontext():
             squad._writer(tmp_path / "home", None, [measured])
+
+
+def test_every_arm_takes_about_as_many_steps_however_long_its_rows_are(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step is the mean of its rows: who is trained on long ones would learn a third as often from as many tokens."""
+    taken: dict[str, int] = {}
+    train = FakeLearner.train_many
+
+    def noting(learner: FakeLearner, trials: Sequence[Trial], *given: Any) -> list[dict[str, Any]]:
+        for trial in trials:  # all passages in one adapter come first
+            taken.setdefault(trial.out.name, -(-len(trial.examples) // trial.rows_per_step))
+        return [
+            {**log, "steps": taken[trial.out.name]}
+            for trial, log in zip(trials, train(learner, trials, *given), strict=True)
+        ]
+
+    passages = json.loads((data / "passages.json").read_text())
+    for number, one in enumerate(passages):
+        one["context"] = f"{25 * f'The mill of {number} stands by the river. '}"
+    (data / "passages.json").write_text(json.dumps(passages))
+    short = [["\n".join(f"{word} is {number}" for word in "abcdefgh")] * 5 for number in range(2)]
+    (data / "edits-base-implications.json").write_text(json.dumps(short))
+    monkeypatch.setattr(agents, "open", fake_agent)
+    monkeypatch.setattr(FakeLearner, "train_many", noting)
+
+    result = squad.run(tmp_path / "out", data, n=2, arms=["passage", "base-implications"])
+
+    assert 1 / 1.5 < taken["passage"] / taken["base-implications"] < 1.5
+    assert result["arms"]["passage"]["steps"] > 0
+    assert {"se", "low", "high", "relative"} <= squad._paired([0.5, 1.0], [0.0, 0.5]).keys()
+
+
+def test_the_grader_is_compared_with_seals_judge_where_its_verdicts_are_there(data: Path) -> None:
+    verdicts = [
+        ["Who?", "Ann", "It was Ann.", True],
+        ["Who?", "Ann", "It was Bob.", True],
+        ["When?", "1871", "1872", False],
+    ]
+    (data / "judge-verdicts.json").write_text(json.dumps(verdicts))
+
+    found = squad._grader(data / "judge-verdicts.json")
+
+    assert found == {"n": 3, "agreement": pytest.approx(2 / 3), "precision": 1.0, "recall": 0.5}
+    assert squad._grader(data / "none.json") is None
+
+
+def test_a_folder_that_lacks_edits_or_questions_of_a_passage_is_refused_with_the_file(data: Path) -> None:
+    """Without its own edits an arm would be trained on ours, under another's name."""
+    edits = data / "edits-base-implications.json"
+    for lacking in ([["one"] * 5, []], [["one"] * 5]):
+        edits.write_text(json.dumps(lacking))
+        with pytest.raises(ConfigError, match=r"edits-base-implications.json: edits of 1 passages, 2 wanted"):
+            squad.passages(data, 2)
+    passages = json.loads((data / "passages.json").read_text())
+    passages[1]["questions"] = []
+    (data / "passages.json").write_text(json.dumps(passages))
+    with pytest.raises(ConfigError, match="no question with an answer is asked of Mill 3"):
+        squad.passages(data, 2)

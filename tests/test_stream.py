@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ import tiny
 
 from seal_agent import agent as agents
 from seal_agent.bench import arms, decide, shipped, stream, superseding
-from seal_agent.errors import ConfigError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.judging.grading import correct
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.learning import training
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.records import Document
 from seal_agent.remembering import metrics
-from seal_agent.testing import fake_agent
+from seal_agent.testing import FakeLearner, fake_agent
 
 MATRIX = [[0.8], [0.6, 0.9], [0.7, 0.5, 1.0]]
 
@@ -120,7 +121,7 @@ def test_the_slope_is_that_of_the_mean_over_all_documents_so_far() -> None:
     """Two questions a document: all right at first, then half, then half: 100, 75, 67 %, and falling however weighed."""
     rows = [[[True, True]], [[True, True], [True, False]], [[True, True], [True, False], [False, True]]]
 
-    found = stream._slope([{"rows": rows, "documents": ["a", "b", "c"]}])
+    found = stream._slope([{"rows": rows, "documents": ["a", "b", "c"], "size": 1}])
 
     assert found["slope"] == pytest.approx((2 / 3 - 1) / 2)
     assert found["slope_interval"][0] < found["slope"] < found["slope_interval"][1] < 0
@@ -320,3 +321,72 @@ def test_the_hundred_invented_documents_can_be_asked_about() -> None:
         for item in lesson.items:
             assert correct(item["answer"], lesson.document.text), item
             assert item["answer"].lower() not in item["question"].lower()
+
+
+def test_means_are_over_questions_where_steps_have_unlike_many() -> None:
+    """Ten documents of a question each, then one: the last counts for one of eleven."""
+    story = {
+        "documents": [str(number) for number in range(11)],
+        "base": [[False]] * 11,
+        "open_book": [[False]] * 11,
+        "rows": [[[True]] * 10, [[True]] * 10 + [[False]]],
+        "ahead": [[False]] * 10 + [[True]],
+        "size": 10,
+        "seconds": [1.0, 1.0],
+        **dict.fromkeys(("prompt_tokens", "seconds_per_answer", "f1", "shuffled"), 0.0),
+        "seen": [False],
+        "general_before": [True, False],
+        "general_after": [True, False],
+    }
+
+    found = stream._summed([story])
+
+    assert found["final_mean"] == found["just_learned_mean"] == found["gain"] == pytest.approx(10 / 11)
+    assert found["matrix"] == [[1.0], [1.0, 0.0]]
+    assert found["forward_transfer"] == 1.0, "the eleventh was known before it came"
+    assert found["general_n"] == 2
+
+
+def test_what_was_consolidated_together_counts_together() -> None:
+    """A step of ten is accepted or refused as a whole: two steps are two drawings, however many documents they hold."""
+    documents = [str(number) for number in range(20)]
+    whole = {"documents": documents, "size": 10}
+
+    assert stream._together(whole) == ["0"] * 10 + ["10"] * 10
+    assert stream._together({**whole, "size": 1}) == documents
+    rows = [[[True]] * 10, [[True]] * 10 + [[False]] * 10]
+    low, high = stream._slope([{**whole, "rows": rows}])["slope_interval"]
+    assert low < -0.9 < -0.1 < high, "of two drawings either may be nearly all"
+    assert stream._slope([{**whole, "rows": rows[:1]}])["slope_interval"] == [-math.inf, math.inf]
+
+
+def test_a_store_embeds_its_passages_once(faked: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the seconds of its answers would be those of reading all of them again."""
+    store = arms.Store(tmp_path, None, lambda stage, share: None)
+    lessons = stream.lessons(None, 3, 0)
+    store.learn([lesson.document for lesson in lessons])
+    embedded: list[str] = []
+    embed = store._agent.rooms.embedder.embed
+    monkeypatch.setattr(
+        store._agent.rooms.embedder, "embed", lambda texts: (embedded.extend(texts), embed(texts))[1], raising=False
+    )
+
+    for item in lessons[0].items:
+        store.prompt_tokens(item["question"])
+
+    assert len(embedded) == 3 + len(lessons[0].items)
+    store.learn([stream.lessons(None, 4, 0)[3].document])
+    assert len(store._shown(["Who?"])) == 1
+    assert len(embedded) == 3 + len(lessons[0].items) + 4 + 1
+
+
+def test_a_decide_bench_whose_documents_were_not_learned_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the base all is new, which would look perfect."""
+    monkeypatch.setattr(agents, "open", lambda home, **how: fake_agent(home, FakeLearner(learns=False)))
+
+    with pytest.raises(SealError, match=r"nothing was learned that a decision could rest on \(rejected"):
+        decide.run(tmp_path / "home")
+    with fake_agent(tmp_path / "home") as agent:
+        assert [version.status for version in agent.versions()] == ["rejected", "rejected"]

@@ -55,6 +55,8 @@ _opening = threading.Lock()
 
 def engine(home: str | Path, model: str | None = None) -> SealAgent:
     """The agent of *home* that all ChatSeals of this process share, opened if need be."""
+    if not str(home):
+        raise ConfigError("'' names no folder for a home; the folder you are in is '.'")
     folder = Path(home).expanduser().resolve()
     with _opening:
         found = _engines.get(folder)

@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import Any
 
 from seal_agent.adapting import grids, texts
-from seal_agent.adapting.strategy import LARGEST, Strategy, tokens_at_most
+from seal_agent.adapting.strategy import LARGEST, REWORDED, Strategy, tokens_at_most
 from seal_agent.adapting.tasks import ORDERS, SHOWN, Changed, Prompted, Task, asked, left_out, sources_left_out
-from seal_agent.errors import ConfigError, SealError
+from seal_agent.errors import ConfigError, SealError, legible
 from seal_agent.parts import Example, Learner, Say, Trial, silent
 
-_AT_ONCE = 4  # rows a step
+_AT_ONCE = 4  # rows a step, fewer where they are long
 _PASS = 6000  # tokens of a forward pass, which keeps some 0.6 MB of each: of six strategies on large grids 22 GB, without this
 _REWORD = "Say the same in other words.\nSentence: {}\nThe same in other words:"
 
@@ -41,7 +41,8 @@ class Adapted:
     training: dict[str, Any]
 
     def ask(self, *inputs: str) -> list[str]:
-        """The output for each input. SealError once it is closed."""
+        """The output for each input. SealError if one is no text, or once it is closed."""
+        legible(inputs)
         if not self.adapter.is_dir():
             raise SealError("this adaptation is closed, and its adapter gone; adapt anew")
         return [ranked[0] for ranked in vote(self.learner, self.task, inputs, self.adapter)]
@@ -69,14 +70,16 @@ def adapt(
     ConfigError if one costs more than is allowed.
     """
     if refused := [why for strategy in strategies if (why := strategy.refused(task, learner.count))]:
-        raise ConfigError(f"too much training for one task: {'; '.join(refused)}")
+        raise ConfigError(f"this task cannot be trained so: {'; '.join(refused)}")
     folders = [Path(tempfile.mkdtemp(prefix="seal-adapted-")) for _ in strategies]
     try:
+        longest = [tokens_at_most(strategy, task, learner.count)[-1] for strategy in strategies]
+        steps = [max(1, min(_AT_ONCE, _PASS // tokens)) for tokens in longest]
         trials = [
-            Trial(rows(task, strategy, seed, learner), folder, seed, strategy.epochs, strategy.learning_rate, _AT_ONCE)
-            for strategy, folder in zip(strategies, folders, strict=True)
+            Trial(rows(task, strategy, seed, learner), folder, seed, strategy.epochs, strategy.learning_rate, step)
+            for strategy, folder, step in zip(strategies, folders, steps, strict=True)
         ]
-        sizes = [_AT_ONCE * tokens_at_most(strategy, task, learner.count)[-1] for strategy in strategies]
+        sizes = [step * tokens for step, tokens in zip(steps, longest, strict=True)]
         logs = [log for few in _passes(trials, sizes) for log in learner.train_many(few, None, say)]
     except BaseException:
         for folder in folders:
@@ -110,7 +113,7 @@ def _of_texts(task: Task, strategy: Strategy, order: Random, learner: Learner) -
     pairs = task.demonstrations
     changed: list[Changed] = []
     if strategy.paraphrase:
-        changed += texts.paraphrased(pairs, lambda inputs: _reworded(learner, inputs))
+        changed += texts.paraphrased(pairs[:LARGEST], lambda inputs: _reworded(learner, inputs))
     if strategy.shorten:
         changed += texts.shortened(pairs, order)
     if strategy.substitute:
@@ -131,7 +134,7 @@ def _of_grids(task: Task, strategy: Strategy, order: Random) -> list[Prompted]:
 def vote(learner: Learner, task: Task, inputs: Sequence[str], adapter: Path | None) -> list[list[str]]:
     """
     For each of *inputs* the outputs given to it, that most often given first, ties as they came: asked after the
-    demonstrations in three orders, or, of a grid, as it stands and turned, each answer turned back.
+    demonstrations in three orders, or, of a grid, as it stands and turned, each answer turned back; what is no grid comes last.
     """
     views = _turned(task, inputs) if task.grids else _ordered(task, inputs)
     room = 8 + max(learner.count(pair.output) for pair in task.demonstrations) * (4 if task.grids else 2)
@@ -142,7 +145,12 @@ def vote(learner: Learner, task: Task, inputs: Sequence[str], adapter: Path | No
     for view in views:
         for number, (_, back) in enumerate(view):
             votes[number][back(next(flat).strip())] += 1
-    return [[text for text, _ in of.most_common()] for of in votes]
+    return [_ranked(task, of) for of in votes]
+
+
+def _ranked(task: Task, votes: Counter[str]) -> list[str]:
+    """What was given, most often first; in a task of grids all grids come before what is none, however often that was given."""
+    return sorted(votes, key=lambda text: (not task.grids or grids.read(text) is not None, votes[text]), reverse=True)
 
 
 _View = list[tuple[str, Callable[[str], str]]]
@@ -172,4 +180,4 @@ def _seen(task: Task, inputs: Sequence[str], turn: grids.Transform) -> _View:
 
 def _reworded(learner: Learner, inputs: Sequence[str]) -> list[str]:
     prompts = [_REWORD.format(text) for text in inputs]
-    return learner.complete(prompts, None, max_new_tokens=48, temperature=0.7, seed=len(inputs), stop=("\n",))
+    return learner.complete(prompts, None, max_new_tokens=REWORDED, temperature=0.7, seed=len(inputs), stop=("\n",))

@@ -31,7 +31,7 @@ class Transform:
     undo: Callable[[Grid], Grid] = lambda g: g
 
 
-AS_IT_IS = Transform("as it is", lambda g: g, lambda g: g)
+AS_IT_IS = Transform("as it is", lambda g: g)
 GEOMETRIC = (
     Transform("turn 90", lambda g: np.rot90(g, 1), lambda g: np.rot90(g, 3)),
     Transform("turn 180", lambda g: np.rot90(g, 2), lambda g: np.rot90(g, 2)),
@@ -47,9 +47,8 @@ SIZE = (
     Transform("width doubled", lambda g: _doubled(g, 1)),
 )
 CHAINED = tuple(
-    Transform(f"{turn.name}, {size.name}", lambda g, turn=turn, size=size: size.do(turn.do(g)))  # type: ignore[misc]
+    Transform(f"{turn.name}, {SIZE[0].name}", lambda g, turn=turn: SIZE[0].do(turn.do(g)))  # type: ignore[misc]
     for turn in GEOMETRIC[::2]
-    for size in SIZE[:1]
 )
 REPEAT = (
     Transform("twice side by side", lambda g: np.tile(g, (1, 2))),

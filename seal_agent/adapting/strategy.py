@@ -26,6 +26,7 @@ from seal_agent.parts import Learner
 _DRAWS = 3  # of as many strategies as are wanted, until enough of them cost no more than the cap
 _CAP = 40_000  # tokens trained, over all epochs: two minutes on two cores
 LARGEST = 250  # rows of a task, as in SEAL
+REWORDED = 48  # tokens at most of an input in other words
 _TEXT = ("paraphrase", "reorder", "shorten", "substitute")
 _RATES, _EPOCHS = (0.0002, 0.0005, 0.001, 0.002, 0.005), (1, 2, 4, 8)
 
@@ -51,6 +52,8 @@ class Strategy(BaseModel):
 
     def refused(self, task: Task, count: Callable[[str], int]) -> str:
         """Why *task* is not trained so, or ""; *count* gives the tokens of a text."""
+        if other := [name for name in (_TEXT if task.grids else FAMILIES) if getattr(self, name)]:
+            return f"{', '.join(other)} is for {'texts' if task.grids else 'grids'}, which these pairs are not"
         cost = self.epochs * sum(tokens_at_most(self, task, count))
         return f"{cost} tokens over {self.epochs} epochs, at most {_CAP}" if cost > _CAP else ""
 
@@ -64,7 +67,7 @@ class Strategy(BaseModel):
 def tokens_at_most(strategy: Strategy, task: Task, count: Callable[[str], int]) -> list[int]:
     """
     Tokens of each row that *strategy* makes of *task*, if no pair of texts refuses an augmentation. A text that was changed is
-    counted as it was.
+    counted as it was, in other words as long as these may become.
     """
     pairs = task.demonstrations
     if task.grids:  # what is doubled or repeated is longer; what grows too large is left out
@@ -72,8 +75,11 @@ def tokens_at_most(strategy: Strategy, task: Task, count: Callable[[str], int]) 
         made = [pairs, *(done(transform, pairs) for transform in chosen)]
         rows = [tokens for of in made if len(of) > 1 for tokens in [_longest(of, count)] * len(of)]
     else:
-        times = (ORDERS if strategy.reorder else 1) + strategy.paraphrase + strategy.shorten + strategy.substitute
-        rows = [_longest(pairs, count)] * (times * len(pairs))
+        times, longest = (
+            (ORDERS if strategy.reorder else 1) + strategy.shorten + strategy.substitute,
+            _longest(pairs, count),
+        )
+        rows = [longest] * (times * len(pairs)) + [longest + REWORDED] * (strategy.paraphrase * len(pairs))
     return sorted(rows)[-LARGEST:]
 
 

@@ -2,7 +2,7 @@
 Pairs of text changed so that the rule may hold for them still.
 
 Promises: what is said twice, in input and output, is changed in both; nothing else of an output changes; no change turns a
-sentence into its opposite by a negation more or less.
+sentence into its opposite by an English negation more or less.
 Does not promise: that the rule survives. To leave out a word does no harm where a label is asked for, and much where words are
 counted; that is why the edit chooses.
 """
@@ -19,7 +19,9 @@ Reword = Callable[[Sequence[str]], list[str]]
 """Each text in other words."""
 _WORD = re.compile(r"\w+")
 _TURNS = re.compile(
-    r"\b(?:not|never|no|none|nor|neither|nobody|nothing|cannot|without|\w+n['\u2019]t)\b", re.IGNORECASE
+    r"(?<!\w)(?:not|never|no|none|nor|neither|nobody|nothing|cannot|without|hardly|barely|\w*n['\u2019]t"
+    r"|(?:do|does|did|is|are|was|were|wo|would|ca|could|should|has|have|had|must)nt)\b",
+    re.IGNORECASE,
 )
 
 
@@ -47,12 +49,14 @@ def shortened(pairs: Sequence[Pair], order: Random) -> list[Changed]:
     """Each input of four words and more without one that its output does not say and that turns no sense round."""
     out = []
     for pair in pairs:
-        words = pair.input.split()
+        words = list(re.finditer(r"\S+\s*", pair.input))  # with what follows: lines stay lines
         said = set(_WORD.findall(pair.output))
-        spare = [at for at, word in enumerate(words) if not said & set(_WORD.findall(word)) and not _TURNS.search(word)]
+        spare = [word for word in words if not said & set(_WORD.findall(word[0])) and not _TURNS.search(word[0])]
         if len(words) >= 4 and spare:
             gone = order.choice(spare)
-            out.append(Changed(Pair(" ".join(words[:gone] + words[gone + 1 :]), pair.output), pair))
+            out.append(
+                Changed(Pair((pair.input[: gone.start()] + pair.input[gone.end() :]).strip(), pair.output), pair)
+            )
     return out
 
 

@@ -186,11 +186,13 @@ class Store:
         self._agent = agents.open(home, model=model, say=say)
         self._kept = home / "passages.json"
         self._texts: dict[str, str] = keeping.read(self._kept, {})
+        self._index: Index | None = None  # of these texts, made when it is first asked
 
     def learn(self, documents: Sequence[Document]) -> str:
         # by name, as stores that are well kept do: a newer text takes the place of the older
         self._texts |= {d.external_id or d.id: f"{d.title}\n{d.text}" for d in documents}
         keeping.write(self._kept, self._texts)
+        self._index = None
         return "stored"
 
     def asked(self, scoped: bool = False) -> Answerer:
@@ -211,7 +213,9 @@ class Store:
     def _shown(self, questions: Sequence[str]) -> list[str]:
         """The passages nearest each question."""
         embed = self._agent.rooms.embedder.embed
-        found = Index(list(self._texts), np.asarray(embed(list(self._texts.values())))).near(embed(questions), _SHOWN)
+        if self._index is None:
+            self._index = Index(list(self._texts), np.asarray(embed(list(self._texts.values()))))
+        found = self._index.near(embed(questions), _SHOWN)
         return ["\n\n".join(self._texts[name] for name, _ in near) for near in found]
 
 

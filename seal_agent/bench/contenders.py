@@ -45,14 +45,21 @@ class Clock:
     """Seconds of work: stopped while the common loss is measured."""
 
     def __init__(self) -> None:
-        self.seconds, self._since = 0.0, time.perf_counter()
+        self.seconds, self._since = 0.0, _now()
 
     def stop(self) -> float:
-        self.seconds += time.perf_counter() - self._since
+        self.seconds += _now() - self._since
         return self.seconds
 
     def start(self) -> None:
-        self._since = time.perf_counter()
+        self._since = _now()
+
+
+def _now() -> float:
+    """Seconds; what was given to a GPU is done by then."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 class Judge:
@@ -118,7 +125,6 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "seconds": clock.seconds,
         "tokens": sum(log["tokens"] for log in logs),
-        "steps": max(log["steps"] for log in logs),
         "epochs": [len(judge.losses) for judge in judges],
         "losses": [judge.losses for judge in judges],
         "reached": len(ended) == len(lessons),
@@ -291,13 +297,13 @@ def _seal(job: dict[str, Any]) -> dict[str, Any]:
         optimizer = torch.optim.AdamW(weights.parameters, lr=job["rate"])
         for row in rows[:2]:
             ids = torch.tensor([[*row.ids, *([base.end] * (_SEAL_LENGTH - len(row.ids)))]], device=base.model.device)
-            began = time.perf_counter()
+            began = _now()
             with torch.autocast(base.model.device.type, torch.bfloat16, enabled=base.model.dtype == torch.bfloat16):
                 out = adapters.model(input_ids=ids, labels=ids, use_cache=False)
             out.loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            seconds.append(time.perf_counter() - began)
+            seconds.append(_now() - began)
     return {"seconds_per_step": min(seconds), "rows": len(rows), "tokens": sum(len(row.ids) for row in rows)}
 
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from seal_agent import agent as agents
 from seal_agent.bench import shipped
-from seal_agent.errors import ConfigError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.parts import Say, silent
 from seal_agent.records import Document
 
+_TRIES = 2  # consolidations: what is refused once is tried once more
 NEW, OLD = ("new", "changed"), ("reworded", "duplicate", "noise")
 
 
@@ -36,12 +37,13 @@ def run(
         if not agent.versions():
             for item in texts["learned"]:
                 agent.observe(_document(item))
-            agent.consolidate()
         elif not all(agent.journal.document(_document(item).id) for item in texts["learned"]):
             raise ConfigError(f"{home} has learned something else than {which}; give a --home of its own")
         left = [version.number for version in agent.versions() if version.status == "retired"]
         if left and not agent.status()["live"]:  # a run that was killed while the base was live
             agent.rollback(left[-1])
+        if not (live := agent.status()["live"]):
+            live = _learned(agent)
         rows = []
         for number, item in enumerate(texts["stream"]):
             say("deciding", number / len(texts["stream"]))
@@ -58,7 +60,6 @@ def run(
                     "reason": decision.reason,
                 }
             )
-        live = agent.status()["live"]
         agent.rollback(0)
         reworded = [agent.decide(_document(item)).action for item in texts["stream"] if item["kind"] == "reworded"]
         agent.rollback(live)
@@ -79,6 +80,17 @@ def run(
         "seconds": time.monotonic() - started,
         "rows": rows,
     }
+
+
+def _learned(agent: agents.SealAgent) -> int:
+    """The version that learned what waits; SealError if none does. What is refused once is tried once more."""
+    for _ in range(_TRIES):
+        done = agent.consolidate()
+        if done.outcome == "accepted":
+            return done.version
+    raise SealError(
+        f"nothing was learned that a decision could rest on ({done.outcome}: {done.reason}); take another --home"
+    )
 
 
 def _document(item: dict[str, Any]) -> Document:

@@ -1,8 +1,8 @@
 """
 The main job, shown: an invented corpus streamed in waves, each consolidated, with recall and retention before and after.
 
-Promises: the measured questions are read here and nowhere else; nothing is routed to the base; what is printed is what
-was measured, a rejected wave included.
+Promises: the measured questions are read here and nowhere else; nothing is routed to the base but in the line that says so;
+what is printed is what was measured, a rejected wave included.
 Does not promise: the figures on other documents. `observe`, `consolidate` and `quiz` measure those.
 """
 
@@ -19,7 +19,7 @@ from seal_agent.bench.drawing import panels
 from seal_agent.bench.shipped import corpus, general, items
 from seal_agent.errors import ConfigError
 from seal_agent.judging.quiz import quiz, seen
-from seal_agent.judging.statistics import interval, paired_interval
+from seal_agent.judging.statistics import paired_interval, share_interval
 from seal_agent.parts import Say, silent
 from seal_agent.records import Document
 
@@ -62,11 +62,12 @@ def run(
             # a version that is named answers everything itself; where none is, the base answers what names nothing learned
             after = quiz(agent, items(documents), _live(agent))
             after_general, scoped = quiz(agent, asked, _live(agent)), quiz(agent, asked)
+        titles = [item["title"] for item in items(documents)]
         result = {
             "recall": {
                 "before": before["accuracy"],
                 "after": after["accuracy"],
-                "interval": interval(after["correct"], after["n"]),
+                "interval": share_interval([row["correct"] for row in after["rows"]], titles),
                 "open_book": open_book["accuracy"],
                 "n": after["n"],
                 "f1": after["f1"],
@@ -141,9 +142,11 @@ def _kept(base: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def _share(story: Sequence[dict[str, Any]]) -> dict[str, float]:
-    shares = [wave["training"].get("origin", {}) for wave in story if wave["training"]]
-    names = sorted({name for share in shares for name in share})
-    return {name: sum(share.get(name, 0.0) for share in shares) / len(shares) for name in names}
+    """Share of all trained tokens by origin."""
+    trained = [(wave["training"].get("tokens", 1), wave["training"]["origin"]) for wave in story if wave["training"]]
+    every = sum(tokens for tokens, _ in trained)
+    names = sorted({name for _, share in trained for name in share})
+    return {name: sum(tokens * share.get(name, 0.0) for tokens, share in trained) / every for name in names}
 
 
 def told(result: dict[str, Any]) -> str:

@@ -110,8 +110,8 @@ def run(
     from seal_agent.learning.learner import LoraLearner
 
     named = keeping.chosen(arms, ARMS)
-    learner = LoraLearner(model or "smollm2-135m")
     every = {split: problems(data, split) for split in ("train", "test")}
+    learner = LoraLearner(model or "smollm2-135m")
     fit = {split: [one for one in of if _length(learner, one.task) <= _LONGEST] for split, of in every.items()}
     if quick:
         fit = {split: sorted(of, key=lambda one: _length(learner, one.task))[:_QUICK] for split, of in fit.items()}
@@ -233,8 +233,8 @@ class _Bench:
         self, problem: Problem, strategies: Mapping[Name, Strategy | None]
     ) -> tuple[Result, dict[Name, list[Result]]]:
         """
-        With the demonstrations shown alone, and by name after training in each of these ways, nothing for None; equal ones are
-        trained once.
+        With the demonstrations shown alone, and by name after training in each of these ways; equal ones are trained once. For
+        None, a way that the task cannot afford, nothing is trained, and they are shown alone.
         """
         different = list(dict.fromkeys(strategy for strategy in strategies.values() if strategy))
         shown = self._result(problem, None)
@@ -244,7 +244,7 @@ class _Bench:
             with adapted:
                 finite = adapted.training["finite"]  # else nothing was written, and nothing is solved
                 found[strategy] = self._result(problem, adapted.adapter) if finite else Result(0.0, -math.inf)
-        return shown, {name: [found[strategy]] if strategy else [] for name, strategy in strategies.items()}
+        return shown, {name: [found[strategy] if strategy else shown] for name, strategy in strategies.items()}
 
     def _result(self, problem: Problem, adapter: Path | None) -> Result:
         score = problem.score(vote(self.learner, problem.task, [pair.input for pair in problem.tests], adapter))
@@ -296,7 +296,7 @@ def _best(tried: Sequence[dict[str, Any]]) -> Strategy:
 
 def _arm(rows: Sequence[dict[str, Any]], arm: str) -> dict[str, Any]:
     """Mean over tasks (of each the mean of its strategies), with its 95 % interval."""
-    scores = [fmean(row["scores"][arm]) for row in rows if row["scores"][arm]]
+    scores = [fmean(row["scores"][arm]) for row in rows]
     if not scores:
         return {"success": 0.0, "n": 0, "low": 0.0, "high": 1.0}
     whole = set(scores) <= {0.0, 1.0}  # where all are alike, Student's t would see no spread and be sure
@@ -305,9 +305,8 @@ def _arm(rows: Sequence[dict[str, Any]], arm: str) -> dict[str, Any]:
 
 
 def _paired(rows: Sequence[dict[str, Any]], one: str, other: str) -> dict[str, float]:
-    """How much more of a task *one* arm solves than the *other*, on the mean over tasks that both tried."""
-    both = [row["scores"] for row in rows if row["scores"][one] and row["scores"][other]]
-    differences = [fmean(scores[one]) - fmean(scores[other]) for scores in both]
+    """How much more of a task *one* arm solves than the *other*, on the mean over tasks."""
+    differences = [fmean(row["scores"][one]) - fmean(row["scores"][other]) for row in rows]
     low, high = paired_interval(differences)
     return {"difference": fmean(differences) if differences else 0.0, "low": low, "high": high}
 

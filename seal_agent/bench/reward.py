@@ -1,8 +1,9 @@
 """
 Does the reward rank edits? How well it agrees with itself, with what is really answered, and with mere length.
 
-Promises: edits of one passage are compared with each other only, after training with the same seeds; the questions people
-asked are never seen by the reward.
+Promises: edits of one passage are compared with each other only, after training with the same seeds for as many rows each, as
+the outer loop trains them; the questions people asked are never trained, and never seen by the reward. What the loop takes off
+for forgetting is left out: being the same for all questions of an edit, it would agree with itself on any half of them.
 Does not promise: the same figures for another writer or another model.
 
 Source: split-half reliability with the Spearman-Brown correction; SEAL's published rewards have 0.32 and 0.17 so.
@@ -25,7 +26,7 @@ from seal_agent.bench.squad import Passage, passages
 from seal_agent.editing import rewards
 from seal_agent.editing.improving import rewarded
 from seal_agent.errors import SealError
-from seal_agent.judging.grading import correct
+from seal_agent.judging.grading import correct, wording
 from seal_agent.parts import Say, silent
 from seal_agent.records import Check, content_id
 
@@ -93,7 +94,11 @@ def _measured(agent: agents.SealAgent, one: Passage, samples: int, seeds: int) -
         )
         for item in one.items
     ]
-    edits = [rooms.compose(learner, passage, None, seed)[0] for seed in range(samples)]
+    apart = {wording(item["question"]) for item in one.items}
+    edits = [
+        [row for row in rooms.compose(learner, passage, None, seed)[0] if wording(row.prompt) not in apart]
+        for seed in range(samples)
+    ]
     measured = {
         "likelihood": (rewards.likelihood, own),
         "accuracy": (rewards.accuracy(correct), own),
@@ -101,7 +106,8 @@ def _measured(agent: agents.SealAgent, one: Passage, samples: int, seeds: int) -
     }
     found: dict[str, list[Any]] = {name: [] for name in measured}
     for seed in range(seeds if own else 0):
-        for name, scores in zip(measured, rewarded(learner, edits, [*measured.values()], seed), strict=True):
+        all_scores = rewarded(learner, edits, [*measured.values()], seed, level=True)
+        for name, scores in zip(measured, all_scores, strict=True):
             found[name].append(scores)
     length = [sum(learner.count(f"{e.prompt} {e.completion}") for e in rows if not e.refused) for rows in edits]
     return {**found, "length": length, "rubric": [rewards.rubric(rows) for rows in edits]}

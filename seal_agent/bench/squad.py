@@ -1,9 +1,10 @@
 """
 SEAL's table with our engine: what is answered closed-book after training on a passage alone, on edits by other writers, on ours.
 
-Promises: every arm trains the same passages with the same engine, LoRA shape, rate and number of tokens, and is asked the same
-questions as SEAL asks them; arms are paired by passage; an arm that is finished is kept and not done again. All passages go into
-one adapter; every fourth also gets one of its own. One arm more trains SEAL's edits for as long as SEAL does.
+Promises: every arm trains the same passages with the same engine, LoRA shape, rate and number of tokens, in about as many steps
+(long rows one a step, short ones several), and is asked the same questions as SEAL asks them; arms are paired by passage; an arm
+that is finished is kept and not done again. All passages go into one adapter; every fourth also gets one of its own. One arm
+more trains SEAL's edits for as long as SEAL does.
 Does not promise: SEAL's own figures. Its model is fifty times larger, and its judge was a larger one still.
 
 Source: arXiv 2506.10943, section 4.2 and its published edits (MIT).
@@ -28,6 +29,7 @@ from seal_agent.bench.arms import Plain
 from seal_agent.editing.room import example
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.journal import Journal, renewal
+from seal_agent.judging.grading import correct
 from seal_agent.judging.quiz import Item, by_passage, quiz, seen
 from seal_agent.judging.statistics import paired_interval
 from seal_agent.parts import Example, Learner, Say, Trial, silent
@@ -40,7 +42,8 @@ _SEAL_EPOCHS, _SEAL_AT_ONCE = 10, 1  # so long and line by line, whatever the ot
 _TOKENS = 10_000  # trained on a passage by every arm, over all its epochs; ours takes as many in its usual recipe
 _QUICK, _FEW = 1000, 3  # tokens and passages of a quick look, which shows that all runs and measures nothing
 _ALONE = 4  # every fourth passage also gets an adapter of its own
-_RATE, _AT_ONCE = 1e-3, 4
+_STEP = 200  # tokens of rows in a step: as many a step make as many steps, however long a writer's rows are
+_RATE = 1e-3
 _EDITS = re.compile(r"edits-(.+)\.json")
 
 Shares = dict[str, dict[str, float]]
@@ -63,11 +66,14 @@ def passages(data: Path, n: int) -> list[Passage]:
     if len(whole) < n:
         raise ConfigError(f"{file}: {len(whole)} passages, {n} wanted; --data names a folder shaped like SEAL's")
     items = by_passage(file)
-    edits = {
-        found[1]: json.loads(one.read_text("utf-8"))
-        for one in sorted(data.glob("edits-*.json"))
-        if (found := _EDITS.fullmatch(one.name))
-    }
+    if mute := [one["title"] for one in whole[:n] if (one["title"], one["context"]) not in items]:
+        raise ConfigError(f"{file}: no question with an answer is asked of {', '.join(mute)}; leave such passages out")
+    edits: dict[str, list[list[str]]] = {}
+    for one in sorted(data.glob("edits-*.json")):
+        if found := _EDITS.fullmatch(one.name):
+            edits[found[1]] = of = json.loads(one.read_text("utf-8"))
+            if len(of) < n or not all(of[:n]):
+                raise ConfigError(f"{one}: edits of {sum(map(bool, of[:n]))} passages, {n} wanted; give a smaller --n")
     return [
         Passage(
             Document(text=one["context"], title=one["title"]),
@@ -123,10 +129,11 @@ def run(
             f"passages that are not measured, in some hours: `seal-agent improve {data / 'train-contexts.json'} --home DIR`, "
             f"and give --home DIR"
         )
-    if home and not (writer or arms):
-        say_line(f"{AFTER} is left out: no writer was tuned in {home} that is live")
+    if not (writer or arms):
+        why = f"no writer was tuned in {home} that is live" if home else "no --home is given"
+        say_line(f"{AFTER} is left out: {why}")
     asked = [(one.document, one.items) for one in chosen]  # what is trained of them is in the name of each arm
-    folder = out / keeping.named(f"{n}-passages-{tokens}-tokens-each", model, passages=asked)
+    folder = out / keeping.named(f"{n}-passages-{tokens}-tokens-each", model, passages=asked, step=_STEP)
     folder.mkdir(parents=True, exist_ok=True)
     alone: list[list[Shares]] = []
     together: list[list[Shares]] = []
@@ -146,6 +153,21 @@ def run(
         "seeds": list(range(seeds)),
         "questions": sum(len(one.items) for one in chosen),
         "tokens": tokens,
+        "grader": _grader(data / "judge-verdicts.json"),
+    }
+
+
+def _grader(file: Path) -> dict[str, float] | None:
+    """How often our grader says what SEAL's judge said of the answers in *file*, [question, gold, answer, verdict]."""
+    said = [(correct(gold, answer), verdict) for _, gold, answer, verdict in keeping.read(file, [])]
+    if not said:
+        return None
+    both = sum(ours and theirs for ours, theirs in said)
+    return {
+        "n": len(said),
+        "agreement": fmean(ours == theirs for ours, theirs in said),
+        "precision": both / max(1, sum(ours for ours, _ in said)),
+        "recall": both / max(1, sum(theirs for _, theirs in said)),
     }
 
 
@@ -219,7 +241,7 @@ class _Bench:
         rows = [row for passage in of for row in passage]
         if arm == RECIPE:
             return rows
-        sizes = [self.agent.learner.count(f"{row.title} {row.prompt} {row.completion}") for row in rows]
+        sizes = list(map(self._size, rows))
         times, left = divmod(self.tokens * len(of), sum(sizes))
         once_more = []
         for number in Random(self.seed).sample(range(len(rows)), len(rows)):
@@ -229,11 +251,14 @@ class _Bench:
             left -= sizes[number]
         return [*rows * times, *once_more]
 
+    def _size(self, row: Example) -> int:
+        return self.agent.learner.count(f"{row.title} {row.prompt} {row.completion}")
+
     def _lesson(self, one: Passage, arm: str) -> list[Example]:
         title, text = one.document.title, one.document.text
         if arm == PASSAGE:
             return [Example("", text, title)]
-        if edits := one.written.get(_SEAL if arm == RECIPE else arm):
+        if edits := one.written.get(_SEAL if arm == RECIPE else arm, ()):
             return sequences(title, edits[self.seed % len(edits)], text)
         return self._ours(one.document, self.writer if arm == AFTER else None)
 
@@ -261,14 +286,19 @@ class _Bench:
                 folder.mkdir()
                 # a step of few lines repeated would hold each of them several times, and there would be fewer steps
                 lines = len(set(examples))
-                few = round(lines / math.ceil(lines / _AT_ONCE))
+                most = max(1, round(_STEP * len(examples) / sum(map(self._size, examples))))
+                few = round(lines / math.ceil(lines / most))
                 epochs, at_once = (_SEAL_EPOCHS, _SEAL_AT_ONCE) if arm == RECIPE else (1, few)
                 trials[arm] = Trial(examples, folder, self.seed, epochs, _RATE, at_once)
             logs = learner.train_many(list(trials.values()), None, self.agent.say)
             if broken := [arm for arm, log in zip(trials, logs, strict=True) if not log["finite"]]:
                 raise SealError(f"the loss is not finite: {', '.join(broken)}; name other --arms")
+            steps = {arm: float(log.get("steps", 0)) for arm, log in zip(trials, logs, strict=True)}
             return {
-                arm: _shares(Plain(learner, trial.out), every, [row.prompt for row in trial.examples])
+                arm: [
+                    {**one, "steps": steps[arm]}
+                    for one in _shares(Plain(learner, trial.out), every, [row.prompt for row in trial.examples])
+                ]
                 for arm, trial in trials.items()
             }
 
@@ -299,11 +329,11 @@ def _told_of(seeds: Sequence[Sequence[Shares]], written: Sequence[str]) -> dict[
 
     def means_of(what: str) -> dict[str, list[float]]:
         return {
-            arm: [fmean(of) for of in zip(*([s[arm][what] for s in seed] for seed in seeds), strict=True)]
+            arm: [fmean(of) for of in zip(*([s[arm].get(what, 0.0) for s in seed] for seed in seeds), strict=True)]
             for arm in seeds[0][0]
         }
 
-    means, beside = means_of("right"), {what: means_of(what) for what in ("f1", "shuffled", "seen")}
+    means, beside = means_of("right"), {what: means_of(what) for what in ("f1", "shuffled", "seen", "steps")}
     pairs = [(AFTER, OURS), *((ours, arm) for ours in (OURS, AFTER) for arm in (PASSAGE, *written))]
     return {
         "arms": {arm: {**_arm(means, arm), **{what: fmean(of[arm]) for what, of in beside.items()}} for arm in means},
@@ -311,21 +341,28 @@ def _told_of(seeds: Sequence[Sequence[Shares]], written: Sequence[str]) -> dict[
     }
 
 
-def _arm(means: Mapping[str, Sequence[float]], arm: str) -> dict[str, float]:
+def _arm(means: Mapping[str, Sequence[float]], arm: str) -> dict[str, float | None]:
     mean, base, ceiling = (fmean(means[name]) for name in (arm, "base", "open_book"))
-    spread = stdev(means[arm]) / math.sqrt(len(means[arm]))
     return {
         "article_mean": mean,
-        "se": spread,
-        "gap_closed": (mean - base) / (ceiling - base) if ceiling > base else 0.0,
+        "se": _se(means[arm]),
+        "gap_closed": (mean - base) / (ceiling - base) if ceiling > base else None,
     }
+
+
+def _se(values: Sequence[float]) -> float:
+    return stdev(values) / math.sqrt(len(values))
 
 
 def _paired(one: Sequence[float], other: Sequence[float]) -> dict[str, float | None]:
     differences = [a - b for a, b in zip(one, other, strict=True)]
     low, high = paired_interval(differences)
     relative = fmean(one) / fmean(other) - 1 if fmean(other) > 0 else None
-    return {"difference": fmean(differences), "low": low, "high": high, "relative": relative}
+    return {"difference": fmean(differences), "se": _se(differences), "low": low, "high": high, "relative": relative}
+
+
+def _gap(closed: float | None) -> str:
+    return "" if closed is None else f" {closed:+.0%} of the gap to open book;"
 
 
 def told(result: dict[str, Any]) -> str:
@@ -335,8 +372,8 @@ def told(result: dict[str, Any]) -> str:
     for name, table in (("all passages in one adapter", result), (alone, result["alone"])):
         lines.append(name)
         lines += [
-            f"  {arm:26} {one['article_mean']:6.1%} ± {one['se']:.1%}   {one['gap_closed']:+.0%} of the gap to open book;"
-            f" F1 {one['f1']:.2f}, shuffled {one['shuffled']:.0%}, seen {one['seen']:.0%}"
+            f"  {arm:26} {one['article_mean']:6.1%} ± {one['se']:.1%}  {_gap(one['gap_closed'])} F1 {one['f1']:.2f}, shuffled"
+            f" {one['shuffled']:.0%}, seen {one['seen']:.0%}, {one['steps']:.0f} steps"
             for arm, one in sorted(table["arms"].items(), key=lambda item: -item[1]["article_mean"])
         ]
         lines += [

@@ -11,6 +11,7 @@ Source: the continual self-edit protocol of SEAL (arXiv 2506.10943, section 4.3)
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -108,13 +109,14 @@ def _lived(
     say_line: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
     """
-    The story of one home through one stream, by arm: for the base and after each step a row of right answers by lesson.
+    The story of one home through one stream, by arm: for the base and after each step a row of right answers by lesson; ahead:
+    the same of each lesson just before it came.
 
     Two arms live in the home of "full": it is asked plainly, and with scope.
     """
     kept = folder / f"{home}.json"
     names = [home, SCOPED] if home == "full" else [home]
-    new: dict[str, Any] = {"seconds": [], "rows": {name: [] for name in names}}
+    new: dict[str, Any] = {"seconds": [], "rows": {name: [] for name in names}, "ahead": {name: [] for name in names}}
     story: dict[str, Any] = keeping.read(kept, new)
     size = 1 if len(chosen) <= _ONE_BY_ONE else 10
     arm = MAKERS[home](folder / home, model, say)
@@ -134,9 +136,12 @@ def _lived(
         keep(base=asked(chosen, home, 0), open_book=asked(chosen, home, 0, shown=True), general_before=before)
     for step in range(len(story["seconds"]), -(-len(chosen) // size)):
         if "learned" not in story:  # what is learned is not learned again, whatever happens while it is asked about
+            coming = chosen[step * size : (step + 1) * size]
+            known = {name: asked(coming, name) if step else story["base"][:size] for name in names}
+            ahead = {name: [*story["ahead"][name], *known[name]] for name in names}
             began = time.monotonic()
-            outcome = arm.learn([lesson.document for lesson in chosen[step * size : (step + 1) * size]])
-            keep(learned=[outcome, time.monotonic() - began])
+            outcome = arm.learn([lesson.document for lesson in coming])
+            keep(learned=[outcome, time.monotonic() - began], ahead=ahead)
         outcome, spent = story.pop("learned")
         seen = chosen[: (step + 1) * size]
         rows = {name: [*story["rows"][name], asked(seen, name)] for name in names}
@@ -147,7 +152,8 @@ def _lived(
         keep(end={name: _in_the_end(arm, name, chosen, others, topic) for name in names})
     same = {key: story[key] for key in ("base", "open_book", "general_before", "seconds")}
     same["documents"] = [lesson.document.id for lesson in chosen]  # SEAL's passages share their titles
-    return {name: {**same, **story["end"][name], "rows": story["rows"][name], "size": size} for name in names}
+    of = {name: {"rows": story["rows"][name], "ahead": story["ahead"][name], "size": size} for name in names}
+    return {name: {**same, **story["end"][name], **of[name]} for name in names}
 
 
 def _in_the_end(arm: Arm, name: str, chosen: Sequence[Lesson], others: Sequence[Item], topic: bool) -> dict[str, Any]:
@@ -172,13 +178,12 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     One arm over its streams: means over questions, the matrix by step, an interval for what was gained.
 
-    A document is learned or refused as a whole, and streams share documents: in intervals all questions of one count together.
-    All streams are asked the same general questions: one counts once, however many ask it.
+    What is consolidated together is learned or refused as a whole, and streams share documents: in intervals all questions of
+    one consolidation count together. All streams are asked the same general questions: one counts once, however many ask it.
     """
-    matrices = [_matrix(story) for story in stories]
-    of = [
-        name for story in stories for name, right in zip(story["documents"], story["base"], strict=True) for _ in right
-    ]
+    matrices = [_matrix(story["rows"], story["size"]) for story in stories]
+    asked = [_asked(story) for story in stories]
+    of = [name for story in stories for name, right in zip(_together(story), story["base"], strict=True) for _ in right]
     base = [_mean(story["base"]) for story in stories]
     gains = [
         float(after) - float(before)
@@ -194,16 +199,17 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "base_mean": fmean(base),
         "open_book_mean": fmean([_mean(story["open_book"]) for story in stories]),
-        "just_learned_mean": fmean([metrics.plasticity(m) for m in matrices]),
-        "final_mean": fmean([metrics.average_accuracy(m) for m in matrices]),
-        "backward_transfer": fmean([metrics.backward_transfer(m) for m in matrices]),
-        "forgetting": fmean([metrics.forgetting(m) for m in matrices]),
+        "just_learned_mean": fmean(map(metrics.plasticity, matrices, asked)),
+        "final_mean": fmean(map(metrics.average_accuracy, matrices, asked)),
+        "backward_transfer": fmean(map(metrics.backward_transfer, matrices, asked)),
+        "forward_transfer": fmean(map(_forward, stories, asked)),
+        "forgetting": fmean(map(metrics.forgetting, matrices, asked)),
         "gain": fmean(gains),
         "gain_interval": list(paired_interval(gains, of)),
         "general_before": fmean([_mean([story["general_before"]]) for story in stories]),
         "general_after": fmean([_mean([story["general_after"]]) for story in stories]),
         "general_interval": list(paired_interval(general, [*range(len(general) // len(stories))] * len(stories))),
-        "general_n": len(general),
+        "general_n": len(general) // len(stories),
         "matrix": [[fmean(cells) for cells in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)],
         "prompt_tokens": fmean([story["prompt_tokens"] for story in stories]),
         "seconds_per_answer": fmean([story["seconds_per_answer"] for story in stories]),
@@ -219,16 +225,19 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _slope(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     What one more consolidation adds to the mean over all documents seen so far: a line through the steps, the mean of the
-    streams; with the middle 95 % of 1,000 weighings of the documents (Bayesian bootstrap), one in several streams alike.
+    streams; with the middle 95 % of 1,000 weighings of what was learned together (Bayesian bootstrap), the same in several
+    streams alike. Of one step there is no line.
     """
     draw = np.random.default_rng(0)
-    drawn = sorted({name for story in stories for name in story["documents"]})
+    groups = [_together(story) for story in stories]
+    drawn = sorted({name for of in groups for name in of})
+    if len(stories[0]["rows"]) < 2:
+        return {"slope": 0.0, "slope_interval": [-math.inf, math.inf]}
     slopes = [fmean([_line(story["rows"]) for story in stories])]
-    for _ in range(1000 if len(stories[0]["rows"]) > 1 else 0):
+    for _ in range(1000):
         weights = dict(zip(drawn, draw.exponential(size=len(drawn)), strict=True))
-        slopes.append(
-            fmean([_line(story["rows"], [weights[name] for name in story["documents"]]) for story in stories])
-        )
+        by_story = [[weights[name] for name in of] for of in groups]
+        slopes.append(fmean([_line(story["rows"], of) for story, of in zip(stories, by_story, strict=True)]))
     return {"slope": slopes[0], "slope_interval": [float(edge) for edge in np.quantile(slopes, (0.025, 0.975))]}
 
 
@@ -237,13 +246,29 @@ def _line(rows: Sequence[Sequence[Sequence[bool]]], weights: Sequence[float] = (
     often = np.array(weights or [1.0] * len(rows[-1]))
     right = [np.array([sum(of) for of in row]) @ often[: len(row)] for row in rows]
     asked = [np.array([len(of) for of in row]) @ often[: len(row)] for row in rows]
-    return float(np.polyfit(range(len(rows)), np.divide(right, asked), 1)[0]) if len(rows) > 1 else 0.0
+    return float(np.polyfit(range(len(rows)), np.divide(right, asked), 1)[0])
 
 
-def _matrix(story: dict[str, Any]) -> list[list[float]]:
-    """Accuracies by step: the lessons of one step count as one."""
-    size = story["size"]
-    return [[_mean(row[at : at + size]) for at in range(0, len(row), size)] for row in story["rows"]]
+def _together(story: dict[str, Any]) -> list[str]:
+    """By lesson a name for what was consolidated together: the first of its documents."""
+    return [story["documents"][number - number % story["size"]] for number in range(len(story["documents"]))]
+
+
+def _matrix(rows: Sequence[Sequence[Sequence[bool]]], size: int) -> list[list[float]]:
+    """Accuracies by step: the *size* lessons of one step count as one."""
+    return [[_mean(row[at : at + size]) for at in range(0, len(row), size)] for row in rows]
+
+
+def _asked(story: dict[str, Any]) -> list[int]:
+    """How many questions each step's lessons have."""
+    counts, size = [len(of) for of in story["base"]], story["size"]
+    return [sum(counts[at : at + size]) for at in range(0, len(counts), size)]
+
+
+def _forward(story: dict[str, Any], asked: Sequence[int]) -> float:
+    """Forward transfer: what of each step's lessons was right just before it, against the base."""
+    ahead, base = _matrix([story["ahead"], story["base"]], story["size"])
+    return metrics.forward_transfer(ahead, base, asked)
 
 
 def _mean(rights: Sequence[Sequence[bool]]) -> float:
@@ -268,6 +293,8 @@ def told(result: dict[str, Any]) -> str:
             f" {100 * arm['backward_transfer']:+6.0f}    {arm['general_before']:.1%} to {arm['general_after']:.1%}"
         )
     for name, arm in result["arms"].items():
+        lines.append(f"{name}, right of what was learned in each step, after each step:")
+        lines += ["   " + " ".join(f"{share:5.0%}" for share in row) for row in arm["matrix"]]
         low, high = arm["slope_interval"]
         lines.append(
             f"{name}: {100 * arm['slope']:+.1f} points a consolidation ({100 * low:+.1f} to {100 * high:+.1f})"

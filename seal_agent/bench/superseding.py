@@ -20,11 +20,12 @@ from seal_agent.bench.shipped import corpus
 from seal_agent.errors import ConfigError
 from seal_agent.judging.grading import correct
 from seal_agent.judging.quiz import Answerer
-from seal_agent.judging.statistics import interval
+from seal_agent.judging.statistics import share_interval
 from seal_agent.parts import Say, silent
 from seal_agent.records import Document
 
 ARMS = ("full", "store", "store_all")
+_SHARES = ("old_before", "new", "stale", "kept_before", "kept_after", "kept_of_those_right")
 _TRIES = 2  # consolidations of one step: what is refused once is tried once more
 
 
@@ -96,40 +97,37 @@ def _said(asked: Answerer, newer: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _counted(newer: Sequence[dict[str, Any]], story: dict[str, Any]) -> dict[str, Any]:
-    """Shares of the superseded facts and of the near misses, with Wilson intervals."""
-    facts = [fact for one in newer for fact in (*one["facts"], *one["kept"])]
-    changed: dict[str, list[bool]] = {"old_before": [], "new": [], "stale": []}
-    same: dict[str, list[bool]] = {"before": [], "after": []}
-    for fact, before, after in zip(facts, story["before"]["said"], story["after"]["said"], strict=True):
+    """Shares of the superseded facts and of the near misses; in their intervals all questions of a document count together."""
+    facts = [(one["id"], fact) for one in newer for fact in (*one["facts"], *one["kept"])]
+    found: dict[str, list[tuple[str, bool]]] = {name: [] for name in _SHARES}
+    for (document, fact), before, after in zip(facts, story["before"]["said"], story["after"]["said"], strict=True):
+        new = correct(fact["answer"], after)
         if "stale" in fact:
-            new = correct(fact["answer"], after)
-            changed["old_before"].append(correct(fact["stale"], before))
-            changed["new"].append(new)
-            changed["stale"].append(correct(fact["stale"], after) and not new)
+            told = {"old_before": correct(fact["stale"], before), "new": new}
+            told["stale"] = correct(fact["stale"], after) and not new
         else:
-            same["before"].append(correct(fact["answer"], before))
-            same["after"].append(correct(fact["answer"], after))
-    stayed = [after for before, after in zip(same["before"], same["after"], strict=True) if before]
+            told = {"kept_before": correct(fact["answer"], before), "kept_after": new}
+            if told["kept_before"]:
+                told["kept_of_those_right"] = new
+        for name, right in told.items():
+            found[name].append((document, right))
     return {
-        **{name: _share(rights) for name, rights in changed.items()},
-        "kept_before": _share(same["before"]),
-        "kept_after": _share(same["after"]),
-        "kept_of_those_right": _share(stayed),
+        **{name: _share(of) for name, of in found.items()},
         "outcomes": {step: story[step]["outcomes"] for step in ("before", "after")},
         "seconds": {step: story[step]["seconds"] for step in ("before", "after")},
     }
 
 
-def _share(rights: Sequence[bool]) -> dict[str, Any]:
-    low, high = interval(sum(rights), len(rights))
+def _share(of: Sequence[tuple[str, bool]]) -> dict[str, Any]:
+    rights = [right for _, right in of]
+    low, high = share_interval(rights, [document for document, _ in of])
     return {"value": sum(rights) / max(1, len(rights)), "low": low, "high": high, "n": len(rights)}
 
 
 def told(result: dict[str, Any]) -> str:
     """The result as a table for people."""
-    shown = ("old_before", "new", "stale", "kept_before", "kept_after", "kept_of_those_right")
-    lines = [" " * 10 + "".join(f"{name.replace('_', ' '):>22}" for name in shown)]
+    lines = [" " * 10 + "".join(f"{name.replace('_', ' '):>22}" for name in _SHARES)]
     for name, arm in result["arms"].items():
-        cells = [f"{arm[k]['value']:.0%} of {arm[k]['n']}" for k in shown]
+        cells = [f"{arm[k]['value']:.0%} of {arm[k]['n']}" for k in _SHARES]
         lines.append(f"{name:10}" + "".join(f"{cell:>22}" for cell in cells))
     return "\n".join(lines)

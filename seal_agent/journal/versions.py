@@ -31,8 +31,8 @@ class Versions:
         return self._versions("1")
 
     def one(self, number: int) -> Version:
-        """Version *number*; 0 is the untouched base."""
-        if number == 0:
+        """Version *number*; 0 is the untouched base. SealError if there is none."""
+        if _whole(number) == 0:
             status: Literal["retired", "live"] = "retired" if self.live_number() else "live"
             return Version(number=0, id=content_id("v", "base"), parent=None, status=status, created="")
         found = self._versions("number = ?", number) if abs(number) < _TOO_LARGE else []
@@ -138,7 +138,7 @@ class Versions:
         live = self.live_number()
         if to is None and live == 0:
             raise SealError("nothing to roll back: the untouched base is live; name a version")
-        target = self._sound_parent(live) if to is None else to
+        target = self._sound_parent(live) if to is None else _whole(to)
         self._assert_returnable(target, live)
         return self.one(target)
 
@@ -212,3 +212,10 @@ class Versions:
             )
             for number, key, parent, status, created, digest, path, report in rows
         ]
+
+
+def _whole(number: object) -> int:
+    """*number* as it is. SealError if it is none: Python would say of "base" only that it has no absolute value."""
+    if not isinstance(number, int):
+        raise SealError(f"{number!r:.80} is no version; give a number, 0 is the base")
+    return number

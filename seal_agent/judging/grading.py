@@ -39,7 +39,8 @@ def normalise(text: str) -> list[str]:
     text = _ARTICLE.sub(" ", unicodedata.normalize("NFKC", text)).lower()
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     text = re.sub(r"(?<=\b[^\W\d_])\.\s?(?=[^\W\d_]\.)", "", text)  # "U.S." is "US"
-    return re.sub(r"[^\w\s]|_", " ", _NUMBER.sub(_in_digits, text)).split()
+    text = re.sub(r"(?<=\d)\.(?=\d)", "point", _NUMBER.sub(_in_digits, text))  # 5 is not in 1.5
+    return re.sub(r"[^\w\s]|_", " ", text).split()
 
 
 def _in_digits(number: re.Match[str]) -> str:

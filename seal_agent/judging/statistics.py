@@ -84,3 +84,9 @@ def paired_interval(differences: Sequence[float], of: Sequence[Hashable] = ()) -
     spread = math.sqrt(sum(total**2 for total in drawn.values()) * len(drawn) / (len(drawn) - 1)) / n
     reach = interval(0, len(drawn))[1] if spread < _ALIKE else float(stats.t.ppf(0.975, len(drawn) - 1)) * spread
     return mean - reach, mean + reach
+
+
+def share_interval(rights: Sequence[bool], of: Sequence[Hashable]) -> tuple[float, float]:
+    """95 % interval of the share of *rights*, each of one question *of* a document that was learned or missed as a whole."""
+    low, high = paired_interval([float(right) for right in rights], of)
+    return max(0.0, low), min(1.0, high)

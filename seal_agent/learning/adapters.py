@@ -147,7 +147,7 @@ class Adapters:
         config["target_modules"] = sorted(config["target_modules"])
         config["base_model_name_or_path"] = self.base.name
         config["inference_mode"] = True
-        (folder / CONFIG).write_text(json.dumps(config, indent=1, default=str, sort_keys=True))
+        (folder / CONFIG).write_text(json.dumps(config, indent=1, default=sorted, sort_keys=True))
 
     def _load(self, adapter: Path) -> str:
         name = _name(str(adapter.absolute()))

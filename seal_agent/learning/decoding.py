@@ -6,7 +6,7 @@ Promises: the greedy text that the model's own forward gives, up to the last bit
 bf16 the token that is likelier in fp32; what all texts begin with is held once, and what several begin with is computed
 once; a draft copied from the text before is kept only as far as the model itself chooses it; weights are those in force
 when the streams began.
-Does not promise: every architecture. Where `fits` says no, or the logits differ (`exact`), the model's own forward goes on.
+Does not promise: every architecture. Where the logits differ (`exact`), the model's own forward goes on.
 
 Sources: prompt lookup (Saxena, 2023), a draft without a draft model for speculative decoding (arXiv 2211.17192); shared
 beginnings attended to once, Hydragen (arXiv 2402.05099).
@@ -24,6 +24,7 @@ from transformers import DynamicCache
 
 from seal_agent.learning import fused
 from seal_agent.learning.models import common
+from seal_agent.learning.packing import alike
 
 _DRAFT = 10  # tokens copied at once: on a CPU a pass over eleven tokens costs little more than one over one
 _ALIKE = (3, 2, 1)  # last tokens that must stand earlier in the text, the longest first
@@ -45,10 +46,12 @@ def tokens(
     while True:
         for at in range(len(draft) + 1):
             token = int(choose(logits[at : at + 1])[0])
-            if token in stops or len(known) == len(prompt) + limit:
+            if token in stops:
                 return
             known.append(token)
             yield token
+            if len(known) == len(prompt) + limit:
+                return
             if at == len(draft) or token != draft[at]:
                 break
         stream.length = len(known) - 1 - len(prompt)  # what was drafted and not chosen is written over
@@ -216,20 +219,9 @@ def _together(x: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
     return (x.transpose(0, 1).reshape(heads, rows * n, -1) @ shared).view(heads, rows, n, -1).transpose(0, 1)
 
 
-def fits(model: Any) -> bool:
-    """Is *model* made of blocks of the known shape, with one matrix in force in each linear layer?"""
-    if not fused.attends_by_row(model):
-        return False
-    try:
-        Streams(model, [0, 1], 1, 1)
-    except (AttributeError, TypeError):
-        return False
-    return True
-
-
 def exact(model: Any, prompt: Sequence[int]) -> bool:
     """Has *prompt* the logits of the model's own forward: its last tokens together, and beside a shorter prompt?"""
-    if not fits(model) or len(prompt) < 6:
+    if not fused.attends_by_row(model) or len(prompt) < 6:
         return False
     try:
         return _exact(model, list(prompt))
@@ -247,7 +239,7 @@ def _exact(model: Any, ids: list[int]) -> bool:
     batch.step([1], [ids[-2]])
     ours = torch.cat([stream.last, together, beside, batch.logits])
     wanted = plain[[-4, -3, -2, -1, -1, -3, -2, -2]]
-    return bool((ours.float() - wanted.float()).abs().mean() < 0.1 * wanted.float().std())
+    return alike(ours, wanted, model.dtype)
 
 
 def _weight(layer: Any) -> tuple[torch.Tensor, torch.Tensor | None]:

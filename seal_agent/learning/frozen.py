@@ -46,7 +46,7 @@ class Frozen:
                 with self.of([row]):
                     states = self.lower([row])
                 with self.above(), self._noting() as entered:
-                    same = alike(laid.logits(self._model, lower=states), whole.float())
+                    same = alike(laid.logits(self._model, lower=states), whole, self.base.model.dtype)
                 return same and torch.equal(entered[0], states)
             except (TypeError, ValueError, RuntimeError, AttributeError):  # an architecture without inputs_embeds
                 return False
@@ -71,7 +71,7 @@ class Frozen:
                     self._keep(chosen, self._below(pack(self.base, chosen)))
             yield
         finally:
-            self._states = {}
+            self._states, self._preamble = {}, None  # the latter a view of a whole pack
 
     def lower(self, *sections: Sequence[Row]) -> torch.Tensor:
         """The states of a pack of these sections, [1, T, width]."""

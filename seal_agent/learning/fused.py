@@ -147,7 +147,10 @@ def _is_attention(module: nn.Module) -> bool:
     children = {name for name, _ in module.named_children()}
     plain = children == {"q_proj", "k_proj", "v_proj", "o_proj"} and not dict(module.named_parameters(recurse=False))
     rotates = getattr(module, "use_rope", True)  # SmolLM3 has layers without
-    return plain and rotates and all(hasattr(module, name) for name in ("head_dim", "scaling", "num_key_value_groups"))
+    # OLMo's clamp moves logits too little to be told from the noise of bf16
+    clamps = getattr(getattr(module, "config", None), "clip_qkv", None)
+    known = all(hasattr(module, name) for name in ("head_dim", "scaling", "num_key_value_groups"))
+    return plain and rotates and known and not clamps
 
 
 def _lora(module: Any) -> Callable[..., torch.Tensor]:

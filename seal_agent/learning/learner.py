@@ -24,6 +24,7 @@ from unicodedata import normalize
 
 import torch
 
+from seal_agent.errors import SealError
 from seal_agent.learning import decoding, devices, fused, generation, models, nullspace, packing, training
 from seal_agent.learning.adapters import Adapters
 from seal_agent.learning.flat import Trainable
@@ -363,10 +364,10 @@ class LoraLearner:
         if self._general[0] != key:
             with self._lock, self._adapters.using(None) as model:
                 packs = self._batches(rows, 500)
-                made = nullspace.directions(
+                made, found = nullspace.watched(
                     self.base, model, clear, lambda: training.anchors(self.base, model, rows, packs)
                 )
-            self._general = key, *made
+            self._general = key, made, found()  # which takes a while, and wants no model
         return self._general[1], self._general[2]
 
     def _batches(self, rows: Sequence[Row], tokens: int) -> list[list[int]]:
@@ -374,15 +375,21 @@ class LoraLearner:
         return list(packing.batches(self.base, rows, tokens)) if self._packs else [[i] for i in range(len(rows))]
 
     def _row(self, example: Example) -> Row:
+        """*example* as token ids. SealError if the model cannot read so many."""
         base = self.base
         if example.raw:
-            prompt = base.readable("a row's prompt", base.start + base.text(example.prompt))
-            return Row((*prompt, *base.text(example.completion)), 1 if example.whole else max(1, len(prompt)))
-        if example.prompt:
-            prompt = base.question(example.prompt)
-            return Row((*prompt, *base.answer(example.completion)), 1 if example.whole else len(prompt))
-        prompt = base.start + base.text(f"{example.title}\n" if example.title else "")
-        return Row((*prompt, *base.text(example.completion), base.end), max(1, len(prompt)))
+            prompt = base.start + base.text(example.prompt)
+            said = base.more(example.completion)
+        elif example.prompt:
+            prompt, said = base.question(example.prompt), base.answer(example.completion)
+        else:
+            prompt = base.start + base.text(f"{example.title}\n" if example.title else "")
+            said = [*(base.more if example.title else base.text)(example.completion), base.end]
+        if len(prompt) + len(said) > base.window:
+            what = f"a row of {len(prompt) + len(said)} tokens"
+            raise SealError(f"{what}, and {base.name!r} reads {base.window}; give it shorter texts")
+        start = 1 if example.whole and example.prompt else max(1, len(prompt))
+        return Row((*prompt, *said), start)
 
 
 def _meant(messages: Sequence[dict[str, str]], named: Mapping[str, str]) -> str:

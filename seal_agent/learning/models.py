@@ -9,6 +9,7 @@ Does not promise: a hash over every weight of a large model (head and tail of ea
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -28,7 +29,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may ask the hub; we
 import jinja2
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 from transformers.utils import logging as transformers_logging
 
@@ -100,8 +101,15 @@ class Base:
 
     def answer(self, answer: str) -> list[int]:
         """Token ids of an answer and of its end."""
-        spaced = answer if self.has_template else f" {answer}"
-        return [*self.text(spaced), self.end]
+        return [*(self.text(answer) if self.has_template else self.more(f" {answer}")), self.end]
+
+    def more(self, text: str) -> list[int]:
+        """Token ids of plain text that goes on: some tokenizers put a space before whatever begins."""
+        return self.text(f"\n{text}")[len(self.text("\n")) :] if self._spaced else self.text(text)
+
+    @cached_property
+    def _spaced(self) -> bool:
+        return self.text("\na")[len(self.text("\n")) :] != self.text("a")
 
     def text(self, text: str) -> list[int]:
         """Token ids of plain text: no control token, whatever the text says."""
@@ -129,13 +137,26 @@ class Base:
 
     @cached_property
     def sees_all(self) -> bool:
-        """Does every layer see all tokens before it, however far back, and keep no other state of them?"""
-        return all(type(layer) is DynamicLayer for layer in DynamicCache(config=self.model.config).layers)
+        """Does every layer see all tokens before it, however far back, where it is told they stand, and keep no other state?"""
+        told = "position_ids" in inspect.signature(self.model.forward).parameters
+        return told and all(type(layer) is DynamicLayer for layer in DynamicCache(config=self.model.config).layers)
 
-    @property
+    @cached_property
     def end(self) -> int:
-        """The token that ends an answer."""
-        return int(self.tokenizer.eos_token_id)
+        """The token that ends an answer: what the template ends a turn with, where text ends there; else the tokenizer's."""
+        ends = int(self.tokenizer.eos_token_id)
+        if not self.has_template:
+            return ends
+        asked = [{"role": "user", "content": "Who?"}]
+        try:
+            with self._tokenizing:
+                whole = self.tokenizer.apply_chat_template(
+                    [*asked, {"role": "assistant", "content": "Ann"}], tokenize=True, return_dict=True
+                )["input_ids"]
+            said = whole[len(common(self._conversation(asked), whole)) :]
+        except jinja2.TemplateError:  # a template that writes no turns of the model's
+            return ends
+        return next((int(token) for token in said if token in self._ends), ends)
 
     @cached_property
     def start(self) -> list[int]:
@@ -148,9 +169,13 @@ class Base:
     @cached_property
     def stops(self) -> frozenset[int]:
         """Tokens after which generation ends."""
+        return self._ends | {self.end}
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
         configured = self.model.generation_config.eos_token_id if self.model.generation_config else None
         more = configured if isinstance(configured, list) else [configured]
-        return frozenset(int(t) for t in (self.end, *more) if t is not None)
+        return frozenset(int(t) for t in (self.tokenizer.eos_token_id, *more) if t is not None)
 
     @cached_property
     def preamble(self) -> tuple[int, ...]:
@@ -181,7 +206,7 @@ def load(name: str) -> Base:
             raise ValueError(f"{len(absent)} tensors are missing or of another shape, first {absent[0]}")
     except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(
-            f"cannot load the model {name!r}: {str(error).splitlines()[0].rstrip('. ')}. "
+            f"cannot load the model {name!r}: {_why(place, error)}. "
             f"Give 'smollm2-135m', a folder with config.json and safetensors, or a Hugging Face id already in the cache"
         ) from error
     if tokenizer.eos_token_id is None:
@@ -191,6 +216,24 @@ def load(name: str) -> Base:
     if isinstance(template, str) and "strftime_now" in template:
         tokenizer.chat_template = _ANY_DAY + template
     return Base(name, model, tokenizer, fingerprint, bool(template))
+
+
+def _why(place: str, error: Exception) -> str:
+    """What is wrong with the model at *place*, in the library's words only where it was found."""
+    if Path(place).is_dir() and not (Path(place) / "config.json").exists():
+        return "its folder has no config.json"
+    if not Path(place).is_dir() and not configured(place):
+        return "there is no such folder, and no such id in the local cache"
+    return str(error).splitlines()[0].rstrip(". ")
+
+
+def configured(name: str) -> bool:
+    """Is there a configuration under *name*, a folder or a Hugging Face id in the local cache?"""
+    try:
+        PreTrainedConfig.get_config_dict(name, local_files_only=True)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:

@@ -26,15 +26,15 @@ T = TypeVar("T")
 _ROOM = 4 << 30  # bytes of second moments; larger models learn without
 
 
-def directions(base: Base, model: Any, share: float, look: Callable[[], T]) -> tuple[T, Directions]:
+def watched(base: Base, model: Any, share: float, look: Callable[[], T]) -> tuple[T, Callable[[], Directions]]:
     """
-    What *look* returns, which runs *model* as it is (the untouched base) on general rows without gradients, and the directions of
-    every layer with adapters meanwhile: *share* of the model's width. Empty where there would be no room to compute them.
+    What *look* returns, which runs *model* as it is (the untouched base) on general rows without gradients, and what computes the
+    directions of every layer with adapters meanwhile: *share* of the model's width. None where there would be no room for them.
     """
     wanted: dict[str, Any] = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
     count = int(share * base.embeddings.shape[1])
     if not count or sum(module.in_features**2 * 4 for module in wanted.values()) > _ROOM:
-        return look(), {}
+        return look(), dict
     moments: dict[str, torch.Tensor] = {}
     same: dict[str, str] = {}
     fed: deque[tuple[str, torch.Tensor]] = deque(maxlen=4)  # layers with the same input follow one another
@@ -56,5 +56,9 @@ def directions(base: Base, model: Any, share: float, look: Callable[[], T]) -> t
     finally:
         for hook in hooks:
             hook.remove()
-    found = {name: torch.linalg.eigh(moment)[1][:, -count:].contiguous() for name, moment in moments.items()}
-    return seen, {name: found[first] for name, first in same.items()}
+
+    def strongest() -> Directions:
+        found = {name: torch.linalg.eigh(moment)[1][:, -count:].contiguous() for name, moment in moments.items()}
+        return {name: found[first] for name, first in same.items()}
+
+    return seen, strongest

@@ -133,7 +133,7 @@ def exact(base: Base) -> bool:
     """Does this architecture give packed rows the logits they have alone?"""
     if not base.sees_all:
         return False
-    a, b = base.question("What colour is the sky?"), base.start + base.text("The harbour was quiet that day.")
+    a, b = base.question("What colour is the sky?"), base.start + base.text(12 * "The harbour was quiet that day. ")
     rows = [
         Row((*a, *base.answer("Blue")), len(a)),
         Row(tuple(b), max(1, len(b) - 4)),
@@ -144,13 +144,14 @@ def exact(base: Base) -> bool:
             packed = pack(base, rows).logits(base.model)
         except (AttributeError, RuntimeError, TypeError, ValueError):  # what is fused or packed does not fit it
             return False
-        return alike(packed, torch.cat([_plain(base, row) for row in rows]))
+        return alike(packed, torch.cat([_plain(base, row) for row in rows]), base.model.dtype)
 
 
-def alike(logits: torch.Tensor, plain: torch.Tensor) -> bool:
-    """Are these the same logits up to rounding?"""
-    # bf16 noise is about 2 % of the spread; a mask or a position that is ignored moves logits by its whole size
-    return bool((logits.float() - plain).abs().mean() < 0.1 * plain.std())
+def alike(logits: torch.Tensor, plain: torch.Tensor, computed: torch.dtype) -> bool:
+    """Are these the same logits, up to the rounding of the format they were *computed* in?"""
+    # bf16 noise is about 2 % of the spread, fp32's less than 0.01 %; a position that is ignored is at least 6 %
+    noise = 0.05 if computed == torch.bfloat16 else 1e-3
+    return bool((logits.float() - plain.float()).abs().mean() < noise * plain.float().std())
 
 
 def _plain(base: Base, row: Row) -> torch.Tensor:

@@ -1,9 +1,10 @@
 """
 Forgetting in the field's words: what a learner knows of every lesson after every lesson.
 
-Promises: pure functions of an accuracy matrix whose row i holds the accuracies, after lesson i, of lessons 0 to i; transfer
-as GEM defines it (arXiv 1706.08840), forgetting as Chaudhry et al. do (arXiv 1801.10112). Avalanche's forgetting, counted from
-when a lesson was just learned, is backward transfer with the other sign.
+Promises: pure functions of an accuracy matrix whose row i holds the accuracies, after lesson i, of lessons 0 to i; all lessons
+count alike, or by *weights*, say how many questions each has; transfer as GEM defines it (arXiv 1706.08840), forgetting as
+Chaudhry et al. do (arXiv 1801.10112). Avalanche's forgetting, counted from when a lesson was just learned, is backward transfer
+with the other sign.
 Does not promise: intervals. Those need the questions behind the means.
 """
 
@@ -15,28 +16,31 @@ from statistics import fmean
 Matrix = Sequence[Sequence[float]]
 
 
-def average_accuracy(matrix: Matrix) -> float:
+def average_accuracy(matrix: Matrix, weights: Sequence[float] = ()) -> float:
     """Mean over all lessons after the last one."""
-    return fmean(matrix[-1])
+    return _mean(matrix[-1], weights)
 
 
-def plasticity(matrix: Matrix) -> float:
+def plasticity(matrix: Matrix, weights: Sequence[float] = ()) -> float:
     """Mean over all lessons just after each was learned."""
-    return fmean(row[-1] for row in matrix)
+    return _mean([row[-1] for row in matrix], weights)
 
 
-def backward_transfer(matrix: Matrix) -> float:
+def backward_transfer(matrix: Matrix, weights: Sequence[float] = ()) -> float:
     """How much later lessons added to earlier ones: mean of last minus just learned, below zero where they took away."""
-    changes = [last - matrix[lesson][lesson] for lesson, last in enumerate(matrix[-1][:-1])]
-    return fmean(changes) if changes else 0.0
+    return _mean([last - matrix[lesson][lesson] for lesson, last in enumerate(matrix[-1][:-1])], weights[:-1])
 
 
-def forgetting(matrix: Matrix) -> float:
+def forgetting(matrix: Matrix, weights: Sequence[float] = ()) -> float:
     """Mean of the best a lesson ever was before the last one came, minus what it is in the end."""
-    losses = [max(row[lesson] for row in matrix[lesson:-1]) - last for lesson, last in enumerate(matrix[-1][:-1])]
-    return fmean(losses) if losses else 0.0
+    before = enumerate(matrix[-1][:-1])
+    return _mean([max(row[lesson] for row in matrix[lesson:-1]) - last for lesson, last in before], weights[:-1])
 
 
-def forward_transfer(before: Sequence[float], base: Sequence[float]) -> float:
+def forward_transfer(before: Sequence[float], base: Sequence[float], weights: Sequence[float] = ()) -> float:
     """How much a lesson was known just *before* it came, more than by the *base* that learned nothing; by lesson."""
-    return fmean(b - a for b, a in zip(before[1:], base[1:], strict=True)) if len(base) > 1 else 0.0
+    return _mean([b - a for b, a in zip(before[1:], base[1:], strict=True)], weights[1:])
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return fmean(values, weights or None) if values else 0.0
