@@ -445,7 +445,7 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
     from importlib.metadata import version
 
     from seal_agent import settings
-    from seal_agent.learning import embedded, models
+    from seal_agent.learning import embedded
 
     chosen = settings.read(home, model=model).model
     free = shutil.disk_usage(_existing(home)).free / 2**30
@@ -453,9 +453,9 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
     cache = embedded.cache()
     lacking = [wheel.folder for wheel in wheels if not (cache / wheel.folder / "config.json").exists()]
     problems = [f"{name} is not in {cache}; bring it with: seal-agent fetch" for name in lacking]
-    if chosen != embedded.MODEL.folder and not models.configured(chosen):
+    if chosen != embedded.MODEL.folder and (problem := _missing(chosen)):
         lacking.append(chosen)
-        problems.append(f"{chosen!r} is neither a folder with config.json nor a Hugging Face id in the local cache")
+        problems.append(problem)
     lock, locked = _lock(home)
     if not (place := _existing(home)).is_dir():
         problems.append(f"{place} is no folder; name another home")
@@ -475,6 +475,18 @@ def _examined(home: Path, model: str | None) -> dict[str, Any]:
         "lock": lock,
         "problems": problems,
     }
+
+
+def _missing(model: str) -> str:
+    """What is wrong with where *model* should be, or ""."""
+    from seal_agent.learning.models import where
+
+    try:
+        return (
+            "" if (Path(where(model)) / "config.json").exists() else f"{model} has no config.json; name another model"
+        )
+    except ConfigError as error:
+        return str(error)
 
 
 def _device() -> dict[str, str]:

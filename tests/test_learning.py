@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import tiny
 import torch
@@ -585,8 +587,28 @@ def test_what_goes_on_is_no_beginning_of_a_text(tmp_path: Path) -> None:
     assert [*spaced.text("Answer:"), *spaced.more(" Ann")] == whole
 
 
-@pytest.mark.parametrize(("given", "reason"), [("no/such-id", "no such id in the local cache"), ("", "no config.json")])
+@pytest.mark.parametrize(
+    ("given", "reason"), [("no/such-id", "no such id is in the local cache"), ("", "it has no config.json; give")]
+)
 def test_what_is_no_model_is_said_to_be_none_and_no_hub_is_named(given: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=reason) as told:
         models.load(given or str(tmp_path))
     assert "huggingface.co" not in str(told.value)
+
+
+def test_an_id_in_the_local_cache_is_loaded_from_there_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the process may ask the hub is left as it was: others in it may want to."""
+    folder = tmp_path / "models--org--tiny"
+    tiny.write(folder / "snapshots" / "abc")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    asked: list[Any] = []
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **more: asked.append(given))
+
+    base = models.load("org/tiny")
+
+    assert (base.name, base.fingerprint) == ("org/tiny", models.load(str(folder / "snapshots" / "abc")).fingerprint)
+    assert asked == []

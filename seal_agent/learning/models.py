@@ -12,7 +12,6 @@ import hashlib
 import inspect
 import json
 import math
-import os
 import threading
 import warnings
 from collections.abc import Sequence
@@ -21,18 +20,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from seal_agent.errors import ConfigError, SealError
-from seal_agent.learning import embedded
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may ask the hub; weights come from disk or not at all
-
 import jinja2
 import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 from transformers.utils import logging as transformers_logging
 
+from seal_agent.errors import ConfigError, SealError
+from seal_agent.learning import embedded
 from seal_agent.learning.devices import base_dtype, device
 
 transformers_logging.disable_progress_bar()
@@ -40,6 +38,7 @@ transformers_logging.disable_progress_bar()
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
 _NOT_OF_THE_MODEL = {"transformers_version", "dtype", "torch_dtype", "_commit_hash"}  # in a configuration
+_GIVE = "give 'smollm2-135m', a folder with config.json and safetensors, or a Hugging Face id already in the cache"
 _EDGE = 1 << 20  # bytes of each weight file's head and tail that enter the fingerprint
 
 
@@ -184,8 +183,20 @@ class Base:
 
 
 def where(name: str) -> str:
-    """What transformers finds the model called *name* by. SealError if the embedded one is not there."""
-    return str(embedded.model_folder()) if name == embedded.MODEL.folder else name
+    """The folder of the model called *name*; nobody asks the hub for it. SealError if it is not there."""
+    if name == embedded.MODEL.folder:
+        return str(embedded.model_folder())
+    if Path(name).is_dir():
+        return name
+    try:
+        config = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:  # a path, and nothing is there
+        config = None
+    if not isinstance(config, str):
+        raise ConfigError(
+            f"the model {name!r} is no folder here, and no such id is in the local cache of Hugging Face; {_GIVE}"
+        )
+    return str(Path(config).parent)
 
 
 def load(name: str) -> Base:
@@ -205,10 +216,12 @@ def load(name: str) -> Base:
             # transformers would fill them at random, another way each time
             raise ValueError(f"{len(absent)} tensors are missing or of another shape, first {absent[0]}")
     except (OSError, ValueError, SafetensorError) as error:
-        raise ConfigError(
-            f"cannot load the model {name!r}: {_why(place, error)}. "
-            f"Give 'smollm2-135m', a folder with config.json and safetensors, or a Hugging Face id already in the cache"
-        ) from error
+        why = (
+            str(error).splitlines()[0].rstrip(". ")
+            if (Path(place) / "config.json").exists()
+            else "it has no config.json"
+        )
+        raise ConfigError(f"cannot load the model {name!r}: {why}; {_GIVE}") from error
     if tokenizer.eos_token_id is None:
         raise ConfigError(f"the tokenizer of {name!r} has no end token; set eos_token in its tokenizer_config.json")
     model.requires_grad_(False).eval().to(device())
@@ -216,24 +229,6 @@ def load(name: str) -> Base:
     if isinstance(template, str) and "strftime_now" in template:
         tokenizer.chat_template = _ANY_DAY + template
     return Base(name, model, tokenizer, fingerprint, bool(template))
-
-
-def _why(place: str, error: Exception) -> str:
-    """What is wrong with the model at *place*, in the library's words only where it was found."""
-    if Path(place).is_dir() and not (Path(place) / "config.json").exists():
-        return "its folder has no config.json"
-    if not Path(place).is_dir() and not configured(place):
-        return "there is no such folder, and no such id in the local cache"
-    return str(error).splitlines()[0].rstrip(". ")
-
-
-def configured(name: str) -> bool:
-    """Is there a configuration under *name*, a folder or a Hugging Face id in the local cache?"""
-    try:
-        PreTrainedConfig.get_config_dict(name, local_files_only=True)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
