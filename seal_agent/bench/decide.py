@@ -16,6 +16,7 @@ from typing import Any
 from seal_agent import agent as agents
 from seal_agent.bench import shipped
 from seal_agent.errors import ConfigError, SealError
+from seal_agent.judging.statistics import interval
 from seal_agent.parts import Say, silent
 from seal_agent.records import Document
 
@@ -63,17 +64,18 @@ def run(
         agent.rollback(0)
         reworded = [agent.decide(_document(item)).action for item in texts["stream"] if item["kind"] == "reworded"]
         agent.rollback(live)
+    found = [row["action"] != "skip" for row in rows if row["kind"] in NEW]
+    skipped = [row["action"] == "skip" for row in rows if row["kind"] in OLD]
     return {
         "corpus": which,
         "n": len(rows),
-        "new_found": [
-            sum(r["action"] != "skip" for r in rows if r["kind"] in NEW),
-            sum(r["kind"] in NEW for r in rows),
-        ],
-        "old_skipped": [
-            sum(r["action"] == "skip" for r in rows if r["kind"] in OLD),
-            sum(r["kind"] in OLD for r in rows),
-        ],
+        "seeds": [agent.settings.seed],
+        "new_found": [sum(found), len(found)],
+        "old_skipped": [sum(skipped), len(skipped)],
+        "intervals": {
+            "new_found": interval(sum(found), len(found)),
+            "old_skipped": interval(sum(skipped), len(skipped)),
+        },
         "by_kind": {kind: dict(Counter(r["action"] for r in rows if r["kind"] == kind)) for kind in (*NEW, *OLD)},
         "reworded_after_rollback": dict(Counter(reworded)),
         "live": live,
