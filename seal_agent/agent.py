@@ -13,7 +13,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,11 +121,17 @@ class SealAgent:
         return self._studied(found, self.journal.record, released=False)
 
     def _read(self, document: Document | str) -> Document | sources.Refusal:
-        found = list(islice(sources.documents(document, limit_bytes=self.settings.max_document_bytes), 2))
-        if len(found) == 1:
-            return found[0]
-        holds = "several documents; give it to `stream`" if found else "no document"
-        return sources.Refusal(name=f"{document!r:.80}" if found else "nothing", reason=f"it holds {holds}")
+        refused = sources.Refusal(name="nothing", reason="it holds no document")
+        known: Document | None = None
+        for found in sources.documents(document, limit_bytes=self.settings.max_document_bytes):
+            if isinstance(found, sources.Refusal):
+                refused = found
+            elif known:
+                reason = "it holds several documents; give it to `stream`"
+                return sources.Refusal(name=f"a {type(document).__name__}", reason=reason)
+            else:
+                known = found
+        return known or refused
 
     def _told_again(self, known: Receipt) -> Receipt:
         since = ""

@@ -478,7 +478,8 @@ def resolve(home: Path, **given: Any) -> Rooms:
     """
     make_writer = given.get("writer")
     if callable(make_writer):
-        given["writer"] = f"{make_writer.__module__}:{make_writer.__qualname__}"
+        named = make_writer if hasattr(make_writer, "__qualname__") else type(make_writer)
+        given["writer"] = f"{named.__module__}:{named.__qualname__}"
     chosen = settings.read(home, **given)
     missing: list[str] = []
 

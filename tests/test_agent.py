@@ -6,6 +6,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from seal_agent.judging.quiz import quiz
 from seal_agent.reading.sentences import sentences
 from seal_agent.records import Check, Document, GateReport, content_id
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
-from seal_agent.wiring import Rooms
+from seal_agent.wiring import Rooms, resolve
 
 WHEN = "In which year did Alder Mill open?"
 WHO = "Who keeps Anstrow Light?"
@@ -1089,9 +1090,23 @@ def test_a_function_can_be_the_writer(tmp_path: Path) -> None:
         def rank(self, texts: list[str]) -> list[float]:
             return [0.0] * len(texts)
 
+    assert resolve(tmp_path, writer=partial(Poet)).settings.writer == "functools:partial"
     with fake_agent(tmp_path, writer=lambda learner, adapter: Poet()) as agent:
         assert agent.observe(MILL).decision.action == "edit"
         assert agent.settings.writer.endswith("<lambda>")
         with pytest.raises(ConfigError, match="only the writer 'base' can be tuned"):
             agent.improve({MILL: []})
     assert asked
+
+
+def test_beside_what_cannot_be_read_the_one_document_is_observed(agent: SealAgent) -> None:
+    """A refusal is no document."""
+
+    class Loader:
+        def lazy_load(self) -> Iterator[Any]:
+            yield MILL
+            raise OSError("the disk is gone")
+
+    assert agent.observe([None, MILL]).id == MILL.id  # type: ignore[arg-type,list-item]
+    assert agent.decide(Loader()).action == "edit"  # type: ignore[arg-type]
+    assert agent.observe([None]).decision.reason.startswith("refused: ")  # type: ignore[arg-type,list-item]

@@ -47,6 +47,13 @@ from seal_agent.records import Check, GateReport
         ("$3", "It costs $3.50.", False),
         ("1.5", "It weighs 1.5 tons.", True),
         ("5", "There are 5.", True),
+        ("9:30 am", "It opens at 9.30 am.", True),
+        ("9:30 a.m.", "It opens at 9.30 a.m. each day.", True),
+        ("12/05/1871", "On 12.05.1871.", True),
+        ("$3", "It costs $3.00.", True),
+        ("3.00", "It costs 3.", True),
+        ("1.5", "between 1.5 and 2 tons", True),
+        ("10.0.0.1", "The address is 10.0.0.1.", True),
     ],
 )
 def test_an_answer_is_right_if_the_gold_stands_in_it_as_whole_words(gold: str, answer: str, right: bool) -> None:

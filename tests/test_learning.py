@@ -18,6 +18,7 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import pre_tokenizers
+from transformers import GPT2Config
 
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning import generation, models, training
@@ -588,7 +589,12 @@ def test_what_goes_on_is_no_beginning_of_a_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"), [("no/such-id", "no such id is in the local cache"), ("", "it has no config.json; give")]
+    ("given", "reason"),
+    [
+        ("no/such-id", "no such id is in the local cache"),
+        ("x" * 300, "no such id is in the local cache"),
+        ("", "it has no config.json; give"),
+    ],
 )
 def test_what_is_no_model_is_said_to_be_none_and_no_hub_is_named(given: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=reason) as told:
@@ -610,5 +616,29 @@ def test_an_id_in_the_local_cache_is_loaded_from_there_and_nobody_is_asked(
 
     base = models.load("org/tiny")
 
-    assert (base.name, base.fingerprint) == ("org/tiny", models.load(str(folder / "snapshots" / "abc")).fingerprint)
+    assert base.name == "org/tiny"
     assert asked == []
+    (folder / "snapshots" / "abc" / "model.safetensors").unlink()
+    base.model.save_pretrained(folder / "snapshots" / "abc", max_shard_size="100KB")
+    assert len(list((folder / "snapshots" / "abc").glob("*.safetensors"))) > 1
+    assert models.load("org/tiny").fingerprint == base.fingerprint, "how its files are cut is the cache's affair"
+
+
+def test_a_text_ends_as_texts_do_and_begins_as_one(tmp_path: Path) -> None:
+    """Not as a turn of a conversation does; a raw row without a prompt is a beginning, too."""
+    learner = LoraLearner(str(tiny.write(tmp_path / "model")), rank=4)
+    base = learner.base
+    base.tokenizer.eos_token = "<|end|>"
+    base.tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    learner.base = fresh = replace(base)
+
+    assert learner._row(Example("", "Ann built it.")).ids == (*fresh.text("Ann built it."), fresh.text_end)
+    assert learner._row(Example("", "Ann built it.", raw=True)).ids == tuple(fresh.text("Ann built it."))
+
+
+def test_a_model_that_reads_little_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look at whether rows can be packed fits into what it reads."""
+    short = GPT2Config(vocab_size=600, n_embd=48, n_layer=2, n_head=4, n_positions=64)
+    monkeypatch.setitem(tiny.CONFIGS, "short", lambda: short)
+
+    assert LoraLearner(str(tiny.write(tmp_path / "model", "short", False)), rank=4)._packs

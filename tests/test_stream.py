@@ -352,8 +352,8 @@ def test_what_was_consolidated_together_counts_together() -> None:
     documents = [str(number) for number in range(20)]
     whole = {"documents": documents, "size": 10}
 
-    assert stream._together(whole) == ["0"] * 10 + ["10"] * 10
-    assert stream._together({**whole, "size": 1}) == documents
+    assert stream._together(1, whole) == ["stream 1, step 0"] * 10 + ["stream 1, step 1"] * 10
+    assert stream._together(1, {**whole, "size": 1}) == documents
     rows = [[[True]] * 10, [[True]] * 10 + [[False]] * 10]
     low, high = stream._slope([{**whole, "rows": rows}])["slope_interval"]
     assert low < -0.9 < -0.1 < high, "of two drawings either may be nearly all"
@@ -390,3 +390,38 @@ def test_a_decide_bench_whose_documents_were_not_learned_measures_nothing(
         decide.run(tmp_path / "home")
     with fake_agent(tmp_path / "home") as agent:
         assert [version.status for version in agent.versions()] == ["rejected", "rejected"]
+
+
+def test_a_story_that_an_older_version_kept_is_read_and_gone_on_with(faked: list[Path], tmp_path: Path) -> None:
+    """It asked nothing ahead of a lesson, and what was not asked then cannot be asked now."""
+    stream.run(tmp_path, n=2, arms=["full"])
+    (kept,) = tmp_path.glob("*/full.json")
+    story = json.loads(kept.read_text())
+    del story["ahead"], story["end"]
+    kept.write_text(json.dumps({**story, "rows": {k: v[:1] for k, v in story["rows"].items()}, "seconds": [1.0]}))
+
+    result = stream.run(tmp_path, n=2, arms=["full"])
+
+    assert result["arms"]["full"]["forward_transfer"] is None
+    assert [len(row) for row in result["arms"]["full"]["matrix"]] == [1, 2]
+
+
+def test_streams_of_the_same_documents_are_no_more_documents() -> None:
+    """Three streams, ten together: what a document is worth is worth it in all three, in whatever company."""
+    known = {str(number): number % 2 == 0 for number in range(20)}
+    stories = [
+        {
+            "documents": names,
+            "base": [[False]] * 20,
+            "rows": [[[known[name]] for name in names[:10]], [[known[name]] for name in names]],
+            "size": 10,
+        }
+        for names in (list(known), list(known)[::-1], sorted(known))
+    ]
+    gains = [float(known[name]) for story in stories for name in story["documents"]]
+    together = stream._by_question(stories, [stream._together(number, story) for number, story in enumerate(stories)])
+    alone = stream._by_question(stories, [story["documents"] for story in stories])
+
+    assert len(set(together)) == 6
+    assert len(set(alone)) == 20
+    assert stream._width(paired_interval(gains, alone)) > 0.4, "twenty of which ten are known"

@@ -49,7 +49,7 @@ def shortened(pairs: Sequence[Pair], order: Random) -> list[Changed]:
     """Each input of four words and more without one that its output does not say and that turns no sense round."""
     out = []
     for pair in pairs:
-        words = list(re.finditer(r"\S+\s*", pair.input))  # with what follows: lines stay lines
+        words = list(re.finditer(r"[^\S\n]*\S+", pair.input))  # with the blanks before it: lines stay lines
         said = set(_WORD.findall(pair.output))
         spare = [word for word in words if not said & set(_WORD.findall(word[0])) and not _TURNS.search(word[0])]
         if len(words) >= 4 and spare:

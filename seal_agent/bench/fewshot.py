@@ -296,7 +296,7 @@ def _best(tried: Sequence[dict[str, Any]]) -> Strategy:
 
 def _arm(rows: Sequence[dict[str, Any]], arm: str) -> dict[str, Any]:
     """Mean over tasks (of each the mean of its strategies), with its 95 % interval."""
-    scores = [fmean(row["scores"][arm]) for row in rows]
+    scores = [_score(row, arm) for row in rows]
     if not scores:
         return {"success": 0.0, "n": 0, "low": 0.0, "high": 1.0}
     whole = set(scores) <= {0.0, 1.0}  # where all are alike, Student's t would see no spread and be sure
@@ -306,9 +306,14 @@ def _arm(rows: Sequence[dict[str, Any]], arm: str) -> dict[str, Any]:
 
 def _paired(rows: Sequence[dict[str, Any]], one: str, other: str) -> dict[str, float]:
     """How much more of a task *one* arm solves than the *other*, on the mean over tasks."""
-    differences = [fmean(row["scores"][one]) - fmean(row["scores"][other]) for row in rows]
+    differences = [_score(row, one) - _score(row, other) for row in rows]
     low, high = paired_interval(differences)
     return {"difference": fmean(differences) if differences else 0.0, "low": low, "high": high}
+
+
+def _score(row: dict[str, Any], arm: str) -> float:
+    """The mean of an arm's strategies on a task; an older version kept none for what the task cannot afford."""
+    return fmean(row["scores"][arm] or row["scores"]["in_context"])
 
 
 def _length(learner: Learner, task: Task) -> int:

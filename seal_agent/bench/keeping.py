@@ -22,7 +22,7 @@ from seal_agent.learning import embedded
 def named(beginning: str, /, model: str | None = None, **depends: Any) -> str:
     """*beginning*, and after it a short hash of the *model* (None: the embedded one) and of all the result *depends* on."""
     name = model or embedded.MODEL.folder
-    place = str(Path(name).resolve()) if Path(name).is_dir() else name
+    place = str(Path(name).resolve()) if os.path.isdir(name) else name
     whole = json.dumps({"model": place, **depends}, default=repr)  # records are told apart by what they print
     return f"{beginning}-{sha256(whole.encode()).hexdigest()[:12]}"
 

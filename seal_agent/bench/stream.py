@@ -137,11 +137,13 @@ def _lived(
     for step in range(len(story["seconds"]), -(-len(chosen) // size)):
         if "learned" not in story:  # what is learned is not learned again, whatever happens while it is asked about
             coming = chosen[step * size : (step + 1) * size]
-            known = {name: asked(coming, name) if step else story["base"][:size] for name in names}
-            ahead = {name: [*story["ahead"][name], *known[name]] for name in names}
+            for name, known in story.get("ahead", {}).items():  # an older version asked nothing ahead
+                if len(known) == step * size:
+                    known += asked(coming, name) if step else story["base"][:size]
+            keep()
             began = time.monotonic()
             outcome = arm.learn([lesson.document for lesson in coming])
-            keep(learned=[outcome, time.monotonic() - began], ahead=ahead)
+            keep(learned=[outcome, time.monotonic() - began])
         outcome, spent = story.pop("learned")
         seen = chosen[: (step + 1) * size]
         rows = {name: [*story["rows"][name], asked(seen, name)] for name in names}
@@ -152,7 +154,9 @@ def _lived(
         keep(end={name: _in_the_end(arm, name, chosen, others, topic) for name in names})
     same = {key: story[key] for key in ("base", "open_book", "general_before", "seconds")}
     same["documents"] = [lesson.document.id for lesson in chosen]  # SEAL's passages share their titles
-    of = {name: {"rows": story["rows"][name], "ahead": story["ahead"][name], "size": size} for name in names}
+    of = {
+        name: {"rows": story["rows"][name], "ahead": story.get("ahead", {}).get(name), "size": size} for name in names
+    }
     return {name: {**same, **story["end"][name], **of[name]} for name in names}
 
 
@@ -178,12 +182,16 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     One arm over its streams: means over questions, the matrix by step, an interval for what was gained.
 
-    What is consolidated together is learned or refused as a whole, and streams share documents: in intervals all questions of
-    one consolidation count together. All streams are asked the same general questions: one counts once, however many ask it.
+    What is consolidated together is learned or refused as a whole, and streams share documents: an interval is the wider one of
+    two, in which all questions of a consolidation or of a document count together. All streams are asked the same general
+    questions: one counts once, however many ask it.
     """
     matrices = [_matrix(story["rows"], story["size"]) for story in stories]
     asked = [_asked(story) for story in stories]
-    of = [name for story in stories for name, right in zip(_together(story), story["base"], strict=True) for _ in right]
+    ways = (
+        [story["documents"] for story in stories],
+        [_together(number, story) for number, story in enumerate(stories)],
+    )
     base = [_mean(story["base"]) for story in stories]
     gains = [
         float(after) - float(before)
@@ -202,10 +210,10 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "just_learned_mean": fmean(map(metrics.plasticity, matrices, asked)),
         "final_mean": fmean(map(metrics.average_accuracy, matrices, asked)),
         "backward_transfer": fmean(map(metrics.backward_transfer, matrices, asked)),
-        "forward_transfer": fmean(map(_forward, stories, asked)),
+        "forward_transfer": fmean(map(_forward, stories, asked)) if all(story["ahead"] for story in stories) else None,
         "forgetting": fmean(map(metrics.forgetting, matrices, asked)),
         "gain": fmean(gains),
-        "gain_interval": list(paired_interval(gains, of)),
+        "gain_interval": max((list(paired_interval(gains, _by_question(stories, way))) for way in ways), key=_width),
         "general_before": fmean([_mean([story["general_before"]]) for story in stories]),
         "general_after": fmean([_mean([story["general_after"]]) for story in stories]),
         "general_interval": list(paired_interval(general, [*range(len(general) // len(stories))] * len(stories))),
@@ -225,18 +233,23 @@ def _summed(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _slope(stories: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     What one more consolidation adds to the mean over all documents seen so far: a line through the steps, the mean of the
-    streams; with the middle 95 % of 1,000 weighings of what was learned together (Bayesian bootstrap), the same in several
-    streams alike. Of one step there is no line.
+    streams; with the middle 95 % of 1,000 weighings (Bayesian bootstrap) of the documents, one in several streams alike, and of
+    what was learned together. Of one step there is no line.
     """
     draw = np.random.default_rng(0)
-    groups = [_together(story) for story in stories]
-    drawn = sorted({name for of in groups for name in of})
+    groups = [_together(number, story) for number, story in enumerate(stories)]
+    drawn = sorted({name for story, of in zip(stories, groups, strict=True) for name in (*story["documents"], *of)})
     if len(stories[0]["rows"]) < 2:
         return {"slope": 0.0, "slope_interval": [-math.inf, math.inf]}
     slopes = [fmean([_line(story["rows"]) for story in stories])]
     for _ in range(1000):
         weights = dict(zip(drawn, draw.exponential(size=len(drawn)), strict=True))
-        by_story = [[weights[name] for name in of] for of in groups]
+        by_story = [
+            [weights[one] * weights[group] for one, group in zip(story["documents"], of, strict=True)]
+            if story["size"] > 1
+            else [weights[one] for one in story["documents"]]
+            for story, of in zip(stories, groups, strict=True)
+        ]
         slopes.append(fmean([_line(story["rows"], of) for story, of in zip(stories, by_story, strict=True)]))
     return {"slope": slopes[0], "slope_interval": [float(edge) for edge in np.quantile(slopes, (0.025, 0.975))]}
 
@@ -249,9 +262,20 @@ def _line(rows: Sequence[Sequence[Sequence[bool]]], weights: Sequence[float] = (
     return float(np.polyfit(range(len(rows)), np.divide(right, asked), 1)[0])
 
 
-def _together(story: dict[str, Any]) -> list[str]:
-    """By lesson a name for what was consolidated together: the first of its documents."""
-    return [story["documents"][number - number % story["size"]] for number in range(len(story["documents"]))]
+def _together(stream: int, story: dict[str, Any]) -> list[str]:
+    """By lesson of *stream* a name for what was consolidated together; of a document alone that is the document."""
+    names, size = story["documents"], story["size"]
+    return [f"stream {stream}, step {number // size}" if size > 1 else name for number, name in enumerate(names)]
+
+
+def _by_question(stories: Sequence[dict[str, Any]], names: Sequence[Sequence[str]]) -> list[str]:
+    """*names* of each story's lessons, once for each question."""
+    each = zip(stories, names, strict=True)
+    return [name for story, of in each for name, right in zip(of, story["base"], strict=True) for _ in right]
+
+
+def _width(interval: Sequence[float]) -> float:
+    return interval[1] - interval[0]
 
 
 def _matrix(rows: Sequence[Sequence[Sequence[bool]]], size: int) -> list[list[float]]:

@@ -379,12 +379,12 @@ class LoraLearner:
         base = self.base
         if example.raw:
             prompt = base.start + base.text(example.prompt)
-            said = base.more(example.completion)
+            said = (base.more if example.prompt else base.text)(example.completion)
         elif example.prompt:
             prompt, said = base.question(example.prompt), base.answer(example.completion)
         else:
             prompt = base.start + base.text(f"{example.title}\n" if example.title else "")
-            said = [*(base.more if example.title else base.text)(example.completion), base.end]
+            said = [*(base.more if example.title else base.text)(example.completion), base.text_end]
         if len(prompt) + len(said) > base.window:
             what = f"a row of {len(prompt) + len(said)} tokens"
             raise SealError(f"{what}, and {base.name!r} reads {base.window}; give it shorter texts")

@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import json
 import math
+import os
 import threading
 import warnings
 from collections.abc import Sequence
@@ -142,10 +143,9 @@ class Base:
 
     @cached_property
     def end(self) -> int:
-        """The token that ends an answer: what the template ends a turn with, where text ends there; else the tokenizer's."""
-        ends = int(self.tokenizer.eos_token_id)
+        """The token that ends an answer: what the template ends a turn with, where text ends there; else what ends a text."""
         if not self.has_template:
-            return ends
+            return self.text_end
         asked = [{"role": "user", "content": "Who?"}]
         try:
             with self._tokenizing:
@@ -153,9 +153,14 @@ class Base:
                     [*asked, {"role": "assistant", "content": "Ann"}], tokenize=True, return_dict=True
                 )["input_ids"]
             said = whole[len(common(self._conversation(asked), whole)) :]
-        except jinja2.TemplateError:  # a template that writes no turns of the model's
-            return ends
-        return next((int(token) for token in said if token in self._ends), ends)
+        except (jinja2.TemplateError, TypeError, ValueError):  # a template that writes no turns of the model's
+            return self.text_end
+        return next((int(token) for token in said if token in self._ends), self.text_end)
+
+    @property
+    def text_end(self) -> int:
+        """The token that ends a text."""
+        return int(self.tokenizer.eos_token_id)
 
     @cached_property
     def start(self) -> list[int]:
@@ -174,7 +179,7 @@ class Base:
     def _ends(self) -> frozenset[int]:
         configured = self.model.generation_config.eos_token_id if self.model.generation_config else None
         more = configured if isinstance(configured, list) else [configured]
-        return frozenset(int(t) for t in (self.tokenizer.eos_token_id, *more) if t is not None)
+        return frozenset(int(t) for t in (self.text_end, *more) if t is not None)
 
     @cached_property
     def preamble(self) -> tuple[int, ...]:
@@ -186,7 +191,7 @@ def where(name: str) -> str:
     """The folder of the model called *name*; nobody asks the hub for it. SealError if it is not there."""
     if name == embedded.MODEL.folder:
         return str(embedded.model_folder())
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # of a name that is too long Path's own raises
         return name
     try:
         config = try_to_load_from_cache(name, "config.json")
@@ -216,22 +221,20 @@ def load(name: str) -> Base:
             # transformers would fill them at random, another way each time
             raise ValueError(f"{len(absent)} tensors are missing or of another shape, first {absent[0]}")
     except (OSError, ValueError, SafetensorError) as error:
-        why = (
-            str(error).splitlines()[0].rstrip(". ")
-            if (Path(place) / "config.json").exists()
-            else "it has no config.json"
-        )
+        found_one = (Path(place) / "config.json").exists()
+        why = str(error).splitlines()[0].rstrip(". ") if found_one else "it has no config.json"
         raise ConfigError(f"cannot load the model {name!r}: {why}; {_GIVE}") from error
     if tokenizer.eos_token_id is None:
         raise ConfigError(f"the tokenizer of {name!r} has no end token; set eos_token in its tokenizer_config.json")
     model.requires_grad_(False).eval().to(device())
-    fingerprint, template = _fingerprint(model, tokenizer), tokenizer.chat_template
+    by_id = name != embedded.MODEL.folder and not os.path.isdir(name)
+    fingerprint, template = _fingerprint(model, tokenizer, by_id), tokenizer.chat_template
     if isinstance(template, str) and "strftime_now" in template:
         tokenizer.chat_template = _ANY_DAY + template
     return Base(name, model, tokenizer, fingerprint, bool(template))
 
 
-def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
+def _fingerprint(model: PreTrainedModel, tokenizer: Any, by_id: bool) -> str:
     """The same for one model on any machine and under any version of transformers; another for another model or tokenizer."""
     digest = hashlib.sha256()
     # as it stands on disk: what is loaded says on which machine and by which version
@@ -240,14 +243,14 @@ def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
     digest.update(repr(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode())
     digest.update(repr(tokenizer.chat_template).encode())
     folder = Path(model.config._name_or_path)
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    files = [] if by_id else sorted(folder.glob("*.safetensors"))
     for file in files:
         with file.open("rb") as weights:
             digest.update(weights.read(_EDGE))
             weights.seek(max(0, file.stat().st_size - _EDGE))
             digest.update(weights.read(_EDGE))
         digest.update(str(file.stat().st_size).encode())
-    if not files:  # a hub id: the files lie in a cache whose layout is not ours, so sample the weights themselves
+    if not files:  # the files of an id lie in a cache whose layout is not ours, so sample the weights themselves
         for parameter in model.parameters():
             sample = parameter.detach().flatten()[:64].to(torch.bfloat16)  # the coarsest format it may be loaded in
             digest.update(sample.float().cpu().numpy().tobytes())

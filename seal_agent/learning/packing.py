@@ -134,6 +134,7 @@ def exact(base: Base) -> bool:
     if not base.sees_all:
         return False
     a, b = base.question("What colour is the sky?"), base.start + base.text(12 * "The harbour was quiet that day. ")
+    b = b[: int(min(len(b), base.window))]
     rows = [
         Row((*a, *base.answer("Blue")), len(a)),
         Row(tuple(b), max(1, len(b) - 4)),
