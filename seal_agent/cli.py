@@ -482,11 +482,10 @@ def _missing(model: str) -> str:
     from seal_agent.learning.models import where
 
     try:
-        return (
-            "" if (Path(where(model)) / "config.json").exists() else f"{model} has no config.json; name another model"
-        )
+        there = (Path(where(model)) / "config.json").exists()
     except ConfigError as error:
         return str(error)
+    return "" if there else f"{model} has no config.json; name another model"
 
 
 def _device() -> dict[str, str]:

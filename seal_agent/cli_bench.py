@@ -205,7 +205,10 @@ def reward(
 
 
 def _named(arms: str) -> list[str]:
-    return [arm.strip() for arm in arms.split(",") if arm.strip()]
+    named = [arm.strip() for arm in arms.split(",") if arm.strip()]
+    if arms and not named:
+        raise typer.BadParameter(f"{arms!r} names no arm")
+    return named
 
 
 def _model(home: Path | None, model: str | None) -> str | None:

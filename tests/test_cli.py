@@ -1111,3 +1111,10 @@ def test_a_name_that_is_too_long_for_a_file_stops_nobody_beside_it(
 
     assert ran.code == 0
     assert run("status", "--json").data["documents"]["total"] > 0
+
+
+def test_arms_are_named_with_blanks_or_without_and_commas_name_none(run: Run) -> None:
+    """No arm named is all of them, which takes hours."""
+    ran = run("bench", "supersede", "--arms", "nobody, full", "--json")
+    assert (ran.code, ran.data["error"]) == (1, "no arm called nobody; there are full, store, store_all")
+    assert run("bench", "stream", "--arms", " , ", "--json").code == 2

@@ -75,10 +75,8 @@ def tokens_at_most(strategy: Strategy, task: Task, count: Callable[[str], int]) 
         made = [pairs, *(done(transform, pairs) for transform in chosen)]
         rows = [tokens for of in made if len(of) > 1 for tokens in [_longest(of, count)] * len(of)]
     else:
-        times, longest = (
-            (ORDERS if strategy.reorder else 1) + strategy.shorten + strategy.substitute,
-            _longest(pairs, count),
-        )
+        longest = _longest(pairs, count)
+        times = (ORDERS if strategy.reorder else 1) + strategy.shorten + strategy.substitute
         rows = [longest] * (times * len(pairs)) + [longest + REWORDED] * (strategy.paraphrase * len(pairs))
     return sorted(rows)[-LARGEST:]
 

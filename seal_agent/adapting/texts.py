@@ -54,9 +54,8 @@ def shortened(pairs: Sequence[Pair], order: Random) -> list[Changed]:
         spare = [word for word in words if not said & set(_WORD.findall(word[0])) and not _TURNS.search(word[0])]
         if len(words) >= 4 and spare:
             gone = order.choice(spare)
-            out.append(
-                Changed(Pair((pair.input[: gone.start()] + pair.input[gone.end() :]).strip(), pair.output), pair)
-            )
+            rest = pair.input[: gone.start()] + pair.input[gone.end() :]
+            out.append(Changed(Pair(rest.strip(), pair.output), pair))
     return out
 
 
