@@ -14,7 +14,9 @@ import tiny
 from test_forgetting import tune
 
 from seal_agent import agent as agents
+from seal_agent import parts
 from seal_agent.bench import squad
+from seal_agent.editing.styles import row
 from seal_agent.errors import ConfigError
 from seal_agent.learning.learner import LoraLearner
 from seal_agent.parts import Example, Trial
@@ -128,12 +130,14 @@ def test_a_question_that_was_trained_in_the_same_words_is_told_of() -> None:
 
 
 def test_an_arm_nobody_knows_and_a_home_without_a_tuned_writer_are_refused(data: Path, tmp_path: Path) -> None:
-    known = "passage, base-implications, seal-round2-implications, seal_recipe, ours_before, ours_after"
+    known = "passage, base-implications, seal-round2-implications, seal_recipe, ours_before, ours_after, ours_before_implications"
     with pytest.raises(ConfigError, match=f"no arm called gpt-5; there are {known}"):
         squad.run(tmp_path / "out", data, n=2, arms=["gpt-5"])
     for home in (None, tmp_path / "home"):
-        with pytest.raises(ConfigError, match=r"(no|none is live in .*) ?home.*`seal-agent improve .* --home DIR`"):
-            squad.run(tmp_path / "out", data, n=2, home=home, arms=["ours_after"])
+        for arm in ("ours_after", "ours_after_rewrite"):
+            refused = rf"{arm} is written .*(no|none is live in .*) ?home.*`seal-agent improve .* --home DIR`"
+            with pytest.raises(ConfigError, match=refused):
+                squad.run(tmp_path / "out", data, n=2, home=home, arms=[arm])
 
 
 def test_the_arm_of_a_tuned_writer_is_usual_where_the_home_has_one_and_else_said_to_be_left_out(
@@ -195,6 +199,44 @@ def test_what_another_writer_another_model_or_other_edits_made_is_not_taken_for_
     assert ran("base-implications") == ["three"]
     (data / "passages.json").write_text((data / "passages.json").read_text().replace("1871", "1872"))
     assert ran("ours_after") == ["by first"]
+
+
+def test_an_arm_of_one_style_trains_what_that_style_writes_and_the_passage_and_stands_beside_others_of_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes it; what our usual styles write of the same passage is another arm."""
+    trained: dict[str, list[Example]] = {}
+    train = FakeLearner.train_many
+
+    def noting(learner: FakeLearner, trials: Sequence[Trial], *given: Any) -> list[dict[str, Any]]:
+        trained.update({trial.out.name: list(dict.fromkeys(trial.examples)) for trial in trials})
+        return train(learner, trials, *given)
+
+    def find(kind: str, name: str, found: Any = parts.find) -> Any:
+        def style(passage: Any, writer: Any, seed: int) -> Any:
+            yield row(passage, name, "verbatim", "", passage.sentences[0], passage.sentences[0])
+
+        return style if kind == "styles" else found(kind, name)
+
+    version = Version(number=1, id="v", parent=0, status="live", created="", digest="d" * 64, path="writer")
+    monkeypatch.setattr(squad, "_writer", lambda home, model, measured: version)
+    monkeypatch.setattr(agents, "open", fake_agent)
+    monkeypatch.setattr(FakeLearner, "train_many", noting)
+    monkeypatch.setattr(parts, "find", find)
+    arms = ["ours_before", "ours_before_rewrite", "ours_after_implications", "base-implications"]
+
+    result = squad.run(tmp_path / "out", data, n=2, home=tmp_path, arms=arms)
+
+    first, passage = (
+        "Alder Mill was started in 1871 by Tobias Renn.",
+        f"{TEXT} It has 3 wheels.",
+    )  # the last to be trained
+    for arm in arms[1:3]:
+        assert [(one.prompt, one.completion) for one in trained[arm]] == [("", first), ("", passage)]
+    assert len(trained["ours_before"]) > 2
+    assert {f"{arm} - base-implications" for arm in arms[:3]} == set(result["paired"])
+    for kept in ("before-rewrite", "d" * 12 + "-implications", "before"):
+        assert len(list((tmp_path / "out").glob(f"*/rows-*-0-{kept}.json"))) == 2
 
 
 def test_fewer_passages_than_wanted_are_refused(data: Path, tmp_path: Path) -> None:

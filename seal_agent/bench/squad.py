@@ -4,7 +4,8 @@ SEAL's table with our engine: what is answered closed-book after training on a p
 Promises: every arm trains the same passages with the same engine, LoRA shape, rate and number of tokens, in about as many steps
 (long rows one a step, short ones several), and is asked the same questions as SEAL asks them; arms are paired by passage; an arm
 that is finished is kept and not done again. All passages go into one adapter; every fourth also gets one of its own. One arm
-more trains SEAL's edits for as long as SEAL does.
+more trains SEAL's edits for as long as SEAL does. Arms of one of our styles, to be named, stand beside others' edits of that
+style: like these they train the passage too, and nothing of ours that is cut from it.
 Does not promise: SEAL's own figures. Its model is fifty times larger, and its judge was a larger one still.
 
 Source: arXiv 2506.10943, section 4.2 and its published edits (MIT).
@@ -17,13 +18,14 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from statistics import fmean, stdev
 from typing import Any
 
 from seal_agent import agent as agents
+from seal_agent import parts
 from seal_agent.bench import keeping
 from seal_agent.bench.arms import Plain
 from seal_agent.editing.room import example
@@ -37,6 +39,7 @@ from seal_agent.practising import cleaned
 from seal_agent.records import Document, Version
 
 PASSAGE, RECIPE, OURS, AFTER = "passage", "seal_recipe", "ours_before", "ours_after"
+_ONE_STYLE = {f"{ours}_{style}": style for ours in (OURS, AFTER) for style in ("implications", "rewrite", "questions")}
 _SEAL = "seal-round2-implications"  # SEAL's own edits, which the arm of its recipe trains as it does:
 _SEAL_EPOCHS, _SEAL_AT_ONCE = 10, 1  # so long and line by line, whatever the others may take
 _TOKENS = 10_000  # trained on a passage by every arm, over all its epochs; ours takes as many in its usual recipe
@@ -120,13 +123,13 @@ def run(
     chosen = passages(data, min(n, _FEW) if quick else n)
     n, tokens = len(chosen), _QUICK if quick else _TOKENS
     written = chosen[0].written
-    every = (PASSAGE, *written, *([RECIPE] if _SEAL in written else []), OURS, AFTER)
+    usual = (PASSAGE, *written, *([RECIPE] if _SEAL in written else []), OURS, AFTER)
     writer = _writer(home, model, chosen) if home else None
-    named = keeping.chosen(arms, every, [arm for arm in every if arm != AFTER or writer])
-    if AFTER in named and not writer:
+    named = keeping.chosen(arms, [*usual, *_ONE_STYLE], [arm for arm in usual if arm != AFTER or writer])
+    if (tuned := [arm for arm in named if arm.startswith(AFTER)]) and not writer:
         raise ConfigError(
-            f"{AFTER} is written by a tuned writer, and {f'none is live in {home}' if home else 'no home is given'}; tune one on "
-            f"passages that are not measured, in some hours: `seal-agent improve {data / 'train-contexts.json'} --home DIR`, "
+            f"{tuned[0]} is written by a tuned writer, and {f'none is live in {home}' if home else 'no home is given'}; tune one "
+            f"on passages that are not measured, in some hours: `seal-agent improve {data / 'train-contexts.json'} --home DIR`, "
             f"and give --home DIR"
         )
     if not (writer or arms):
@@ -260,14 +263,23 @@ class _Bench:
             return [Example("", text, title)]
         if edits := one.written.get(_SEAL if arm == RECIPE else arm, ()):
             return sequences(title, edits[self.seed % len(edits)], text)
-        return self._ours(one.document, self.writer if arm == AFTER else None)
+        rows = self._ours(
+            one.document, self.writer if arm.startswith(AFTER) else None, style := _ONE_STYLE.get(arm, "")
+        )
+        return [*rows, Example("", text, title)] if style else rows
 
-    def _ours(self, document: Document, writer: Version | None) -> list[Example]:
-        """The rows our editing room makes of *document* when that version of the *writer* writes, None: the base."""
-        kept = self.out / f"rows-{document.id}-{self.seed}-{writer.digest[:12] if writer else 'before'}.json"
+    def _ours(self, document: Document, writer: Version | None, style: str) -> list[Example]:
+        """
+        The rows our editing room makes of *document* when that version of the *writer* writes, None: the base; in one *style*, or
+        in the usual ones ("").
+        """
+        by = f"{writer.digest[:12] if writer else 'before'}{style and f'-{style}'}"
+        kept = self.out / f"rows-{document.id}-{self.seed}-{by}.json"
 
         def made() -> list[tuple[str, str, str]]:
             rooms = self.agent.rooms.writing_with(Path(writer.path) if writer else None)
+            if style:
+                rooms = replace(rooms, styles={style: parts.find("styles", style)})
             edits, _ = rooms.edit(document, self.agent.learner, None, self.agent.journal)
             rows = [example(edit) for edit in edits if not (edit.refused or edit.reserved)]
             return [(row.prompt, row.completion, row.title) for row in rows]
@@ -334,7 +346,7 @@ def _told_of(seeds: Sequence[Sequence[Shares]], written: Sequence[str]) -> dict[
         }
 
     means, beside = means_of("right"), {what: means_of(what) for what in ("f1", "shuffled", "seen", "steps")}
-    pairs = [(AFTER, OURS), *((ours, arm) for ours in (OURS, AFTER) for arm in (PASSAGE, *written))]
+    pairs = [(AFTER, OURS), *((ours, arm) for ours in (OURS, AFTER, *_ONE_STYLE) for arm in (PASSAGE, *written))]
     return {
         "arms": {arm: {**_arm(means, arm), **{what: fmean(of[arm]) for what, of in beside.items()}} for arm in means},
         "paired": {f"{a} - {b}": _paired(means[a], means[b]) for a, b in pairs if {a, b} <= set(means)},
