@@ -115,7 +115,7 @@ class SealAgent:
         with self.journal.transaction():
             if known := self.journal.attest(found):
                 # a change was taken back: judged by what had been asked of it
-                if found.id in self.journal.waiting_documents():
+                if found.id in self.journal.buffer.documents():
                     self.journal.checks.add(self.rooms.asked_again(found, self.journal), again=True)
                 return self._told_again(known)
         return self._studied(found, self.journal.record, released=False)
@@ -165,7 +165,7 @@ class SealAgent:
         """Two ids with a dot between: what the rows this *writer* makes of *document* rest on; and what waits."""
         state = self.journal.state_for(document)
         rows = content_id("s", state, writer.digest) if writer else state
-        waits = content_id("w", *(part for said in self.journal.waiting_sentences() for part in said))
+        waits = content_id("w", *(part for said in self.journal.buffer.sentences() for part in said))
         return f"{rows}.{waits}"
 
     def _studied(self, document: Document, write: Callable[..., Receipt], released: bool) -> Receipt:
@@ -254,8 +254,8 @@ class SealAgent:
 
     def recover(self, lock: HomeLock) -> None:
         """Under the home's lock: rows of runs that died wait again; what no version and no journal names is removed."""
-        self.journal.abandon()  # of ours, too: who could only now take the lock is in no run
-        self.journal.sweep(lock)
+        self.journal.buffer.abandon()  # of ours, too: who could only now take the lock is in no run
+        self.journal.buffer.sweep(lock)
         shutil.rmtree(self.home / FORGETTING, ignore_errors=True)
         renewal.clean(self.journal)
         if self.writers.is_dir():

@@ -221,7 +221,7 @@ def quarantine(
     with _opened(home, model) as agent:
         found = agent.quarantine() if release is None else [agent.release(release)]
         told = {"document", "title", "prompt", "completion"}
-        aside = [{**edit.model_dump(include=told), "reason": reason} for edit, reason in agent.journal.aside()]
+        aside = [{**edit.model_dump(include=told), "reason": reason} for edit, reason in agent.journal.buffer.aside()]
     rows = [show.receipt(receipt) for receipt in found]
     data = {"receipts": rows, "aside": aside}
     return Reply(data, lambda: show.quarantine(data))

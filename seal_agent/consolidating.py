@@ -25,12 +25,12 @@ from seal_agent.remembering.replay import token_share
 def due(agent: SealAgent) -> str:
     """See SealAgent.due."""
     journal, settings = agent.journal, agent.settings
-    if journal.unfinished():
+    if journal.buffer.unfinished():
         with suppress(HomeBusy), HomeLock(agent.home) as lock:  # busy: it has not died
             agent.recover(lock)
-    if _unjudgeable(agent) or agent.too_few == (journal.versions.live_number(), *journal.waiting_documents()):
+    if _unjudgeable(agent) or agent.too_few == (journal.versions.live_number(), *journal.buffer.documents()):
         return ""
-    waiting, age = journal.waiting_count(), journal.oldest_waiting_age() or 0.0
+    waiting, age = journal.buffer.count(), journal.buffer.oldest_age() or 0.0
     if waiting >= settings.consolidate_after:
         return f"{waiting} rows wait"
     return f"the oldest row has waited {age:.1f} hours" if age >= settings.consolidate_age else ""
@@ -49,7 +49,7 @@ def consolidate(agent: SealAgent) -> Consolidation:
         with journal.transaction():
             # what came while it was asked is claimed, too: the state has to tell of it
             run, state = turn(agent)
-            fence, edits = journal.claim(run)
+            fence, edits = journal.buffer.claim(run)
         given = agent.past.consolidations.get(state)
         if given and given[1].parent != journal.versions.live_number():
             given = None  # judged against a version that was damaged since and has another number now
@@ -61,7 +61,7 @@ def consolidate(agent: SealAgent) -> Consolidation:
             memories, embedder = rooms.memories(learned), rooms.embedder.fingerprint
             version = journal.publish(candidate, report, run, fence, memories, embedder, state=state, number=number)
         except Exception as error:  # after Ctrl-C the next run's sweep returns the rows, and no failure is counted
-            journal.release_claims(run, fence, f"{type(error).__name__}: {error}"[:500], state)
+            journal.buffer.release(run, fence, f"{type(error).__name__}: {error}"[:500], state)
             raise
     live = journal.versions.live_number()
     return Consolidation(outcome=report.outcome, reason=report.reason, version=live, report=version.report)
@@ -88,9 +88,9 @@ def seed(agent: SealAgent) -> None:
 def turn(agent: SealAgent) -> tuple[str, str]:
     """The id of the run whose turn it is, and of what it rests on: both of content, not of a clock."""
     journal = agent.journal
-    tried = sorted(journal.attempts().items())
+    tried = sorted(journal.buffer.attempts().items())
     history = [key for _, key, _ in journal.versions.made()]
-    run = content_id("r", *journal.waiting_ids(), repr(tried), *history, str(agent.settings.seed))
+    run = content_id("r", *journal.buffer.ids(), repr(tried), *history, str(agent.settings.seed))
     # a user's own questions are no part of it: they may veto what came of it, and change nothing
     checks = sorted(check.id for check in journal.checks.all() if check.kind != "user")
     return run, content_id("s", journal.state(), run, *checks)
@@ -103,7 +103,7 @@ def _nothing(agent: SealAgent, reason: str) -> Consolidation:
 
 def _unjudgeable(agent: SealAgent) -> str:
     """Why no consolidation of what waits could be judged, or ""."""
-    documents = agent.journal.waiting_documents()
+    documents = agent.journal.buffer.documents()
     if not documents:
         return "no edit waits"
     found = len(agent.journal.checks.of(documents))
@@ -113,7 +113,7 @@ def _unjudgeable(agent: SealAgent) -> str:
 
 def _answered_already(agent: SealAgent) -> str:
     """Why no verdict could be given on what waits, the answers of the live version seen, or "". It costs these answers."""
-    journal, documents = agent.journal, agent.journal.waiting_documents()
+    journal, documents = agent.journal, agent.journal.buffer.documents()
     left = agent.rooms.unanswered(agent.learner, journal, documents, agent.adapter())
     if left >= ENOUGH:
         return ""

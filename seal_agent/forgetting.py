@@ -176,9 +176,9 @@ class _Replay:
         consolidating.seed(again)
         with again.journal.transaction():
             run, now = consolidating.turn(again)
-            if now == state and again.journal.waiting_count():
-                fence, _ = again.journal.claim(run)
-                again.journal.release_claims(run, fence, state=state)
+            if now == state and again.journal.buffer.count():
+                fence, _ = again.journal.buffer.claim(run)
+                again.journal.buffer.release(run, fence, state=state)
                 return
         with suppress(Exception):  # which is counted there
             again.consolidate()

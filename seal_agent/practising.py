@@ -82,7 +82,7 @@ def practice(agent: SealAgent, documents: Given, samples: int = 4) -> Iterator[t
         )
     agent.writers.mkdir(exist_ok=True)
     with HomeLock(agent.writers) as lock, Journal(agent.writers) as line:
-        line.sweep(lock)
+        line.buffer.sweep(lock)
         adapters.tidy(agent.writers / "adapters", [version.path for version in line.versions.all()], lock)
         lessons, reward = list(_lessons(agent, line, documents)), rooms.reward(agent.learner, agent.journal)
         write, basis = partial(rooms.compose, agent.learner), " ".join(("likelihood", _KEPT, *rooms.styles))

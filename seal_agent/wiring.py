@@ -179,7 +179,7 @@ class Rooms:
         index, told = known.index, known.told
         # what the document takes the place of neither contradicts it nor makes it known
         replaced = set(journal.names.superseded_by(document))
-        waiting = [said for said in journal.waiting_sentences() if said[0] not in replaced]
+        waiting = [said for said in journal.buffer.sentences() if said[0] not in replaced]
         others = {name: memory for name, memory in told.items() if memory.document not in replaced}
         gone = len(told) - len(others)
 
@@ -245,7 +245,7 @@ class Rooms:
         from seal_agent.editing import room
         from seal_agent.judging.grading import wording
 
-        taught = {wording(edit.prompt) for edit, _ in journal.edits_of(document.id) if not edit.reserved}
+        taught = {wording(edit.prompt) for edit, _ in journal.buffer.of(document.id) if not edit.reserved}
         return room.asked_again(self.passages(document), self._earlier(document, journal), taught)
 
     def _earlier(self, document: Document, journal: Journal) -> room.Earlier:
@@ -334,7 +334,7 @@ class Rooms:
         Is what waits to be trained from the base, with all that was learned? Once it was refused, where that is not too much:
         adapters that continue from one another drift from the base further and further, and a small home rehearses all anyway.
         """
-        tried = max(journal.attempts().values(), default=0)
+        tried = max(journal.buffer.attempts().values(), default=0)
         return bool(tried and self.settings.rehearsal and 0 < len(journal.memories.all("learned")) <= _ANEW)
 
     def mix(self, rows: Sequence[SelfEdit], journal: Journal, anew: bool = False) -> list[Example]:
@@ -347,7 +347,7 @@ class Rooms:
         if anew:
             return [*map(example, rows), *map(example, learned), *anchors]
         # what was refused once, where all that was learned is too much to train, comes back with twice the rehearsal
-        dial = self.settings.rehearsal * (1 + max(journal.attempts().values(), default=0))
+        dial = self.settings.rehearsal * (1 + max(journal.buffer.attempts().values(), default=0))
         # a short lesson takes as many steps as a middling one: old rows fill it, or a few would be drilled and the rest fade
         count = min(len(learned), round(parts.OLD_TURNS * max(dial * len(rows), dial and _EPOCH - len(rows))))
         seed = int(content_id("m", *sorted(row.id for row in rows))[1:9], 16) ^ self.settings.seed
@@ -462,7 +462,7 @@ class Rooms:
         from seal_agent.remembering.known import placed
 
         said = {
-            placed(e.title, e.fact) for name in documents for e, _ in journal.edits_of(name) if e.origin == "verbatim"
+            placed(e.title, e.fact) for name in documents for e, _ in journal.buffer.of(name) if e.origin == "verbatim"
         }
         out: dict[str, float] = {}
         for memory, likeness in chain(*self._nearby(sorted(said), journal, 2)):

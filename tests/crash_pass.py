@@ -45,7 +45,7 @@ def drive(home: Path) -> None:
 
 def recover(journal: Journal, lock: HomeLock) -> None:
     """What every start does: end the runs of the dead, remove what no version names."""
-    journal.sweep(lock)
+    journal.buffer.sweep(lock)
     adapters.tidy(journal.home / "adapters", [version.path for version in journal.versions.all()], lock)
 
 
@@ -65,10 +65,10 @@ def quarantine(journal: Journal) -> None:
 
 def fail_and_die(journal: Journal, home: Path, lock: HomeLock) -> None:
     """A training that breaks, then a process that dies in its run and leaves half an adapter behind."""
-    fence, _ = journal.claim("broken")
-    journal.release_claims("broken", fence)
+    fence, _ = journal.buffer.claim("broken")
+    journal.buffer.release("broken", fence)
     with Journal(home) as dead:
-        dead.claim("dead")
+        dead.buffer.claim("dead")
         staged = adapters.stage(home / "adapters")
         (staged / "half.safetensors").write_bytes(b"half")
     # The journal that is left began the older run, so to its sweep the newer one is a stranger's.
@@ -76,7 +76,7 @@ def fail_and_die(journal: Journal, home: Path, lock: HomeLock) -> None:
 
 
 def consolidate(journal: Journal, run: str) -> None:
-    fence, edits = journal.claim(run)
+    fence, edits = journal.buffer.claim(run)
     live = journal.versions.live()
     report = GateReport(outcome="accepted", reason="better")
     path = f"adapters/{content_id('a', run)}"

@@ -92,7 +92,7 @@ def test_a_candidate_that_learned_nothing_is_set_aside_with_a_report(make: Make)
     assert agent.status()["waiting"] == rows  # they are tried once more
     assert agent.consolidate().outcome == "rejected"
     assert agent.status()["waiting"] == 0  # and then wait for someone to look at them
-    assert agent.journal.aside()
+    assert agent.journal.buffer.aside()
 
 
 def test_a_candidate_that_forgets_what_the_base_knew_is_rejected(make: Make) -> None:
@@ -120,7 +120,7 @@ def test_what_cannot_be_judged_yet_waits_for_more(agent: SealAgent) -> None:
 
 def test_what_is_rehearsed_as_near_begins_with_the_nearest_not_with_the_oldest(agent: SealAgent) -> None:
     known = learned(agent).journal.memories.all("learned")
-    row = next(edit for edit, _ in agent.journal.edits_of(LIGHT.id) if not edit.refused)
+    row = next(edit for edit, _ in agent.journal.buffer.of(LIGHT.id) if not edit.refused)
     rows = [row.model_copy(update={"fact": "A flood broke its gate.", "title": MILL.title}), row]
 
     near = agent.rooms._near(rows, known, agent.journal)
@@ -165,7 +165,7 @@ def test_a_short_lesson_rehearses_more_than_its_share(rehearsal: float, share: f
     agent.observe(LIGHT)
     learned = agent.journal.memories.all("learned")
 
-    examples = agent.rooms.mix(agent.journal.waiting()[:1], agent.journal)
+    examples = agent.rooms.mix(agent.journal.buffer.waiting()[:1], agent.journal)
 
     assert 4 < len(learned) < 2 * 119
     assert sum(example.old for example in examples) == share * len(learned)
@@ -208,7 +208,7 @@ def test_what_was_refused_in_a_home_too_large_to_train_anew_rehearses_twice_as_m
     agent.observe(MILL)
     agent.consolidate()
     agent.observe(LIGHT)
-    rows = agent.journal.waiting()[:20]
+    rows = agent.journal.buffer.waiting()[:20]
 
     def rehearsed() -> int:
         return sum(example.old for example in agent.rooms.mix(rows, agent.journal))
@@ -288,7 +288,7 @@ def test_what_is_taken_back_while_it_is_trained_is_learned_and_waits_no_more(mak
     agent.observe(named)
 
     assert agent.consolidate().outcome == "accepted"
-    assert agent.journal.waiting_count() == 0
+    assert agent.journal.buffer.count() == 0
     assert agent.consolidate().reason == "no edit waits"
     assert agent.verify() == []
 
@@ -408,14 +408,14 @@ def test_two_that_contradict_each_other_are_not_learned_in_one_lesson(agent: Sea
     assert "opened in 1893" in held.decision.reason
     assert "opened in 1871" in held.decision.reason
     assert MILL.id in held.decision.reason
-    assert {edit.document for edit in agent.journal.waiting()} == {MILL.id}
+    assert {edit.document for edit in agent.journal.buffer.waiting()} == {MILL.id}
     assert agent.release(other.id).decision.action == "edit"
 
 
 def test_what_a_lesson_has_taken_up_is_still_contradicted(agent: SealAgent) -> None:
     """While it is trained on it waits no more and is not remembered yet."""
     agent.observe(MILL)
-    agent.journal.claim("r1")
+    agent.journal.buffer.claim("r1")
 
     assert agent.decide(MILL.model_copy(update={"text": MILL.text.replace("1871", "1893")})).action == "hold"
 
@@ -441,7 +441,7 @@ def test_a_text_that_waits_is_not_contradicted_by_the_newer_text_of_its_name(age
     receipt = agent.observe(named.model_copy(update={"text": MILL.text.replace("1871", "1866")}))
 
     assert receipt.decision.action == "edit"
-    assert {edit.document for edit in agent.journal.waiting()} == {receipt.id}
+    assert {edit.document for edit in agent.journal.buffer.waiting()} == {receipt.id}
 
 
 def test_what_waits_is_no_news_and_is_not_known_either(agent: SealAgent) -> None:
@@ -468,7 +468,7 @@ def test_a_newer_text_of_the_same_name_takes_the_place_of_the_older(agent: SealA
 
     assert agent.decide(newer.model_copy(update={"external_id": ""})).action == "hold"
     receipt = agent.observe(newer)
-    contrast = [edit for edit, _ in agent.journal.edits_of(newer.id) if edit.style == "contrast"]
+    contrast = [edit for edit, _ in agent.journal.buffer.of(newer.id) if edit.style == "contrast"]
     agent.consolidate()
 
     assert receipt.decision.action == "edit"
@@ -488,18 +488,18 @@ def test_a_text_that_changed_twice_before_it_was_learned_is_still_told_apart_fro
         last = named.model_copy(update={"text": MILL.text.replace("1871", year)})
         agent.observe(last)
 
-    contrast = [edit for edit, _ in agent.journal.edits_of(last.id) if edit.style == "contrast"]
+    contrast = [edit for edit, _ in agent.journal.buffer.of(last.id) if edit.style == "contrast"]
 
     assert contrast
     assert all("1858" in edit.completion for edit in contrast)
-    assert {edit.document for edit in agent.journal.waiting()} == {last.id}
+    assert {edit.document for edit in agent.journal.buffer.waiting()} == {last.id}
 
 
 def test_no_check_asks_what_was_trained(agent: SealAgent) -> None:
     """Not in this document, not in any: by the questions themselves, when the gate sits."""
     agent.observe(MILL)
     asked = agent.journal.checks.of([MILL.id])
-    row = next(edit for edit in agent.journal.waiting() if edit.prompt)
+    row = next(edit for edit in agent.journal.buffer.waiting() if edit.prompt)
     shown = asked[0].model_copy(update={"id": "c0", "question": row.prompt.upper()})
     agent.journal.checks.add([shown])
 
@@ -529,9 +529,9 @@ def test_of_several_edits_the_one_that_teaches_most_enters_the_buffer(
 
     agent.observe(MILL)
 
-    waiting = {one.fact for one in agent.journal.waiting()}
+    waiting = {one.fact for one in agent.journal.buffer.waiting()}
     assert waiting >= {sentence for sentence in sentences(MILL.text) if "Mill" in sentence or "mill" in sentence}
-    assert not any(one.refused == "left out" for one, _ in agent.journal.edits_of(MILL.id))
+    assert not any(one.refused == "left out" for one, _ in agent.journal.buffer.of(MILL.id))
 
 
 def test_what_is_held_is_never_trained_until_it_is_released(agent: SealAgent) -> None:
@@ -610,7 +610,7 @@ def test_while_a_training_runs_nothing_of_it_is_due(make: Make) -> None:
     agent = make(consolidate_after=5)
     agent.observe(MILL)
     with HomeLock(agent.home):
-        agent.journal.claim("r0")
+        agent.journal.buffer.claim("r0")
         assert make(consolidate_after=5).due() == ""
     assert make(consolidate_after=5).due()
 
@@ -794,7 +794,7 @@ def test_a_consolidation_cut_short_is_done_by_the_next_of_the_same_agent(
 def test_rows_of_a_process_that_died_wait_again(agent: SealAgent) -> None:
     agent.observe(MILL)
     with Journal(agent.home) as dead:
-        dead.claim("dead")
+        dead.buffer.claim("dead")
     half = adapters.stage(agent.home / "adapters")
     assert agent.status()["waiting"] > 0, "what it had taken up is not learned yet"
 
@@ -954,9 +954,9 @@ def test_what_is_told_without_a_name_takes_no_change_back(agent: SealAgent) -> N
 
     assert receipt.decision.action == "skip"
     assert "a newer text has taken its place" in receipt.decision.reason
-    assert agent.journal.waiting_documents() == [NEWER.id]
+    assert agent.journal.buffer.documents() == [NEWER.id]
     agent.observe(NAMED)
-    assert agent.journal.waiting_documents() == [NAMED.id]
+    assert agent.journal.buffer.documents() == [NAMED.id]
 
 
 def test_a_change_that_comes_while_the_old_text_is_trained_is_asked_about(make: Make) -> None:
@@ -982,7 +982,9 @@ def test_a_change_that_is_taken_back_is_learned_by_itself(agent: SealAgent, line
         if document is NEWER or not agent.versions():
             agent.consolidate()
 
-    assert {edit.fact for edit in agent.journal.waiting()} == {"Alder Mill opened in 1871 beside the river Tarn."}
+    assert {edit.fact for edit in agent.journal.buffer.waiting()} == {
+        "Alder Mill opened in 1871 beside the river Tarn."
+    }
     judged = agent.consolidate().report
     assert judged
     assert sum(result.after and not result.before for result in judged.results) >= 5
@@ -1001,7 +1003,7 @@ def test_what_was_trained_beside_a_text_that_was_replaced_is_not_blamed(make: Ma
 
     assert agent.consolidate().outcome == "undecided"
 
-    assert set(agent.journal.attempts().values()) == {0}
+    assert set(agent.journal.buffer.attempts().values()) == {0}
 
 
 def test_of_two_held_texts_of_a_name_the_newer_is_held(agent: SealAgent) -> None:

@@ -24,7 +24,7 @@ from seal_agent import agent as agents
 from seal_agent import cli, watching
 from seal_agent.cli_show import drawable
 from seal_agent.errors import HomeBusy
-from seal_agent.journal.store import FAILURES
+from seal_agent.journal.buffer import FAILURES
 from seal_agent.judging.quiz import practised
 from seal_agent.testing import ADAPTER, NOTHING, FakeLearner, fake_agent
 from seal_agent.wiring import Rooms

@@ -137,7 +137,7 @@ def assert_recovers(home: Path, lock: HomeLock, acknowledged: list[str]) -> None
 
 def assert_edits_stand_together(journal: Journal) -> None:
     for document in journal.documents():
-        states = {state for row, state in journal.edits_of(document.id) if not row.reserved}
+        states = {state for row, state in journal.buffer.of(document.id) if not row.reserved}
         if document == ODD:  # held: none of its rows may ever wait
             assert states <= {"refused"}
         else:
@@ -168,7 +168,7 @@ def summary(home: Path) -> dict[str, Any]:
         return {
             "counts": journal.counts(),
             "receipts": [journal.receipt(document.id) for document in known],
-            "edits": [journal.edits_of(document.id) for document in known],
+            "edits": [journal.buffer.of(document.id) for document in known],
             "learned": journal.learned_documents(),
             "memories": journal.memories.all(),
             "checks": journal.checks.all(),

@@ -106,7 +106,7 @@ def test_a_home_that_forgot_is_a_home_that_was_never_told(name: str, tmp_path: P
     assert told(forgot) == told(control)
     assert forgot.journal.memories.all("learned") == control.journal.memories.all("learned")
     assert forgot.journal.checks.all("fact") == control.journal.checks.all("fact")
-    assert forgot.journal.waiting() == control.journal.waiting()
+    assert forgot.journal.buffer.waiting() == control.journal.buffer.waiting()
     assert forgot.status()["live"] == receipt.live
     assert (receipt.left, forgot.verify()) == ([], [])
     assert "1871" not in forgot.ask("In which year did Alder Mill open?").text
@@ -421,13 +421,13 @@ def test_what_was_written_while_it_waited_is_not_written_again(
     """It could have mattered to whether they are learned, not to what is written of them."""
     for document in (MILL, LIGHT, BARN):
         agent.observe(document)
-    wrote = agent.journal.waiting()
+    wrote = agent.journal.buffer.waiting()
     monkeypatch.setattr(Rooms, "edit", lambda *given: pytest.fail("written again"))
 
     receipt = agent.forget(MILL.id)
 
     assert (receipt.calls, receipt.computed) == (2, 2)
-    assert agent.journal.waiting() == [row for row in wrote if row.document != MILL.id]
+    assert agent.journal.buffer.waiting() == [row for row in wrote if row.document != MILL.id]
 
 
 NAMED = MILL.model_copy(update={"source": "wiki", "external_id": "mill"})
@@ -479,7 +479,7 @@ def test_what_cannot_be_learned_without_a_document_is_no_obstacle_to_forgetting_
     receipt = agent.forget(MILL.id)
 
     assert (receipt.gone, receipt.live, receipt.left) == ([1], 0, [])
-    assert {edit.document for edit in agent.journal.waiting()} == {LIGHT.id}
+    assert {edit.document for edit in agent.journal.buffer.waiting()} == {LIGHT.id}
 
 
 def test_a_verdict_that_a_forgotten_text_spoilt_while_it_was_trained_is_given_anew(tmp_path: Path) -> None:
@@ -578,7 +578,7 @@ def test_what_a_name_said_before_is_known_anew_without_what_it_said_between(tmp_
 
     assert told(agent) == told(control)
     assert weights(agent) == weights(control)
-    assert any(edit.style == "contrast" for edit, _ in agent.journal.edits_of(Document(text=b).id))
+    assert any(edit.style == "contrast" for edit, _ in agent.journal.buffer.of(Document(text=b).id))
 
 
 def test_what_is_asked_meanwhile_is_not_lost(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -598,7 +598,7 @@ def test_what_is_asked_meanwhile_is_not_lost(make: Make, monkeypatch: pytest.Mon
     agent.forget(MILL.id)
 
     assert [receipt[0] for receipt in told(agent)] == [LIGHT.id, BARN.id]
-    assert agent.journal.waiting_count() > 0
+    assert agent.journal.buffer.count() > 0
 
 
 def tune(agent: SealAgent, *documents: Document, parent: int = 0, **training: object) -> int:
@@ -615,7 +615,7 @@ def tune(agent: SealAgent, *documents: Document, parent: int = 0, **training: ob
             line.tries.keep(document.id, document.id, {"wrote": [[f"Statement: {document.text}", "Who?"]]})
         training = training or {"documents": [document.id for document in documents]}
         report = GateReport(outcome="accepted", reason="as a test", training=training)
-        fence, _ = line.claim(run)
+        fence, _ = line.buffer.claim(run)
         candidate = Candidate(run=run, path=str(root / run), digest=digest, parent=parent)
         return line.publish(candidate, report, run, fence).number
 
@@ -845,16 +845,16 @@ def test_trainings_that_broke_are_lived_through_without_being_tried(tmp_path: Pa
             agent.consolidate()
     for act in (read(MILL), learn, read(CLOCK)):
         act(agent)
-    aside, before = agent.journal.aside(), weights(agent)
+    aside, before = agent.journal.buffer.aside(), weights(agent)
     assert {edit.document for edit, _ in aside} == {LIGHT.id}
 
     receipt = agent.forget(CLOCK.id)
 
     assert (receipt.computed, receipt.gone, receipt.made) == (0, [], [])
     assert weights(agent) == before
-    assert [edit for edit, _ in agent.journal.aside()] == [edit for edit, _ in aside]
+    assert [edit for edit, _ in agent.journal.buffer.aside()] == [edit for edit, _ in aside]
     assert agent.forget(LIGHT.id).left == []
-    assert agent.journal.aside() == []
+    assert agent.journal.buffer.aside() == []
 
 
 def test_what_broke_every_training_is_no_obstacle_to_forgetting_another(tmp_path: Path) -> None:
@@ -877,7 +877,7 @@ def test_what_broke_every_training_is_no_obstacle_to_forgetting_another(tmp_path
     receipt = agent.forget(LIGHT.id)
 
     assert receipt.left == []
-    assert {edit.document for edit, _ in agent.journal.aside()} == {MILL.id}
+    assert {edit.document for edit, _ in agent.journal.buffer.aside()} == {MILL.id}
     assert "Oda Ferring" in agent.ask("Who raised Quill Barn in 1822?").text
 
 

@@ -97,7 +97,7 @@ def test_an_edit_or_a_writer_whose_loss_is_not_finite_earns_nothing_and_breaks_n
         assert (report.outcome, "is not finite" in report.reason) == ("rejected", True)
     assert line.journal.versions.all() == []
     assert line.journal.verify() == []
-    assert not line.journal.unfinished()
+    assert not line.journal.buffer.unfinished()
 
 
 def test_a_passage_has_the_id_that_it_has_when_it_is_read_and_what_could_not_be_read_is_refused() -> None:
@@ -714,7 +714,7 @@ def test_an_agent_practises_without_touching_what_it_knows(agent: SealAgent) -> 
     assert all(worth.kept for worth in menu.worth)
     assert [report.outcome for report in reports] == ["undecided"] * 2
     assert "no edit of 1 passages" in reports[0].reason
-    assert (agent.versions(), agent.status()["documents"]["total"], agent.journal.waiting_count()) == ([], 0, 0)
+    assert (agent.versions(), agent.status()["documents"]["total"], agent.journal.buffer.count()) == ([], 0, 0)
     assert agent.writer() is None
 
 

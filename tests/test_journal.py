@@ -86,7 +86,7 @@ def candidate(run: str, parent: int) -> Candidate:
 
 
 def consolidate(journal: Journal, run: str, outcome: str = "accepted", results: Sequence[CheckResult] = ()) -> Version:
-    fence, edits = journal.claim(run)
+    fence, edits = journal.buffer.claim(run)
     live = journal.versions.live()
     learned = dict.fromkeys(row.document for row in edits)
     memories = [memory(document) for key in learned if (document := journal.document(key))]
@@ -95,7 +95,7 @@ def consolidate(journal: Journal, run: str, outcome: str = "accepted", results: 
 
 
 def states(journal: Journal, document: Document) -> list[str]:
-    return [state for _, state in journal.edits_of(document.id)]
+    return [state for _, state in journal.buffer.of(document.id)]
 
 
 MILL = Document(text="Alder Mill opened in 1871.", title="Alder Mill", source="wiki", external_id="mill")
@@ -114,7 +114,7 @@ def test_a_recorded_document_is_there_after_reopening(journal: Journal) -> None:
     assert receipt == Receipt(id=MILL.id, decision=EDIT, edits=1, title="Alder Mill")
     assert again.receipt(MILL.id) == receipt
     assert again.document(MILL.id) == MILL
-    assert [row.prompt for row in again.waiting()] == ["When?"]
+    assert [row.prompt for row in again.buffer.waiting()] == ["When?"]
     assert again.verify() == []
 
 
@@ -142,7 +142,7 @@ def test_the_same_text_again_is_an_attestation_and_not_a_second_lesson(journal: 
     assert journal.attest(MILL).attestations == 1
     assert journal.attest(elsewhere).attestations == 2
     assert learn(journal, elsewhere).attestations == 2
-    assert journal.waiting_count() == 1
+    assert journal.buffer.count() == 1
 
 
 def test_what_a_check_said_when_its_document_was_learned_is_remembered(journal: Journal) -> None:
@@ -170,7 +170,7 @@ def test_changed_text_under_a_name_supersedes_what_the_name_said(journal: Journa
     learn(journal, MILL_2)
 
     assert states(journal, MILL) == ["superseded", "superseded"]
-    assert [row.document for row in journal.waiting()] == [MILL_2.id]
+    assert [row.document for row in journal.buffer.waiting()] == [MILL_2.id]
     assert journal.documents() == [MILL_2]
     assert [row.document for row in journal.checks.of([MILL.id, MILL_2.id])] == [MILL_2.id]
 
@@ -197,7 +197,7 @@ def test_a_stream_told_twice_ends_where_it_ended_once(journal: Journal) -> None:
         journal.attest(document)
 
     assert (journal.counts(), journal.memories.all(), states(journal, MILL), states(journal, MILL_2)) == before
-    assert journal.waiting_count() == 0
+    assert journal.buffer.count() == 0
 
 
 def test_a_change_taken_back_brings_the_old_lesson_back(journal: Journal) -> None:
@@ -205,7 +205,7 @@ def test_a_change_taken_back_brings_the_old_lesson_back(journal: Journal) -> Non
     learn(journal, MILL_2)
     journal.attest(MILL)
 
-    assert [row.document for row in journal.waiting()] == [MILL.id]
+    assert [row.document for row in journal.buffer.waiting()] == [MILL.id]
     assert states(journal, MILL) == ["waiting", "reserved"]
     assert journal.documents() == [MILL]
 
@@ -215,13 +215,13 @@ def test_what_a_change_taught_otherwise_is_learned_again_when_it_is_taken_back(j
     for run, document in (("r1", MILL), ("r2", MILL_2)):
         learn(journal, document)
         consolidate(journal, run)
-    assert journal.waiting_count() == 0
+    assert journal.buffer.count() == 0
 
     journal.attest(MILL)
-    assert [row.document for row in journal.waiting()] == [MILL.id]
+    assert [row.document for row in journal.buffer.waiting()] == [MILL.id]
 
     journal.attest(MILL_2)
-    assert journal.waiting_count() == 0
+    assert journal.buffer.count() == 0
     assert journal.verify() == []
 
 
@@ -258,7 +258,7 @@ def test_a_held_document_teaches_nothing_and_pushes_nothing_out(journal: Journal
     learn(journal, MILL)
     learn(journal, MILL_2, HOLD)
 
-    assert [row.document for row in journal.waiting()] == [MILL.id]
+    assert [row.document for row in journal.buffer.waiting()] == [MILL.id]
     assert [(row.id, row.decision.reason) for row in journal.quarantine()] == [(MILL_2.id, "it gives orders")]
     assert journal.checks.of([MILL_2.id]) == []
 
@@ -272,7 +272,7 @@ def test_a_released_document_is_decided_on_again(journal: Journal) -> None:
     receipt = journal.redecide(MILL_2, EDIT, [edit(MILL_2, "When?")], [check(MILL_2)])
 
     assert (receipt.decision, receipt.edits) == (EDIT, 1)
-    assert [row.document for row in journal.waiting()] == [MILL_2.id]
+    assert [row.document for row in journal.buffer.waiting()] == [MILL_2.id]
     assert (journal.quarantine(), journal.documents()) == ([], [MILL_2])
     with pytest.raises(SealError, match="not held"):
         journal.release(MILL_2.id)
@@ -293,23 +293,23 @@ def test_text_that_is_not_unicode_is_refused_with_a_reason(journal: Journal) -> 
 
 def test_claimed_rows_wait_no_longer_and_fences_only_grow(journal: Journal) -> None:
     learn(journal, MILL)
-    first, edits = journal.claim("r1")
-    second, none = journal.claim("r2")
+    first, edits = journal.buffer.claim("r1")
+    second, none = journal.buffer.claim("r2")
 
     assert ([row.document for row in edits], none) == ([MILL.id], [])
     assert second > first
-    assert journal.waiting_count() == 0
+    assert journal.buffer.count() == 0
 
 
 def test_a_run_that_lost_its_turn_changes_nothing(journal: Journal) -> None:
     learn(journal, MILL)
-    fence, _ = journal.claim("r1")
-    journal.claim("r2")
+    fence, _ = journal.buffer.claim("r1")
+    journal.buffer.claim("r2")
 
     with pytest.raises(SealError, match="does not hold the turn; the last is r2"):
-        journal.settle("r1", fence, outcome="accepted", version=1)
+        journal.buffer.settle("r1", fence, outcome="accepted", version=1)
     with pytest.raises(SealError, match="does not hold the turn"):
-        journal.release_claims("r1", fence)
+        journal.buffer.release("r1", fence)
     with pytest.raises(SealError, match="does not hold the turn"):
         journal.publish(candidate("r1", 0), ACCEPTED, "r1", fence)
     assert journal.versions.live() is None
@@ -317,11 +317,11 @@ def test_a_run_that_lost_its_turn_changes_nothing(journal: Journal) -> None:
 
 def test_a_run_settles_once(journal: Journal) -> None:
     learn(journal, MILL)
-    fence, _ = journal.claim("r1")
-    journal.settle("r1", fence, outcome="rejected", version=1)
+    fence, _ = journal.buffer.claim("r1")
+    journal.buffer.settle("r1", fence, outcome="rejected", version=1)
 
     with pytest.raises(SealError, match="settled"):
-        journal.settle("r1", fence, outcome="rejected", version=1)
+        journal.buffer.settle("r1", fence, outcome="rejected", version=1)
     with pytest.raises(SealError, match="does not hold the turn"):
         journal.publish(candidate("r1", 0), ACCEPTED, "r1", fence)
 
@@ -330,28 +330,28 @@ def test_a_run_settles_once(journal: Journal) -> None:
 def test_rows_of_a_refused_candidate_wait_once_more_then_stand_aside(journal: Journal, outcome: str) -> None:
     learn(journal, MILL)
     consolidate(journal, "r1", outcome)
-    assert list(journal.attempts().values()) == [1]
+    assert list(journal.buffer.attempts().values()) == [1]
 
     consolidate(journal, "r2", outcome)
 
-    assert (journal.waiting_count(), journal.memories.count()) == (0, 0)
-    assert [reason for _, reason in journal.aside()] == [f"version 2 was {outcome}"]
+    assert (journal.buffer.count(), journal.memories.count()) == (0, 0)
+    assert [reason for _, reason in journal.buffer.aside()] == [f"version 2 was {outcome}"]
 
 
 def test_rows_whose_training_breaks_three_times_are_set_aside(journal: Journal) -> None:
     learn(journal, MILL)
     for attempt in range(3):
-        assert journal.waiting_count() == 1, attempt
-        fence, _ = journal.claim("same run")
-        journal.release_claims("same run", fence, "loss is not finite")
+        assert journal.buffer.count() == 1, attempt
+        fence, _ = journal.buffer.claim("same run")
+        journal.buffer.release("same run", fence, "loss is not finite")
 
-    assert [reason for _, reason in journal.aside()] == ["loss is not finite"]
+    assert [reason for _, reason in journal.buffer.aside()] == ["loss is not finite"]
 
 
 def test_a_lesson_superseded_during_its_run_is_no_memory_and_not_trained_again(journal: Journal) -> None:
     """Not even when the change is taken back: the weights have it."""
     learn(journal, MILL)
-    fence, _ = journal.claim("r1")
+    fence, _ = journal.buffer.claim("r1")
     learn(journal, MILL_2)
     journal.publish(candidate("r1", 0), ACCEPTED, "r1", fence, [memory(MILL)])
 
@@ -360,41 +360,41 @@ def test_a_lesson_superseded_during_its_run_is_no_memory_and_not_trained_again(j
     assert journal.learned_documents() == [MILL.id], "the weights did see it: lineage says so"
     learn(journal, MILL)
     assert states(journal, MILL)[0] == "learned"
-    assert {row.document for row in journal.waiting()} == set()
+    assert {row.document for row in journal.buffer.waiting()} == set()
 
 
 def test_only_the_holder_of_the_lock_sweeps_and_twice_is_once(journal: Journal) -> None:
     learn(journal, MILL)
-    journal.claim("dead")
+    journal.buffer.claim("dead")
     after = Journal(journal.home)
     with pytest.raises(SealError, match="only the holder"):
-        after.sweep(HomeLock(after.home))
+        after.buffer.sweep(HomeLock(after.home))
 
     with HomeLock(after.home) as lock:
-        assert after.sweep(lock) == 1
+        assert after.buffer.sweep(lock) == 1
         once = dump(after)
-        assert after.sweep(lock) == 0
+        assert after.buffer.sweep(lock) == 0
         assert dump(after) == once
-    assert after.waiting_count() == 1
+    assert after.buffer.count() == 1
 
 
 def test_a_sweep_spares_the_run_of_its_own_process(journal: Journal) -> None:
     learn(journal, MILL)
-    fence, _ = journal.claim("mine")
+    fence, _ = journal.buffer.claim("mine")
     with HomeLock(journal.home) as lock:
-        assert journal.sweep(lock) == 0
+        assert journal.buffer.sweep(lock) == 0
 
-    journal.settle("mine", fence, outcome="accepted", version=1)
+    journal.buffer.settle("mine", fence, outcome="accepted", version=1)
 
 
 def test_the_oldest_waiting_row_has_an_age_even_if_the_clock_jumps(journal: Journal, clock: Clock) -> None:
     """One that is set back must not keep rows from coming due until it is there again."""
-    assert journal.oldest_waiting_age() is None
+    assert journal.buffer.oldest_age() is None
     learn(journal, MILL)
     clock.now += 7200
-    assert journal.oldest_waiting_age() == pytest.approx(2)
+    assert journal.buffer.oldest_age() == pytest.approx(2)
     clock.now -= 1e6
-    assert journal.oldest_waiting_age() == pytest.approx((1e6 - 7200) / 3600)
+    assert journal.buffer.oldest_age() == pytest.approx((1e6 - 7200) / 3600)
 
 
 def test_an_interrupt_while_the_file_is_locked_leaves_no_transaction_behind(tmp_path: Path) -> None:
@@ -450,7 +450,7 @@ def test_one_memory_learned_on_two_branches_is_seen_once_from_each(journal: Jour
     learn(journal, MILL)
     consolidate(journal, "r1")
     journal.versions.rollback(0)
-    fence, _ = journal.claim("r2")
+    fence, _ = journal.buffer.claim("r2")
     journal.publish(candidate("r2", 0), ACCEPTED, "r2", fence, [memory(MILL)])
 
     for version in (1, 2):
@@ -486,14 +486,14 @@ def test_a_candidate_judged_against_a_version_no_longer_live_is_refused(journal:
     learn(journal, MILL)
     consolidate(journal, "r1")
     learn(journal, LAMP)
-    fence, _ = journal.claim("r2")
+    fence, _ = journal.buffer.claim("r2")
     journal.versions.rollback(0)
 
     with pytest.raises(SealError, match="judged against version 1, but 0 is live"):
         journal.publish(candidate("r2", 1), ACCEPTED, "r2", fence)
     assert len(journal.versions.all()) == 1
-    journal.release_claims("r2", fence)
-    assert journal.waiting_count() == 1
+    journal.buffer.release("r2", fence)
+    assert journal.buffer.count() == 1
 
 
 def test_a_rollback_names_what_is_possible(journal: Journal) -> None:
@@ -597,7 +597,7 @@ def test_threads_share_a_journal(journal: Journal) -> None:
     for thread in threads:
         thread.join()
 
-    assert journal.counts()["documents"]["total"] == journal.waiting_count() == 20
+    assert journal.counts()["documents"]["total"] == journal.buffer.count() == 20
     assert journal.verify() == []
 
 

@@ -38,7 +38,7 @@ import sys
 from seal_agent.testing import fake_agent
 agent = fake_agent(sys.argv[1])
 agent.observe(sys.argv[2])
-print(*{edit.style for edit in agent.journal.waiting()})
+print(*{edit.style for edit in agent.journal.buffer.waiting()})
 print(*(result.check for result in agent.consolidate().report.results))
 """
 
@@ -62,7 +62,7 @@ def test_a_style_and_a_check_from_outside_are_used(tmp_path: Path) -> None:
 def test_a_setting_chooses_among_what_is_installed(make: Make) -> None:
     agent = make(styles=("facts",))
     agent.observe(MILL)
-    assert {edit.style for edit in agent.journal.waiting()} == {"facts"}
+    assert {edit.style for edit in agent.journal.buffer.waiting()} == {"facts"}
 
 
 def test_a_name_that_is_not_installed_lists_those_that_are(make: Make) -> None:

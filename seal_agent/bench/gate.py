@@ -264,7 +264,7 @@ def _published(agent: SealAgent, run: str, base: str) -> Path:
     (staged / "adapter_model.safetensors").write_bytes(hashlib.sha256(run.encode()).digest() * 8)
     (staged / "adapter_config.json").write_text("{}")
     digest = adapters.seal(staged, folder, fingerprint=base, parent="", run=run, rows="")
-    fence, _ = agent.journal.claim(run)
+    fence, _ = agent.journal.buffer.claim(run)
     report = GateReport(outcome="accepted", reason="to see whether it is served")
     candidate = Candidate(run=run, path=str(folder), digest=digest, parent=agent.status()["live"])
     agent.journal.publish(candidate, report, run, fence)

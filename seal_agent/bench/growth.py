@@ -123,6 +123,6 @@ def _consolidated(agent: SealAgent, edits: Sequence[SelfEdit]) -> None:
     run = content_id("r", str(number))
     candidate = Candidate(run=run, path=f"adapters/{run}", digest=run, parent=agent.journal.versions.live_number())
     memories = agent.rooms.memories(edits)
-    fence, _ = agent.journal.claim(run)
+    fence, _ = agent.journal.buffer.claim(run)
     report = GateReport(outcome="accepted", reason="made up")
     agent.journal.publish(candidate, report, run, fence, memories, FakeEmbedder.fingerprint)

@@ -168,10 +168,10 @@ class Loop:
             elif made.status != "broken":
                 return _as_judged(made)
             run = content_id("r", run)  # what is lost may be made anew
-        fence, _ = self.journal.claim(run)
+        fence, _ = self.journal.buffer.claim(run)
         candidate = self._tuned(run, rows, live)
         if candidate is None:
-            self.journal.release_claims(run, fence, reason := "the loss of the writer that was tuned is not finite")
+            self.journal.buffer.release(run, fence, reason := "the loss of the writer that was tuned is not finite")
             return GateReport(outcome="rejected", reason=reason)
         kept_back = [one for one in lessons if held(one)]
         before = self._tried_all(kept_back, live)

@@ -1,5 +1,6 @@
 """
-Documents, edits, memories and checks: every fact of a home, one transaction for each step.
+Documents and decisions, and every step that goes through several tables; what waits, what is remembered, checks, names, versions
+and calls have files of their own.
 
 Promises: when a method returns, what it did is on disk; after `kill -9` at any instant each step happened
 whole or not at all; nothing waits that comes from a held or superseded document.
@@ -17,11 +18,11 @@ from types import TracebackType
 from typing import Any, cast
 
 from seal_agent.errors import SealError
+from seal_agent.journal.buffer import Buffer
 from seal_agent.journal.calls import Calls
 from seal_agent.journal.checks import Checks
 from seal_agent.journal.crash import crashpoint
 from seal_agent.journal.database import Database, dumped
-from seal_agent.journal.lock import HomeLock
 from seal_agent.journal.memories import Memories, Vectored
 from seal_agent.journal.names import Names
 from seal_agent.journal.tries import Tries
@@ -34,7 +35,6 @@ from seal_agent.records import (
     Document,
     GateReport,
     Memory,
-    Outcome,
     Receipt,
     Record,
     SelfEdit,
@@ -42,8 +42,6 @@ from seal_agent.records import (
     content_id,
 )
 
-RETRIES = 1  # verdicts against an edit after which it is tried once more; the next one sets it aside
-FAILURES = 3  # broken trainings after which an edit is set aside: it may be the one that breaks them
 STATE_OF: dict[Action, str] = {"edit": "edited", "skip": "skipped", "hold": "held"}
 LEGAL = {
     "claimed edits belong to an open run": "SELECT e.id FROM edits e JOIN runs r USING (fence) WHERE r.state != 'open'",
@@ -69,11 +67,11 @@ class Journal:
     def __init__(self, home: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.home = Path(home)
         self._db = Database(self.home, clock)
-        self._running: int | None = None  # the fence of our own run, which no sweep of ours may end
         self._states: dict[str, str] = {}
         self.calls, self.names, self.tries = Calls(self._db), Names(self._db), Tries(self._db)
         self.versions = Versions(self._db, self.home, self.calls)
         self.memories, self.checks = Memories(self._db, self.versions), Checks(self._db)
+        self.buffer = Buffer(self._db, self.home, self.calls, self.memories)
         # what the file can do by itself
         self.transaction, self.event, self.events = self._db.transaction, self._db.event, self._db.events
 
@@ -186,7 +184,7 @@ class Journal:
         with self.transaction():
             state = self._state(document_id)
             if state not in ("held", "released"):
-                aside = any(row == "aside" for _, row in self.edits_of(document_id))
+                aside = any(row == "aside" for _, row in self.buffer.of(document_id))
                 then = "its rows were set aside: `seal-agent forget` it and read it again, and they wait once more"
                 raise SealError(
                     f"{document_id} is {state}, not held; {then if aside else '`seal-agent quarantine` lists what is'}"
@@ -248,7 +246,7 @@ class Journal:
     def study_of(self, document_id: str) -> Study:
         """The last decision on a document with every row and check that came of it, superseded or not."""
         decision = self._db.read("SELECT decision FROM documents WHERE id = ?", document_id)[0][0]
-        edits = [edit for edit, _ in self.edits_of(document_id)]
+        edits = [edit for edit, _ in self.buffer.of(document_id)]
         return Decision.model_validate(json.loads(decision)), edits, self.checks.written_of(document_id)
 
     def quarantine(self) -> list[Receipt]:
@@ -282,10 +280,8 @@ class Journal:
         What the live version and its ancestors learned from these documents, whether they stand or not, and what is being
         learned of them now.
         """
-        claimed = self._edits(
-            "state = 'claimed' AND document IN (SELECT value FROM json_each(?))", json.dumps(list(document_ids))
-        )
-        taught = (*self.memories.of(document_ids), *(edit.learned() for edit in claimed))
+        claimed = (edit.learned() for edit in self.buffer.claimed_of(document_ids))
+        taught = (*self.memories.of(document_ids), *claimed)
         return list({memory.id: memory for memory in taught}.values())
 
     def _fill(
@@ -293,204 +289,16 @@ class Journal:
     ) -> Receipt:
         """The edits and checks that follow from a decision. Without the decision to edit, none is of use."""
         unwanted = "" if decision.action == "edit" else f"its document is decided {decision.action!r}"
-        key = document.id  # which hashes the text: once, not for each row while everybody waits for the journal
-        for edit in edits:
-            if edit.document != key:
-                raise SealError(f"edit {edit.id} names document {edit.document!r}, not {key}")
-            refused = edit.refused or unwanted
-            state = "refused" if refused else "reserved" if edit.reserved else "waiting"
-            self._db.write(
-                "INSERT OR IGNORE INTO edits (id, document, body, reserved, state, reason, arrived)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                edit.id,
-                key,
-                _dump(edit),
-                edit.reserved,
-                state,
-                refused,
-                self._db.clock(),
-            )
+        self.buffer.add(document, edits, unwanted)
         crashpoint("record.edits")
         if decision.action == "edit":
             self.checks.add(checks)
         crashpoint("record.checks")
-        return cast(Receipt, self.receipt(key))
+        return cast(Receipt, self.receipt(document.id))
 
     def _told(self, kind: str, receipt: Receipt) -> None:
         numbers = {"edits": receipt.edits, "refused": receipt.refused}
         self.event(kind, id=receipt.id, action=receipt.decision.action, **numbers)
-
-    # The buffer
-
-    def waiting(self) -> list[SelfEdit]:
-        """Proved rows that wait to be trained on, in order of arrival."""
-        return self._edits("state = 'waiting'")
-
-    def waiting_documents(self) -> list[str]:
-        """Ids of the documents that rows wait of, in the order of the ids."""
-        rows = self._db.read("SELECT DISTINCT document FROM edits WHERE state = 'waiting' ORDER BY document")
-        return [row[0] for row in rows]
-
-    def waiting_ids(self) -> list[str]:
-        """Ids of the rows that wait, in their order."""
-        return [row[0] for row in self._db.read("SELECT id FROM edits WHERE state = 'waiting' ORDER BY id")]
-
-    def waiting_sentences(self) -> list[tuple[str, str, str]]:
-        """(document, title, sentence) of what waits or is being trained on, in order of arrival: told, but not remembered yet."""
-        rows = self._db.read(
-            "SELECT document, body ->> 'title', body ->> 'completion' FROM edits"
-            " WHERE state IN ('waiting', 'claimed') AND body ->> 'origin' = 'verbatim' ORDER BY seq"
-        )
-        return [(document, title, sentence) for document, title, sentence in rows]
-
-    def waiting_count(self) -> int:
-        """How many rows wait."""
-        return self._db.number("SELECT count(*) FROM edits WHERE state = 'waiting'")
-
-    def oldest_waiting_age(self) -> float | None:
-        """Hours since the oldest waiting row arrived, or until, where the clock was set back; None if nothing waits."""
-        oldest = self._db.read("SELECT min(arrived) FROM edits WHERE state = 'waiting'")[0][0]
-        return None if oldest is None else abs(self._db.clock() - oldest) / 3600
-
-    def attempts(self) -> dict[str, int]:
-        """Verdicts against each row that waits or is claimed: above 0, it is trained in another way."""
-        rows = self._db.read("SELECT id, attempts FROM edits WHERE state IN ('waiting', 'claimed') ORDER BY seq")
-        return dict(rows)
-
-    def aside(self) -> list[tuple[SelfEdit, str]]:
-        """Rows set aside for inspection, and why."""
-        rows = self._db.read("SELECT body, reason FROM edits WHERE state = 'aside' ORDER BY seq")
-        return [(_edit(body), reason) for body, reason in rows]
-
-    def edits_of(self, document_id: str) -> list[tuple[SelfEdit, str]]:
-        """All rows written from a document, each with its state."""
-        rows = self._db.read("SELECT body, state FROM edits WHERE document = ? ORDER BY seq", document_id)
-        return [(_edit(body), state) for body, state in rows]
-
-    def claim(self, run: str) -> tuple[int, list[SelfEdit]]:
-        """Give everything that waits to *run*. The fence proves later that no newer run took its turn."""
-        crashpoint("claim.begin")
-        with self.transaction():
-            new_run = "INSERT INTO runs (run, state, started) VALUES (?, 'open', ?)"
-            fence = self._db.insert(new_run, run, self._db.clock())
-            self.calls.begin(fence)
-            crashpoint("claim.run")
-            self._db.write("UPDATE edits SET state = 'claimed', fence = ? WHERE state = 'waiting'", fence)
-            self._db.write("INSERT INTO lessons SELECT fence, id, document FROM edits WHERE fence = ?", fence)
-            crashpoint("claim.edits")
-            edits = self._edits("fence = ?", fence)
-            self.event("claimed", run=run, fence=fence, edits=len(edits))
-        self._running = fence
-        crashpoint("claim.committed")
-        return fence, edits
-
-    def settle(
-        self,
-        run: str,
-        fence: int,
-        *,
-        outcome: Outcome,
-        version: int,
-        memories: Sequence[Vectored] = (),
-        embedder: str = "",
-    ) -> None:
-        """End a run: its rows are learned, or wait once more, or are set aside. Memories only if accepted."""
-        with self.transaction():
-            self._assert_turn(run, fence)
-            if outcome == "accepted":
-                # those too that a newer text took out of the run, taken back since or not: they are in the weights
-                self._db.write(
-                    "UPDATE edits SET state = 'waiting' WHERE state = 'superseded' AND NOT reserved"
-                    " AND id IN (SELECT edit FROM lessons WHERE fence = ?)",
-                    fence,
-                )
-                self._db.write(
-                    "UPDATE edits SET state = 'claimed', fence = ?1 WHERE state = 'waiting'"
-                    " AND id IN (SELECT edit FROM lessons WHERE fence = ?1)",
-                    fence,
-                )
-                self._db.write("UPDATE edits SET state = 'learned', reason = '', fence = NULL WHERE fence = ?", fence)
-                self.memories.keep(memories, version, embedder)
-                crashpoint("publish.memories")
-            else:
-                # without the checks of a text that was replaced meanwhile there may have been too few for the others
-                excused = outcome == "undecided" and self._db.number(
-                    "SELECT EXISTS (SELECT 1 FROM lessons JOIN documents ON id = document"
-                    " WHERE lessons.fence = ? AND documents.state = 'superseded')",
-                    fence,
-                )
-                self._db.write(
-                    "UPDATE edits SET state = iif(attempts + ?1 <= ?2, 'waiting', 'aside'), attempts = attempts + ?1,"
-                    " reason = ?3, fence = NULL WHERE fence = ?4",
-                    0 if excused else 1,
-                    RETRIES,
-                    f"version {version} was {outcome}",
-                    fence,
-                )
-            self._db.write("UPDATE runs SET state = 'settled' WHERE fence = ?", fence)
-            crashpoint("publish.settled")
-
-    def release_claims(self, run: str, fence: int, reason: str = "training failed", state: str = "") -> None:
-        """End a run whose training broke, as it found the home in *state*: its rows wait again, until they broke too many."""
-        with self.transaction():
-            self._assert_turn(run, fence)
-            self._db.write(
-                "UPDATE edits SET state = iif(failures + 1 < ?, 'waiting', 'aside'), failures = failures + 1,"
-                " reason = ?, fence = NULL WHERE fence = ?",
-                FAILURES,
-                reason,
-                fence,
-            )
-            crashpoint("failed.edits")
-            self.calls.broke(fence, state)
-            self._drop_run(fence)
-            # an error may quote what it was about; the rows keep it, and go with their document
-            self.event("failed", run=run, fence=fence, reason=reason.partition(":")[0])
-        crashpoint("failed.committed")
-
-    def abandon(self) -> None:
-        """Our own run was cut short, if there was one: a sweep may end it too."""
-        self._running = None
-
-    def unfinished(self) -> bool:
-        """Is there a run that has not ended? If nobody holds the home's lock, its process has died."""
-        return bool(self._db.number("SELECT count(*) FROM runs WHERE state = 'open'"))
-
-    def sweep(self, lock: HomeLock) -> int:
-        """Let the rows of runs whose process died wait again; how many. The lock proves that they died."""
-        if not lock.held or lock.home.resolve() != self.home.resolve():
-            raise SealError(f"only the holder of the lock of {self.home} may end other runs")
-        with self.transaction():
-            dead = self._db.read(
-                "SELECT fence, run FROM runs WHERE state = 'open' AND fence IS NOT ? ORDER BY fence",
-                self._running,
-            )
-            freed = 0
-            for fence, run in dead:
-                free = "UPDATE edits SET state = 'waiting', fence = NULL WHERE fence = ?"
-                freed += self._db.write(free, fence)
-                crashpoint("sweep.edits")
-                self._drop_run(fence)
-                self.event("swept", run=run, fence=fence)
-        if dead:
-            crashpoint("sweep.committed")
-        return freed
-
-    def _assert_turn(self, run: str, fence: int) -> None:
-        newest = self._db.read("SELECT fence, run, state FROM runs ORDER BY fence DESC LIMIT 1")
-        if newest != [(fence, run, "open")]:
-            last = "; the last is {1} (fence {0}, {2})".format(*newest[0]) if newest else ""
-            raise SealError(f"run {run} (fence {fence}) does not hold the turn{last}; consolidate again")
-
-    def _drop_run(self, fence: int) -> None:
-        # No version came of it, so nothing descends from what it read.
-        self._db.write("DELETE FROM lessons WHERE fence = ?", fence)
-        self.calls.drop(fence)
-        self._db.write("UPDATE runs SET state = 'released' WHERE fence = ?", fence)
-
-    def _edits(self, where: str, *values: Any) -> list[SelfEdit]:
-        rows = self._db.read(f"SELECT body FROM edits WHERE {where} ORDER BY seq", *values)
-        return [_edit(row[0]) for row in rows]
 
     # What decisions rest on
 
@@ -536,11 +344,11 @@ class Journal:
         """
         crashpoint("publish.begin")
         with self.transaction():
-            self._assert_turn(run, fence)
+            self.buffer.assert_turn(run, fence)
             number = self.versions.add(candidate, report, fence, number)
             crashpoint("publish.version")
             outcome = report.outcome
-            self.settle(run, fence, outcome=outcome, version=number, memories=memories, embedder=embedder)
+            self.buffer.settle(run, fence, outcome=outcome, version=number, memories=memories, embedder=embedder)
             self.calls.end(fence, number, state)
             self.event("version", number=number, run=run, outcome=outcome, digest=candidate.digest)
         crashpoint("publish.committed")
@@ -601,10 +409,6 @@ class Journal:
 
 def _dump(record: Record) -> str:
     return dumped(record.model_dump())
-
-
-def _edit(body: str) -> SelfEdit:
-    return SelfEdit.model_validate(json.loads(body))
 
 
 def _document(row: tuple[Any, ...]) -> Document:
