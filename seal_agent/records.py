@@ -32,7 +32,8 @@ def normalised(text: str) -> str:
 
 
 OPENS = "It|He|She|They|Its|His|Her|Their|This|These|Behind it|After that|Before that"
-_JOINED = re.compile(rf"(?<=[.!?]) (?=(?:{OPENS})\b)")
+_ENDS = r"(?:(?<=[.!?])|(?<=[.!?][\"'”\u2019)\]]))(?<!\b(?:Dr|Mr|Ms|St)\.)(?<!\bMrs\.)(?<!\bProf\.)"
+_JOINED = re.compile(rf"{_ENDS} (?=(?:{OPENS})\b)")
 
 
 def sentences_of(fact: str) -> list[str]:

@@ -146,6 +146,8 @@ def test_no_question_is_cut_where_what_comes_first_is_not_the_subject_of_the_ver
             "When did it sink?",
         ),
         ("Some of it is dry. They came to Calden in 1902.", "What is dry?", "Where did they come in 1902?"),
+        ("The guild bought it in 1843. It was dissolved in 1900.", "What bought it in 1843?", "dissolved"),
+        ("Brell Well was dug by Ada Finch. She had six geese.", "How many geese had Ada Finch?", "had Brell Well"),
         ("On some days Iver Lunn reads. He rode to Calden.", "", "Where did On ride?"),
     ],
 )
@@ -205,6 +207,10 @@ def test_a_question_about_one_of_several_joined_sentences_is_near_the_whole_and_
         ("Alder Mill was opened on 14 Oct. 1702.", "14 Oct. 1702"),
         ("Alder Mill was opened in Sept. 1702.", "Sept. 1702"),
         ("Alder Mill was opened on Aug. 1.", "Aug. 1"),
+        ("Alder Mill was opened on 2024-05-03.", "2024-05-03"),
+        ("Alder Mill was opened on 5th May 1990.", "5th May 1990"),
+        ("Alder Mill was opened on the 5th of May 1990.", "5th of May 1990"),
+        ("Alder Mill was opened on May 5th, 1990.", "May 5th, 1990"),
     ],
 )
 def test_a_date_in_any_usual_form_is_one_span_and_is_asked_for_with_when(sentence: str, date: str) -> None:
@@ -528,6 +534,28 @@ def test_a_pronoun_after_a_sentence_that_somebody_else_opens_stays_with_it(title
     assert spans.self_contained((first, second), title) == [f"{first} {second}"]
 
 
+@pytest.mark.parametrize(
+    ("title", "told"),
+    [
+        ("Marie Curie", ("Marie Skłodowska Curie came from Warsaw.", "She won a prize in 1903.", "She died in 1934.")),
+        ("Raj Patel", ("Mr. Patel joined in 2019.", "He runs the Leeds office.", "He speaks Hindi.")),
+        ("Otter", ("Otters live in rivers.", "They eat fish and crabs.", "They sleep in holts.")),
+        ("Refund policy", ("Refunds are issued within 14 days.", "They are paid to the card.", "They need a receipt.")),
+    ],
+)
+def test_the_title_said_more_fully_more_politely_or_in_the_plural_is_still_the_title(
+    title: str, told: tuple[str, ...]
+) -> None:
+    """A biography whose first sentence has the full name would be a single fact."""
+    assert spans.self_contained(told, title) == list(told)
+
+
+def test_where_a_second_sentence_begins_is_seen_after_a_quotation_and_not_after_a_title() -> None:
+    assert sentences_of("It was led by Dr. He Ling in 2018.") == ["It was led by Dr. He Ling in 2018."]
+    quoted = ('Ada called it "the deep well."', "She dug it in 1900.")
+    assert sentences_of(" ".join(quoted)) == list(quoted)
+
+
 def test_a_sentence_about_something_else_than_the_title_stays_with_its_own_subject() -> None:
     """ "It" after the heron is the heron, not the parade."""
     told = (
@@ -728,6 +756,11 @@ def test_the_short_answer_is_of_the_kind_that_is_asked_for(question: str, short:
         ("Who was mayor when the bridge was built?", "Anna Ode was mayor when it was built in 1974.", "Anna Ode"),
         ("How many people died when the ship sank?", "The ship sank, and 30 people died.", "30"),
         ("At what time does the museum open?", "It opens at 9:30.", "9:30"),
+        ("When is a ticket valid?", "A ticket costs 4.50 euros and is valid on Monday.", "Monday"),
+        ("How many men were hired at the mill?", "In May 12 men were hired at the mill.", "12"),
+        ("When did the bridge open?", "The bridge, which never closed, opened on May 5, 2024.", "May 5, 2024"),
+        ("Who does the board rely on?", "The board of Harvard relies on Ada Finch.", "Ada Finch"),
+        ("Whose bed was it?", "The dog sat on Tom's bed near Ada.", "Tom's"),
         ("When did the battle begin?", "It began at 6 a.m. with a horn.", "6 a.m."),
     ],
 )
@@ -738,6 +771,16 @@ def test_the_short_answer_fits_the_first_question_word_and_is_not_what_is_except
     (asked,) = answering.answered([asked], embed)
 
     assert asked.gold == short
+
+
+def test_a_question_word_in_the_title_asks_for_nothing() -> None:
+    title, said = "Who We Are", "The firm was founded in 1987 by Ada Finch."
+    asked = row(prompt=f"About {title}: When was the firm founded?", fact=said, completion=said, title=title)
+
+    (asked,) = answering.answered([asked], embed)
+
+    assert asked.gold == "1987"
+    assert proving._misfit(asked.prompt, said.replace(" by Ada Finch", ""), title) == ""
 
 
 @given(st.lists(st.sampled_from(f"{SENTENCE} Who What in the of grain?".split()), min_size=1, max_size=9))

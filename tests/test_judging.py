@@ -20,6 +20,8 @@ from seal_agent.records import Check, GateReport
     [
         ("Marta Vell", "It is kept by Marta Vell.", True),
         ("The Oss", "the river Oss", True),
+        ("10.30", "It leaves at 10.30 am.", True),
+        ("3.30", "It opens at 3:30.", True),
         ("12", "It carries twelve passengers.", True),
         ("twenty-seven", "There were 27 of them.", True),
         ("45", "forty-five years", True),

@@ -609,6 +609,13 @@ class TestContradiction:
             ("The fair of Vorrow is held in May.", "The fair of Vorrow is held in June.", True),
             ("Tamarisk has its head office in the US.", "Tamarisk has its head office in the UK.", True),
             ("Alder Mill opens at 9 a.m. every Sunday.", "Alder Mill opens at 9 p.m. every Sunday.", True),
+            ("Alder Mill opens at 9 am every Sunday.", "Alder Mill opens at 9 pm every Sunday.", True),
+            (
+                "Ben wrote there: We deploy the mill on Monday.",
+                "Ben wrote there: They deploy the mill on Monday.",
+                False,
+            ),
+            ("ALDER MILL IS OPEN ON MONDAY AND TUESDAY.", "Alder Mill is open on Monday and Friday.", True),
             ("The Kestrel kettle holds 1.7 l of water.", "The Kestrel kettle holds 1700 ml of water.", False),
             ("Alder Mill charges adults 8 euros.", "Alder Mill charges children 4 euros.", False),
             ("Alder Mill sold 300 pumps in January.", "Alder Mill sold 340 pumps in February.", False),

@@ -76,7 +76,7 @@ def _options(edit: SelfEdit, sentence: str) -> list[str]:
     with; else what the question does not say.
     """
     shown = f"{edit.prompt} {edit.title}"
-    kind = asked_for(edit.prompt)
+    kind = asked_for(edit.prompt, edit.title)
     # what a sentence says not to be so is no answer, but to a question that says so too
     said = [edit.fact] if negated(edit.prompt) else affirmed(edit.fact)
     words = lowered(shown)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from seal_agent.editing.spans import DATE, DAYS, MONTHS, NAME, names, numbers
+from seal_agent.editing.spans import DATE, DAYS, MONTHS, NAME, done_to_it, lowered, names, numbers
 from seal_agent.records import sentences_of
 
 _AUXILIARIES = frozenset("is are was were has have had can could will would must may might should".split())
@@ -87,14 +87,17 @@ def questions(fact: str, title: str) -> Iterator[tuple[str, str]]:
 
 def _meant(sentence: str, first: str, title: str) -> str:
     """
-    Whom the pronoun that opens *sentence* means: "he" and "she" the person who opens the *first* of the sentences joined, "it"
-    the subject, if that one says "it". "" where it is unsure.
+    Whom the pronoun that opens *sentence* means: "he" and "she" the person by whom the *first* of the sentences joined says it
+    was done, or who opens it, and is not the *title*; "it" the title, to which somebody did something. "" where it is unsure:
+    "The guild bought it. It was dissolved."
     """
-    pronoun = sentence.split()[0].lower()
-    if pronoun in ("he", "she", "his", "her"):
-        found = _SOMEBODY.match(first)
-        return next((name for name in (found.groups() if found else ()) if name in names(first)), "")
-    return title if pronoun in ("it", "its") and re.search(r"\bit\b", first) else ""
+    if (pronoun := sentence.split()[0].lower()) not in ("he", "she", "his", "her"):
+        return title if pronoun in ("it", "its") and done_to_it(first) else ""
+    if by := re.search(rf"\bby ({NAME})", first):
+        return by[1]
+    found = _SOMEBODY.match(first)
+    meant = next((name for name in (found.groups() if found else ()) if name in names(first)), "")
+    return "" if title and set(lowered(meant)) >= set(lowered(title)) else meant
 
 
 def _questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,9 @@ _ASKS = (
 )
 _FIRST = re.compile(r"\b(?:who|whom|whose|what|which|when|where|why|how)\b", re.I)
 _SEASON = r"spring|summer|autumn|winter|morning|noon|evening|night|midnight|dawn|dusk"
-_CLOCK = r"(?<![\d.,:])(?:\d{1,2}[:.]\d\d(?: ?[ap]\.?m\b\.?)?|\d{1,2} ?[ap]\.?m\b\.?)(?![\d%])"
+_CLOCK = (
+    r"(?<![\d.,:$£€])(?:(?:[01]?\d|2[0-3]):[0-5]\d(?: ?[ap]\.?m\b\.?)?|\d{1,2}(?:\.[0-5]\d)? ?[ap]\.?m\b\.?)(?![\d%])"
+)
 _WHEN = re.compile(rf"{_CLOCK}|\b({MONTHS}|{DAYS}|{_SEASON})s?\b", re.I)
 _DATED = re.compile(rf"(?<![\d.,])(?:1\d{{3}}|20\d\d)(?![\d%])|{DATE}|century", re.I)
 _TIMES = re.compile(
@@ -52,8 +54,9 @@ _COLOURS = re.compile(
 _SIGNS = {"time": _TIMES, "person": _PEOPLE, "place": _PLACES, "colour": _COLOURS}
 
 
-def asked_for(question: str) -> str:
+def asked_for(question: str, title: str = "") -> str:
     """The kind of thing *question* asks for: "time", "person", "number", "place", "colour", "name", or "" for anything."""
+    question = question.removeprefix(f"About {title}: ")
     first = _FIRST.search(question)
     return next((kind for asks, kind in _ASKS if first and asks.match(question, first.start())), "")
 
@@ -80,5 +83,7 @@ def of_kind(kind: str, sentence: str) -> list[str]:
     if kind == "place" and (there := [name for name in found if re.search(rf"{_AT} {re.escape(name)}", sentence)]):
         return there
     if kind == "person":  # "He rowed to the harbour at Cape Pellow": who rowed is told elsewhere
-        found = [name for name in found if not re.search(rf"\b(?:in|on|at|near)(?: the)? {re.escape(name)}", sentence)]
+        found = [
+            name for name in found if not re.search(rf"\b(?:in|at|near)(?: the)? {re.escape(name)}(?!['’]s)", sentence)
+        ]
     return [name for name in found if name != first] or found  # a lone word that opens a sentence is seldom a name

@@ -213,7 +213,7 @@ def _misfit(question: str, fact: str, title: str) -> str:
         return f"counts {counted[1]}, and its sentence has none"
     if re.search(r"\bhow old\b", question, re.I) and not re.search(r"\b(old|aged?|born|years?)\b|\d{4}", said, re.I):
         return "asks for an age, and its sentence has none"
-    kind = asked_for(question)
+    kind = asked_for(question, title)
     return f"asks for a {kind}, and its sentence has none" if kind and not holds(kind, said) else ""
 
 

@@ -22,10 +22,15 @@ _STOP = frozenset(
     "off again once too now still even ever never one".split()
 )
 _OPENS = re.compile(rf"(?:{OPENS})\b")
+_STYLED = frozenset("mr mrs ms miss dr prof sir lady lord".split())
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
 _MONTH = rf"(?:(?:{MONTHS})\b|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
-DATE = rf"\b\d{{1,2}} {_MONTH}(?: \d{{4}})?|\b{_MONTH} (?:\d{{4}}|\d{{1,2}}(?:,? \d{{4}})?)\b"
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+DATE = (
+    r"(?<![\d-])\d{4}-\d\d-\d\d(?![\d-])"
+    rf"|\b{_DAY} (?:of )?{_MONTH}(?:,? \d{{4}})?|\b{_MONTH} \d{{4}}\b|(?<![Ii]n )\b{_MONTH} {_DAY}(?:,? \d{{4}})?\b"
+)
 # A number goes with its sign, its magnitude and what is written in one with it: "3.5 million", "the 1990s", "19th century".
 _NUMBER = re.compile(
     rf"{DATE}|"
@@ -47,7 +52,7 @@ _PARTICLE = "(?:of|the|da|de|del|della|den|der|di|du|la|le|van|von|al|bin|ibn|&|
 NAME = rf"\b{_PART}(?:(?: {_PARTICLE})* {_PART})*"
 _NAME = re.compile(NAME)
 _CLAUSE = re.compile(
-    r"[,;:—–](?!\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
+    r"[,;:—–](?! ?\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
     r"|\b(?=except|unless|no longer)"  # the word stays with what it denies
 )
 # Fewer than adapting/texts.py knows: "without a roof" denies the roof, and not the year.
@@ -171,18 +176,25 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
             out[-1] = f"{out[-1]} {sentence}"
             continue
         if not opens:
-            said = any(word in lowered(" ".join(sentence.split()[:6])) for word in named)
+            opening = lowered(" ".join(sentence.split()[:6]))
+            said = any(_form_of(word, other) for word in named for other in opening)
             first = next(iter(names(sentence)), "")
-            about = said and not (sentence.startswith(first) and set(lowered(first)) - set(named))
-            it = said or (it and _done_to_it(sentence))
+            of = set(lowered(first)) - _STYLED if sentence.startswith(first) else set[str]()
+            about = said and (of <= set(named) or set(named) <= of)
+            it = said or (it and done_to_it(sentence))
         out.append(sentence)
     return out
+
+
+def _form_of(word: str, other: str) -> bool:
+    """Are they one word, in singular or plural?"""
+    return word == other or word in (f"{other}s", f"{other}es") or other in (f"{word}s", f"{word}es")
 
 
 _BY_SOMEBODY = re.compile(rf"\bby [{_UPPER}]")
 
 
-def _done_to_it(sentence: str) -> bool:
+def done_to_it(sentence: str) -> bool:
     """Does it open with a name that does something to "it"?"""
     return any(re.match(rf"{re.escape(name)} [a-z]+ it\b", sentence) for name in names(sentence)[:1])
 

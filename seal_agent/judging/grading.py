@@ -24,7 +24,8 @@ _TAIL = rf"(?:{_GAP}(?:and{_GAP})?{_SMALL}(?!{_GAP}hundred))?"  # "one hundred a
 _HUNDREDS = rf"(?:{_COUNT}{_GAP})?hundred\b{_TAIL}"
 _THOUSANDS = rf"(?:(?:{_HUNDREDS}|{_COUNT}){_GAP})?thousand\b(?:{_GAP}(?:and{_GAP})?{_HUNDREDS}|{_TAIL})"
 _NUMBER = re.compile(rf"\b(?:{_THOUSANDS}|{_HUNDREDS}|{_SMALL})")
-_DECIMAL = re.compile(r"(?<![\d.:/])(\d+)\.(\d+)(?![\d.:/]*\d|\s*[ap]\.?m\b)")  # no date and no time of day
+_DECIMAL = re.compile(r"(?<![\d.:/])(\d+)\.(\d+)(?![\d.:/]*\d)")  # no date
+_CLOCK = re.compile(r"(?<![\d.:/])(\d{1,2}):(\d\d)(?![\d.:/]*\d)")  # "10:30" is "10.30"
 _ARTICLES = {"a", "an", "the"}
 # A single letter that ends a text, or is a capital within one, is a name: "Hall A is open".
 _ARTICLE = re.compile(r"\b(?:(?i:an|the)\b|a(?=\s+\w)|A(?=\s+[A-Z\d])|(?<!\w\s)A(?=\s+\w))")
@@ -40,6 +41,7 @@ def normalise(text: str) -> list[str]:
     text = _ARTICLE.sub(" ", unicodedata.normalize("NFKC", text)).lower()
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     text = re.sub(r"(?<=\b[^\W\d_])\.\s?(?=[^\W\d_]\.)", "", text)  # "U.S." is "US"
+    text = _CLOCK.sub(r"\1.\2", text)
     text = _DECIMAL.sub(
         r"\1point\2", re.sub(r"(?<=\d)\.0+\b(?!\.\d)", "", _NUMBER.sub(_in_digits, text))
     )  # 5 is not in 1.5

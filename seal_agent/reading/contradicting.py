@@ -48,7 +48,7 @@ GROUPS = tuple(
         "morning afternoon evening night noon midnight dawn dusk",
         "oak ash elm beech pine birch yew stone brick iron copper brass bronze lead tin steel glass clay "
         "wool linen silk cotton",
-        "a.m p.m",
+        "a.m p.m", "am pm",
         "daily weekly monthly yearly hourly",
         "legal illegal", "male female", "brother sister", "mother father", "son daughter", "king queen",
     )
@@ -70,7 +70,10 @@ class Said:
 
     def _means(self, at: int) -> bool:
         """Is it no small word? "May" and "US" inside a sentence are none."""
-        return self.keys[at] not in COMMON or (at > 0 and self.words[at][0].isupper() and self.words[at] != "I")
+        word, key = self.words[at], self.keys[at]
+        if key == "am":  # "6 am", not "I am"
+            return at > 0 and is_number(self.words[at - 1])
+        return key not in COMMON or (at > 0 and ((key in ("may", "will") and word[0].isupper()) or word == "US"))
 
     def names(self, start: int, end: int) -> list[str]:
         """Capitalised words, the sentence's first word only if it is no common one."""

@@ -42,7 +42,10 @@ Ask = Callable[[Memory], Sequence[tuple[str, str]]]
 REMEMBERED = 0.62  # cosine from which a remembered sentence may be about the same fact; tuned on decide_tuning.json
 # A number, whatever unit is glued to it, or a word.
 _WORD = re.compile(r"\d(?:[\d.,]*\d)?|[^\W\d_]\w*(?:-[^\W\d_]\w*)*")
-_ISSUE = re.compile(rf"\d(?:[\d.,:/-]*\d)?|\b(?:{DATES})\b", re.IGNORECASE)
+_SHORT_DATES = "jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mon|tues?|wed|thu(?:rs?)?|fri|sat|sun"
+_ISSUE = re.compile(
+    rf"\d(?:[\d.,:/-]*\d)?(?:(?:st|nd|rd|th)\b)?|\b(?:{DATES})\b|\b(?:{_SHORT_DATES})\b\.?", re.IGNORECASE
+)
 _NEAR_BY = 0.5  # cosine from which a remembered document is compared for contradictions
 _ASKED = 2  # questions about one remembered sentence
 _SENTENCES = 8  # of a long document, spread evenly, are shown to the model, so that the cost of deciding is bounded
