@@ -55,6 +55,7 @@ _CLAUSE = re.compile(
     r"[,;:—–](?! ?\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
     r"|\b(?=except|unless|no longer)"  # the word stays with what it denies
 )
+_EXCEPTED = re.compile(r"(\bexcept(?: \w+){1,3}?)(?= (?:from|between|at) \d)")  # "except Sunday from 9:00": not the hours
 # Fewer than adapting/texts.py knows: "without a roof" denies the roof, and not the year.
 _TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|no longer|except|unless|\w+n['’]t)\b", re.IGNORECASE)
 
@@ -116,7 +117,9 @@ def _common(word: str) -> bool:
 
 def affirmed(sentence: str) -> list[str]:
     """*sentence*, or, if it denies something, those of its parts, cut where a clause may begin, that do not."""
-    return [sentence] if not negated(sentence) else [piece for piece in _CLAUSE.split(sentence) if not negated(piece)]
+    if not negated(sentence):
+        return [sentence]
+    return [piece for piece in _CLAUSE.split(_EXCEPTED.sub(r"\1,", sentence)) if not negated(piece)]
 
 
 def negated(text: str) -> bool:
