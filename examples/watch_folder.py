@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import seal_agent
-
-SUFFIXES = (".txt", ".md", ".jsonl", ".json")
+from seal_agent.reading.sources import files
 
 
 def main(agent: seal_agent.SealAgent, folder: Path, rounds: int | None = None, pause: float = 5.0) -> None:
@@ -30,9 +29,10 @@ def main(agent: seal_agent.SealAgent, folder: Path, rounds: int | None = None, p
 
 def changed(folder: Path, seen: dict[Path, float]) -> list[Path]:
     """Files that are new or were written since the last look."""
-    files = {path: path.stat().st_mtime for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES}
-    fresh = [path for path, written in files.items() if seen.get(path) != written]
-    seen.update(files)
+    found = [path for path in files(folder) if isinstance(path, Path)]  # what cannot be read is a Refusal
+    written = {path: path.stat().st_mtime for path in found if path.exists()}  # an editor's links lead nowhere
+    fresh = [path for path, when in written.items() if seen.get(path) != when]
+    seen.update(written)
     return fresh
 
 

@@ -164,7 +164,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = ""
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(*columns, title=title or None, title_justify="left")
+    drawn = Table(title=title or None, title_justify="left")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")  # an id or a path that is cut off is of no use
     for row in rows:
         drawn.add_row(*(Text(_cell(value)) for value in row))
     console = Console(file=sys.stdout)

@@ -880,6 +880,17 @@ def test_the_tables_show_text_as_it_is(run: Run) -> None:
     assert "[bold]Pell" in ran.out
 
 
+def test_the_tables_cut_no_id_and_no_path_off(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`forget` wants the whole id."""
+    monkeypatch.setenv("COLUMNS", "50")
+    path = tmp_path / ("long " * 12) / "none.txt"
+    ran = run("observe", "-", path, stdin=json.dumps({"text": "Pell Weir was built by Orla Finn in 1802."}))
+
+    shown = "".join(ran.out.split()).replace("│", "").replace("┃", "")
+    assert "…" not in ran.out
+    assert path.name in shown
+
+
 def test_no_progress_bar_is_left_running(run: Run, notes: Path) -> None:
     run("observe", notes)
     assert run("consolidate").code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,10 @@ def test_options_of_a_call_that_cannot_be_followed_are_all_named(agent: seal_age
             chat.invoke("?", **wrong)
     with pytest.raises(ConfigError, match=r"max_tokens=0.*temperature=-1.*seed='x'"):
         chat.invoke("?", max_tokens=0, temperature=-1, seed="x")
+    with pytest.raises(ConfigError, match=r"temperature=1e-40.*seed=\d+: a whole number of 64 bits"):
+        chat.invoke("?", temperature=1e-40, seed=2**70)
+    with pytest.raises(ConfigError, match="no message"):
+        chat.invoke([])
 
 
 def test_a_model_of_a_home_is_copied_and_pickled_before_and_after_its_first_use(
@@ -271,6 +276,29 @@ def test_one_home_has_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(opened) == 1
     with pytest.raises(ConfigError, match="another home"):
         ChatSeal(home=tmp_path / "h", model="other").invoke("?")
+
+
+def test_the_home_that_is_asked_again_and_again_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chat model is made for each request; five other homes are asked in between."""
+    opened: list[str] = []
+
+    def opening(home: Path, model: str | None = None) -> seal_agent.SealAgent:
+        opened.append(home.name)
+        return fake_agent(home)
+
+    monkeypatch.setattr(chat_model.seal, "open", opening)
+    for other in range(5):
+        for name in ("busy", f"other {other}"):
+            ChatSeal(home=tmp_path / name).invoke("?")
+        gc.collect()
+
+    assert opened.count("busy") == 1
+
+
+def test_a_model_whose_folder_has_an_at_sign_can_be_named(tmp_path: Path) -> None:
+    chat = ChatSeal(agent=fake_agent(tmp_path, model="/models/smol@2"))
+
+    assert chat.invoke("?", model="/models/smol@2").response_metadata["model_name"].endswith("@0")
 
 
 def test_a_chat_needs_exactly_one_home(agent: seal_agent.SealAgent) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import LOGBOOK, Make
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.caches import InMemoryCache
 from langchain_core.documents import Document as Page
@@ -317,6 +317,32 @@ def test_what_failed_and_then_found_no_room_is_offered_again(agent: seal_agent.S
     assert texts(agent) == {LOGBOOK}
 
 
+def test_what_the_model_wrote_is_known_as_its_own_when_a_summary_took_it_away(agent: seal_agent.SealAgent) -> None:
+    """It wrote a file, which is read again later."""
+    middleware = SealMiddleware(agent)
+    call = {"name": "write", "args": {"text": LOGBOOK}, "id": "1"}
+    middleware.after_agent({"messages": [HumanMessage("Invent a story."), AIMessage("", tool_calls=[call])]}, None)  # type: ignore[arg-type]
+    summary = HumanMessage("They wrote a story.", additional_kwargs={"lc_source": "summarization"})
+    middleware.after_agent({"messages": [summary, *called(LOGBOOK)]}, None)  # type: ignore[arg-type]
+
+    assert middleware.flush(10)
+    assert texts(agent) == {"Invent a story."}
+
+
+def test_a_message_that_is_corrected_in_its_place_is_read_again(agent: seal_agent.SealAgent) -> None:
+    middleware = SealMiddleware(agent)
+    model = ToolReady(messages=(AIMessage("Fine.") for _ in iter(int, 1)))
+    assistant = create_agent(model, [], middleware=[middleware], checkpointer=InMemorySaver())
+    said = [f"The weir of Pell was built by Orla Finn in {year}." for year in (1802, 1822)]
+    for text in (*said, said[1]):
+        message = HumanMessage(text, id="first")
+        assistant.invoke({"messages": [message]}, {"configurable": {"thread_id": "1"}})
+        assert middleware.flush(10)
+
+    assert texts(agent) == set(said)
+    assert sum(middleware.counts[action] for action in ("edit", "skip", "hold")) == 2
+
+
 def test_two_homes_read_one_thread_each_from_where_it_was(agent: seal_agent.SealAgent, tmp_path: Path) -> None:
     other = fake_agent(tmp_path / "other")
     saver, config = InMemorySaver(), {"configurable": {"thread_id": "1"}}
@@ -385,6 +411,33 @@ backlog = middleware._backlog
 backlog._thread = threading.Thread(target=backlog._drain, daemon=True)
 backlog._thread.start()
 threading.Thread(target=run).start()
+"""
+    fresh_process(code)
+
+    with fake_agent(tmp_path) as agent:
+        assert texts(agent) == {LOGBOOK}
+
+
+def test_what_could_not_be_observed_is_tried_once_more_when_the_process_ends(tmp_path: Path) -> None:
+    """Even where no thread can be started any more, as with Python 3.12."""
+    code = f"""
+import threading
+from langchain_core.messages import HumanMessage
+from seal_agent.testing import fake_agent
+from seal_agent_langchain import SealMiddleware
+
+agent = fake_agent({str(tmp_path)!r})
+middleware, observe = SealMiddleware(agent), agent.observe
+agent.observe = None
+middleware.after_agent({{"messages": [HumanMessage({LOGBOOK!r})]}}, None)
+middleware.flush()
+agent.observe = observe
+middleware._backlog._thread = None
+
+def start(thread):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+threading.Thread.start = start
 """
     fresh_process(code)
 
@@ -481,6 +534,19 @@ def test_a_run_keeps_the_version_that_its_user_named(learned: seal_agent.SealAge
     said = assistant.invoke({"messages": QUESTION})["messages"][-1]  # type: ignore[arg-type]
 
     assert (said.text, said.response_metadata["seal_version"]) == (NOTHING, 0)
+
+
+def test_a_home_that_cannot_be_opened_leaves_the_call_to_a_fallback(
+    agent: seal_agent.SealAgent, tmp_path: Path
+) -> None:
+    """A hook that raised would get past it."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "seal.toml").write_text("nonsense = 1\n")
+    other = ModelFallbackMiddleware(GenericFakeChatModel(messages=iter([AIMessage("Here I am.")])))
+    broken = ChatSeal(home=str(tmp_path / "broken"))
+    assistant = create_agent(broken, [], middleware=[SealMiddleware(agent), other])
+
+    assert assistant.invoke({"messages": [HumanMessage("?")]})["messages"][-1].text == "Here I am."
 
 
 def test_of_two_homes_in_a_run_each_pins_its_own(learned: seal_agent.SealAgent, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from seal_agent.reading.contradicting import contradiction
 from seal_agent.reading.deciding import fact_bearing, novelty, worth_learning
 from seal_agent.reading.screening import instructions, personal_data
 from seal_agent.reading.sentences import beginning, heading, items, paragraphs, sentences
-from seal_agent.reading.sources import Refusal, clean, documents, stdin_documents
+from seal_agent.reading.sources import Refusal, clean, documents, files, stdin_documents
 from seal_agent.records import Document
 
 TUNING = json.loads((Path(seal_agent.__file__).parent / "bench" / "corpora" / "decide_tuning.json").read_text("utf-8"))
@@ -67,10 +67,25 @@ class TestSources:
             ("a.md", "# Alder Mill ##  \rIt grinds.", "Alder Mill"),
             ("a.md", "Alder Mill\n\nIt grinds.\n\n## History\n\nText.", "Alder Mill"),
             ("a.md", "It grinds.\n\n### Wheel\n\nText.\n\n## Mill\n\nText.", "Mill"),
+            ("alder.md", "---\n\nIt grinds.\n\n---\n\nText.", "Alder"),
+            ("alder.txt", "=====\n\nIt grinds.", "Alder"),
+            ("alder.md", "* * *\n\nIt grinds.", "Alder"),
+            ("alder.md", "---\ntags: [mill]\n---\nIt grinds.", "Alder"),
+            (
+                "alder.md",
+                "---\ndate: 2024-01-01\ntitle: 'The Alder Mill'\n---\n\n# Grinding\n\nText.",
+                "The Alder Mill",
+            ),
         ],
     )
     def test_a_title_is_the_heading_or_the_line_that_stands_alone_or_the_name(self, tmp_path, name, text, title):
         assert only(write(tmp_path, name, text)).title == title
+
+    def test_what_a_note_says_of_itself_at_its_head_is_no_part_of_what_it_says(self, tmp_path):
+        """Obsidian and Hugo keep tags and dates there."""
+        noted = only(write(tmp_path, "a.md", f"---\r\ntitle: Mill\r\ntags: [a, b]\r\n---\r\n{MILL}"))
+        assert (noted.text, noted.title) == (MILL, "Mill")
+        assert only(write(tmp_path, "b.md", f"---\n{MILL}\n---\nIt burned.")).text.startswith("---")
 
     def test_json_lines_keep_title_source_and_id(self, tmp_path):
         path = write(
@@ -164,6 +179,31 @@ class TestSources:
     def test_standard_input_is_one_document_otherwise(self):
         [found] = stdin_documents(io.BytesIO(b"The mill\nopened.\n\n{}"))
         assert found.text == "The mill\nopened.\n\n{}"
+
+    @pytest.mark.parametrize("indent", [None, 2])
+    def test_of_a_squad_file_on_standard_input_no_question_is_read(self, indent):
+        told = [{"title": "Mill", "context": MILL, "questions": [{"question": "When?", "answer": "1871"}]}]
+        [found] = stdin_documents(io.BytesIO(json.dumps(told, indent=indent).encode()))
+        assert (found.text, found.title) == (MILL, "Mill")
+
+    def test_a_line_without_an_end_is_refused_before_it_ends(self):
+        class Endless(io.RawIOBase):
+            def readable(self):
+                return True
+
+            def readinto(self, buffer):
+                buffer[:] = b"a" * len(buffer)
+                return len(buffer)
+
+        [found] = stdin_documents(io.BufferedReader(Endless()), limit_bytes=100)
+        assert "more than 100" in found.reason
+
+    def test_a_home_that_is_read_itself_has_nothing_of_its_own_to_read(self, tmp_path):
+        write(tmp_path, "mill.txt", MILL)
+        (tmp_path / "seal.db").touch()
+        (tmp_path / "adapters").mkdir()
+        write(tmp_path / "adapters", "manifest.json", "{}")
+        assert [path.name for path in files(tmp_path)] == ["mill.txt"]
 
     @pytest.mark.parametrize(
         ("raw", "reason"),

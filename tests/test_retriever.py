@@ -20,7 +20,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from lighthouse import KEEPER, QUESTION, called
 
 import seal_agent
-from seal_agent.errors import PartError
+from seal_agent.errors import ConfigError, PartError
 from seal_agent.testing import FakeLearner, fake_agent
 from seal_agent_langchain import ChatSeal, ChatWriter, SealMiddleware, SealRetriever, chat_model, chat_writer
 from seal_agent_langchain import backlog as seal_backlog
@@ -34,6 +34,8 @@ def test_the_retriever_finds_remembered_sentences(learned: seal_agent.SealAgent)
     assert pages[0].page_content == KEEPER.removeprefix("Anstrow: ")
     assert len(pages) == 2
     assert len(retriever.invoke(QUESTION, k=1)) == 1
+    with pytest.raises(ConfigError, match="k=0"):
+        retriever.invoke(QUESTION, k=0)
     assert pages[0].id
     assert pages[0].metadata[RECALLED]
     assert pages[0].metadata["source"] == learned.observe(LOGBOOK).id

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seal_agent_langchain.chat_model import ChatSeal
     from seal_agent_langchain.middleware import SealMiddleware
-    from seal_agent_langchain.retriever import SealRetriever
+    from seal_agent_langchain.retriever import RECALLED, SealRetriever
     from seal_agent_langchain.writer import ChatWriter, chat_writer
 
 _HOMES = {
     "ChatSeal": "chat_model",
     "SealMiddleware": "middleware",
     "SealRetriever": "retriever",
+    "RECALLED": "retriever",
     "ChatWriter": "writer",
     "chat_writer": "writer",
 }
@@ -42,4 +43,4 @@ def __dir__() -> list[str]:
     return sorted(_HOMES)
 
 
-__all__ = ["ChatSeal", "ChatWriter", "SealMiddleware", "SealRetriever", "chat_writer"]
+__all__ = ["RECALLED", "ChatSeal", "ChatWriter", "SealMiddleware", "SealRetriever", "chat_writer"]

@@ -97,7 +97,10 @@ class Backlog:
             self._see(key, document.id)
             if self._thread is None or not self._thread.is_alive():  # or it was killed
                 self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
-                self._thread.start()
+                with suppress(
+                    RuntimeError
+                ):  # Python 3.12 starts none once the main thread has ended: see _flush_at_exit
+                    self._thread.start()
             return True
 
     def refuse(self, refusal: Refusal) -> None:
@@ -125,10 +128,10 @@ class Backlog:
         while len(self._seen) > _SEEN:
             self._seen.popitem(last=False)
 
-    def _drain(self) -> None:
+    def _drain(self, idle: float = _IDLE) -> None:
         while True:
             try:
-                key, document = self._queue.get(timeout=_IDLE)
+                key, document = self._queue.get(timeout=idle)
             except queue.Empty:
                 with self._guard:
                     if self._queue.empty():
@@ -187,5 +190,8 @@ def _flush_at_exit(backlog: weakref.ref[Backlog]) -> None:
     if not found or found._process != os.getpid():
         return
     found._ends = min(found._ends, time.monotonic() + _AT_EXIT)  # that long in all, however often it is called
+    found.offer_again()  # what could not be observed may be by now
+    if found._thread and not found._thread.is_alive():
+        found._drain(0.0)  # nobody else can
     if not found.flush(max(0.0, found._ends - time.monotonic())):
         log.warning("%s: %s documents were not observed before the end", found.name, found.counts["waiting"])

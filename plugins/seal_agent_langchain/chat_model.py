@@ -45,6 +45,7 @@ from seal_agent_langchain.rendering import plain, turns
 
 ALIAS = "seal"  # "seal@2", "seal@base": a call names a version without knowing the model
 _WINDOWS = {"smollm2-135m": 8192}  # tokens; of other models the window is known only once they are loaded
+_COLDEST = 1e-4  # what is colder overflows; 0 is greedy
 _UNFORCED = (None, "auto", "none", False)
 
 _engines: WeakValueDictionary[Path, SealAgent] = WeakValueDictionary()
@@ -63,8 +64,9 @@ def engine(home: str | Path, model: str | None = None) -> SealAgent:
         if found is None or found.journal.closed:
             found = _engines[folder] = seal.open(folder, model)
         _assert_same(found, model)
-        if found not in _recent:
-            _recent.append(found)
+        if found in _recent:
+            _recent.remove(found)
+        _recent.append(found)
         return found
 
 
@@ -152,7 +154,8 @@ class ChatSeal(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        said = turns(messages)
+        if not (said := turns(messages)):
+            raise ConfigError("there is no message to answer; give one, or a question")
         question = next((plain(message) for message in reversed(messages) if message.type == "human"), "")
         name, version, pieces = self._start(said, question, kwargs)
         reply = ""
@@ -202,10 +205,10 @@ class ChatSeal(BaseChatModel):
         wrong = []
         if limit is not None and not (isinstance(limit, int) and limit >= 1):
             wrong.append(f"max_tokens={limit!r}: a whole number, 1 or more")
-        if not (isinstance(heat, (int, float)) and 0 <= heat < math.inf):
-            wrong.append(f"temperature={heat!r}: a number, 0 or more")
-        if not isinstance(seed, int):
-            wrong.append(f"seed={seed!r}: a whole number")
+        if not (isinstance(heat, (int, float)) and (heat == 0 or _COLDEST <= heat < math.inf)):
+            wrong.append(f"temperature={heat!r}: 0 or a number from {_COLDEST}")
+        if not (isinstance(seed, int) and -(2**63) <= seed < 2**63):
+            wrong.append(f"seed={seed!r}: a whole number of 64 bits")
         if wrong:
             raise ConfigError(f"options of a call that cannot be followed: {'; '.join(wrong)}")
         return {"temperature": heat, "seed": seed, **({"max_new_tokens": limit} if limit else {})}
@@ -215,7 +218,7 @@ class ChatSeal(BaseChatModel):
         if not isinstance(asked, str):
             raise ConfigError(f"model={asked!r}: a name such as 'seal', 'seal@2' or 'seal@base' was expected")
         _, at, chosen = asked.rpartition("@")
-        if not at and asked in (ALIAS, self._name):
+        if asked in (ALIAS, self._name):
             return self.version
         if at and (chosen == "base" or chosen.isdecimal()):
             return 0 if chosen == "base" else int(chosen)

@@ -8,14 +8,18 @@ version does not change, unless the model is wrapped (with_retry, with_fallbacks
 Does not promise: that what waits in the queue survives the process. A document is committed once it is
 observed; `flush` waits for that (do so before you close the agent), and at exit the process waits up to a
 minute. Consolidation is yours to call. What users say is kept in the home, as any document is. A middleware that
-removes messages (a summary takes their place) comes after this one in the list, or they are not read.
-Limits: LangChain does not call the hooks of a run that failed; what it read is observed after the thread's next run.
+removes messages (a summary takes their place) comes after this one in the list, or they are not read; one that redacts them
+comes before it, or they are kept as they were.
+Limits: LangChain does not call the hooks of a run that failed; what it read is observed after the thread's next run. What the
+model wrote before a restart, and a summary has taken away since, is not known as its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, NotRequired
 
@@ -28,13 +32,17 @@ from langgraph.runtime import Runtime
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.reading.sources import Refusal
+from seal_agent.records import content_id
 from seal_agent_langchain import outside
 from seal_agent_langchain.backlog import Backlog
 from seal_agent_langchain.chat_model import ChatSeal
+from seal_agent_langchain.rendering import plain
 
 log = logging.getLogger(__name__)
 
-
+_WROTE = (
+    10_000  # of the model's sentences, in whichever thread, that this process knows again when they are out of sight
+)
 _LAST = 8  # messages whose ids are kept: whoever has a reply made anew deletes the last ones first
 
 
@@ -76,6 +84,8 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         self.tools = []
         self._named = name
         self._backlog = Backlog(agent, name, waiting)
+        self._wrote: OrderedDict[str, None] = OrderedDict()  # by the model: a summary may take it out of sight
+        self._writing = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -120,6 +130,13 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         return await handler(await asyncio.to_thread(self._pinned, request))
 
     def _pinned(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        try:
+            return self._with_version(request)
+        except Exception as error:  # the call itself will tell, unless a fallback answers
+            log.warning("the version cannot be kept for this run: %s: %s", type(error).__name__, error)
+            return request
+
+    def _with_version(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
         chat = _bare(request.model)
         number = dict(request.state).get("seal_versions", {}).get(self.name)  # type: ignore[attr-defined]
         if (
@@ -166,11 +183,15 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             known = read.get(self.name, [])
             # a checkpoint of an earlier release names one
             known = [known] if isinstance(known, str) else known
-            taken = self._offer_all(messages, max((places.get(one, 0) for one in known), default=0))
+            told = {message.id: _mark(message) for message in messages}
+            marks = dict(one.partition(" ")[::2] for one in known)  # by id what was said; "": by an earlier release
+            edited = [places[key] - 1 for key, said in marks.items() if key in told and said not in ("", told[key])]
+            since = min([max((places.get(key, 0) for key in marks), default=0), *edited])
+            taken = self._offer_all(messages, since)
         except Exception as error:
             self._backlog.fail("messages could not be read", error)
             return None
-        last = [message.id for message in messages[-_LAST:] if message.id]
+        last = [f"{message.id} {_mark(message)}" for message in messages[-_LAST:] if message.id]
         return {"seal_read": {**read, self.name: last}} if last and taken else None
 
     def _offer_all(self, messages: Sequence[BaseMessage], since: int) -> bool:
@@ -178,12 +199,23 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         backlog = self._backlog
         taken = [backlog.offer_again()]
         limit = self.agent.settings.max_document_bytes
-        for found in outside.documents(messages, self.learn_from, limit, backlog.knows, since):
+        with self._writing:
+            wrote = list(self._wrote)
+        for found in outside.documents(messages, self.learn_from, limit, backlog.knows, since, wrote):
             if isinstance(found, Refusal):
                 backlog.refuse(found)
             else:
                 taken.append(backlog.offer(found))
+        with self._writing:
+            self._wrote.update(dict.fromkeys(outside.own(messages[since:])))
+            while len(self._wrote) > _WROTE:
+                self._wrote.popitem(last=False)
         return all(taken)
+
+
+def _mark(message: BaseMessage) -> str:
+    """What *message* says, as an id: who corrects it replaces it under the id it has."""
+    return content_id("x", plain(message, named=""))
 
 
 def _bare(model: Any) -> Any:

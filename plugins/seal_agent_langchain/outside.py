@@ -44,12 +44,13 @@ def documents(
     limit_bytes: int,
     known: Callable[[Document], bool] = lambda document: False,
     since: int = 0,
+    wrote: Sequence[str] = (),
 ) -> Found:
     """
     What is in *messages* of *kinds* ("tool", "human"), from number *since* on, and comes from outside; what cannot be read is a
     Refusal. What is *known* is left out: a run is handed its whole history.
     """
-    own: list[str] = []
+    said = list(wrote)  # by the model, in messages that are gone
     heard = 0  # messages whose own words are known: looked for when a text is new, for most of a history is not
     told = [
         (number, found)
@@ -62,9 +63,9 @@ def documents(
         if isinstance(found, Document):
             if last[_name(found)] != found.id or known(found):  # of a name only what it says in the end
                 continue
-            own += _own(messages[heard:number])
+            said += own(messages[heard:number])
             heard = number
-            if _echoes(found.text, own):
+            if _echoes(found.text, said):
                 continue
         yield found
 
@@ -82,7 +83,7 @@ def remembered(document: Document, told: Collection[str]) -> bool:
     )
 
 
-def _own(messages: Sequence[BaseMessage]) -> list[str]:
+def own(messages: Sequence[BaseMessage]) -> list[str]:
     """What the model wrote in *messages*, and its sentences: a tool may give them back in part, numbered or as JSON."""
     replies = [message for message in messages if isinstance(message, AIMessage)]
     wrote = [text for reply in replies for text in _strings([plain(reply), *reply.tool_calls])]

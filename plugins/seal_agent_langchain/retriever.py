@@ -17,6 +17,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
 
 from seal_agent.agent import SealAgent
+from seal_agent.errors import ConfigError
 from seal_agent.records import Memory
 
 RECALLED = "seal_recalled"
@@ -34,6 +35,8 @@ class SealRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, **kwargs: Any
     ) -> list[Document]:
+        if k is not None and k < 1:
+            raise ConfigError(f"k={k}: how many sentences are wanted, 1 or more")
         found = self.agent.rooms.retrieve(query, self.agent.journal, k or self.k)
         return [_document(memory, likeness) for memory, likeness in found]
 

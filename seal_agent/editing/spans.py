@@ -55,7 +55,9 @@ _CLAUSE = re.compile(
     r"[,;:—–](?! ?\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
     r"|\b(?=except|unless|no longer)"  # the word stays with what it denies
 )
-_EXCEPTED = re.compile(r"(\bexcept(?: \w+){1,3}?)(?= (?:from|between|at) \d)")  # "except Sunday from 9:00": not the hours
+_EXCEPTED = re.compile(
+    r"(\bexcept(?: \w+){1,3}?)(?= (?:from|between|at) \d)"
+)  # "except Sunday from 9:00": not the hours
 # Fewer than adapting/texts.py knows: "without a roof" denies the roof, and not the year.
 _TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|no longer|except|unless|\w+n['’]t)\b", re.IGNORECASE)
 

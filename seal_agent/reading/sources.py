@@ -31,10 +31,14 @@ UNWANTED = re.compile(
 JOINERS = "\u200c\u200d"  # spelling in Persian and Hindi, glue in emoji; a hiding place between Latin letters
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S.*)$", re.MULTILINE)
 UNDERLINED = re.compile(r"\s*(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*(?:\n|$)")
+# What Obsidian, Hugo and others keep about a note at its head: no part of what it says.
+FRONT = re.compile(r"---[ \t]*\n(?=[\w-]+[ \t]*:)(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+NAMED = re.compile(r"""^title[ \t]*:[ \t]*(["']?)(.*\S)\1[ \t]*$""", re.MULTILINE | re.IGNORECASE)
 FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 WINDOWS = {  # Windows-1252 read as Latin-1: a dash that is dropped makes one number of two
     code: char for code in range(0x80, 0xA0) if (char := bytes([code]).decode("cp1252", "ignore"))
 }
+OWN = ("adapters", "forgetting")  # folders of a home that hold nothing to read
 PAGE_ENDS = re.compile("[\x0b\x0c]")  # as text taken from a PDF has them: its words must not run together
 
 
@@ -60,6 +64,9 @@ def stdin_documents(stream: IO[str] | IO[bytes], *, limit_bytes: int = 1_000_000
     lines = _numbered_lines(getattr(stream, "buffer", stream), limit_bytes)
     blank = b""
     for number, line in lines:
+        if len(line) > _line_limit(limit_bytes):  # it may have no end
+            yield Refusal(name=name, reason=f"it has more than {limit_bytes} bytes; split it")
+            return
         if not line.strip():
             # A leading blank run cannot be a document of its own, so only its newline matters.
             blank = b"\n"
@@ -247,7 +254,10 @@ def files(folder: Path) -> Iterator[Path | Refusal]:
     refused: list[OSError] = []
     for here, folders, names in os.walk(folder, onerror=refused.append):
         # what a home holds of its own is no reading: by default it stands where the notes do
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and not Path(here, n, "seal.db").is_file())
+        own = OWN if Path(here, "seal.db").is_file() else ()
+        folders[:] = sorted(
+            n for n in folders if n not in own and not n.startswith(".") and not Path(here, n, "seal.db").is_file()
+        )
         away = [Path(here, name) for name in folders if not _real(Path(here, name)).is_relative_to(inside)]
         yield from (Refusal(name=_shown(link), reason="it is a link that leads out of the folder") for link in away)
         for name in sorted(names):
@@ -287,7 +297,10 @@ def _file(path: Path, limit: int) -> Found:
     elif suffix == ".json":
         yield from _squad(name, text, limit)
     else:
-        yield _document(name, text, limit, _title(text, path), name, name)
+        about = FRONT.match(text) if suffix == ".md" else None
+        text = text[about.end() :] if about else text
+        named = NAMED.search(about[1]) if about else None
+        yield _document(name, text, limit, named[2] if named else _title(text, path), name, name)
 
 
 def _title(text: str, path: Path) -> str:
@@ -305,9 +318,12 @@ def _title(text: str, path: Path) -> str:
     elif headings:
         title = min(headings, key=lambda heading: heading[0])[1]
     else:
-        words = re.sub(r"[-_\s]+", " ", path.stem).strip()
-        return words[:1].upper() + words[1:]
-    return title.replace("*", "").replace("`", "")
+        title = ""
+    title = title.replace("*", "").replace("`", "")
+    if any(map(str.isalnum, title)):  # a rule of dashes or stars is no name
+        return title
+    words = re.sub(r"[-_\s]+", " ", path.stem).strip()
+    return words[:1].upper() + words[1:]
 
 
 def _open(heading: str) -> str:
@@ -388,18 +404,25 @@ def _whole(name: str, start: bytes, lines: Iterable[tuple[int, bytes]], limit: i
     text, reason = _decoded(bytes(raw))
     if len(raw) > limit:
         reason = f"it has more than {limit} bytes; split it"
-    yield Refusal(name=name, reason=reason) if reason else _document(name, text, limit, source=name)
+    if reason:
+        yield Refusal(name=name, reason=reason)
+    elif text.lstrip()[:1] in ("[", "{") and _is_json(text):
+        yield from _squad(name, text, limit)
+    else:
+        yield _document(name, text, limit, source=name)
 
 
 def _numbered_lines(stream: IO[str] | IO[bytes], limit: int) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers. Of a line that is far too long only the start is kept."""
+    """Lines with their numbers. Of a line that is far too long only the start is kept, and given before its end is looked for."""
     size, number = _line_limit(limit) + 1, 0
     while line := _bytes(stream.readline(size)):
         number += 1
         more = line
-        while not more.endswith(b"\n") and (more := _bytes(stream.readline(size))):
-            line = line if len(line) >= size else line + more
+        while len(line) < size and not more.endswith(b"\n") and (more := _bytes(stream.readline(size))):
+            line += more
         yield number, line
+        while not more.endswith(b"\n") and (more := _bytes(stream.readline(size))):
+            pass
 
 
 def _line_limit(limit: int) -> int:
@@ -414,6 +437,14 @@ def _bytes(line: str | bytes) -> bytes:
 def _chained(first: tuple[int, bytes], rest: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     yield first
     yield from rest
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_object(line: bytes) -> bool:
