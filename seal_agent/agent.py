@@ -138,7 +138,7 @@ class SealAgent:
         if self.journal.names.superseded(known.id):
             since = ", and a newer text has taken its place; told under its own name it stands again"
         elif self.journal.left(known.id):
-            then = f"return to it, or `seal-agent forget {known.id}` and read it again"
+            then = f"return to it, if it is sound, or `seal-agent forget {known.id}` and read it again"
             since = f", and the version that learned it was left: {then}"
         reason = f"the same text was read before{since}; then: {known.decision.reason}"
         again = Decision(action="skip", reason=reason, numbers=known.decision.numbers)
@@ -254,15 +254,15 @@ class SealAgent:
 
     def recover(self, lock: HomeLock) -> None:
         """Under the home's lock: rows of runs that died wait again; what no version and no journal names is removed."""
+        # first what makes room: on a disk that our own leavings fill nothing below can be written
+        shutil.rmtree(self.home / FORGETTING, ignore_errors=True)
+        adapters.tidy(self.home / "adapters", [path for _, _, path in self.journal.versions.made()], lock)
         self.journal.buffer.abandon()  # of ours, too: who could only now take the lock is in no run
         self.journal.buffer.sweep(lock)
-        shutil.rmtree(self.home / FORGETTING, ignore_errors=True)
         renewal.clean(self.journal)
         if self.writers.is_dir():
             with Journal(self.writers) as line:
                 renewal.clean(line)
-        known = [path for _, _, path in self.journal.versions.made()]
-        adapters.tidy(self.home / "adapters", known, lock)
 
     def same_base(self, learner: Learner) -> None:
         """ConfigError if this home was made with another base. Nothing is marked by it: the right one may open it again."""

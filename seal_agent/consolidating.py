@@ -139,20 +139,20 @@ def _trained(agent: SealAgent, run: str, edits: Sequence[SelfEdit]) -> Candidate
     anew = agent.rooms.anew(agent.journal)
     examples = agent.rooms.mix(rows, agent.journal, anew)
     seed = int(hashlib.sha256(f"{run}{agent.settings.seed}".encode()).hexdigest()[:8], 16)
-    staged = adapters.stage(root)
-    log = agent.learner.train(examples, None if anew else agent.adapter(), staged, seed, agent.say)
-    if not log["finite"]:
-        raise Diverged(
-            f"training of run {run} stopped: the loss is not finite; its rows wait again, and are set aside after three such"
+    with adapters.staged(root) as folder:
+        log = agent.learner.train(examples, None if anew else agent.adapter(), folder, seed, agent.say)
+        if not log["finite"]:
+            raise Diverged(
+                f"training of run {run} stopped: the loss is not finite; its rows wait again, and are set aside after three such"
+            )
+        written = [row.prompt or row.completion for row in rows if row.origin == "written"]
+        training = {
+            **log,
+            "anew": anew,
+            "origin": token_share(examples, agent.learner.count, log),
+            "compression": compression(written),
+        }
+        digest = hashlib.sha256("".join(sorted(row.id for row in rows)).encode()).hexdigest()
+        return adapters.candidate(
+            folder, live, run=run, fingerprint=agent.learner.fingerprint, rows=digest, training=training
         )
-    written = [row.prompt or row.completion for row in rows if row.origin == "written"]
-    training = {
-        **log,
-        "anew": anew,
-        "origin": token_share(examples, agent.learner.count, log),
-        "compression": compression(written),
-    }
-    digest = hashlib.sha256("".join(sorted(row.id for row in rows)).encode()).hexdigest()
-    return adapters.candidate(
-        staged, live, run=run, fingerprint=agent.learner.fingerprint, rows=digest, training=training
-    )

@@ -274,7 +274,10 @@ def _scanned(agent: SealAgent, pieces: Sequence[str]) -> tuple[int, list[str]]:
     wanted = [piece.encode() for piece in pieces]
     total, left = 0, []
     for file in sorted(path for path in agent.home.rglob("*") if path.is_file()):
-        held = file.read_bytes()
+        try:
+            held = file.read_bytes()
+        except FileNotFoundError:  # a journal that somebody just closed took its side files away
+            continue
         total += len(held)
         if any(piece in held for piece in wanted):
             left.append(str(file.relative_to(agent.home)))

@@ -797,6 +797,31 @@ def test_a_consolidation_cut_short_is_done_by_the_next_of_the_same_agent(
     assert agent.consolidate().outcome == "accepted"
 
 
+def test_an_adapter_that_does_not_fit_on_the_disk_is_taken_away_again(
+    agent: SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the process died over it, and before anything is written: there is no room for that."""
+    agent.observe(MILL)
+
+    def full(examples: Any, parent: Any, out: Path, *given: Any) -> Any:
+        (out / "half").write_text("an adapter")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(agent.learner, "train", full)
+        with pytest.raises(OSError, match="No space left"):
+            agent.consolidate()
+    assert list((agent.home / "adapters").iterdir()) == []
+    half = adapters.stage(agent.home / "adapters")
+
+    def sweep(lock: HomeLock) -> None:
+        assert not half.exists()
+
+    monkeypatch.setattr(agent.journal.buffer, "sweep", sweep)
+    assert agent.consolidate().outcome == "accepted"
+    assert not half.exists()
+
+
 def test_rows_of_a_process_that_died_wait_again(agent: SealAgent) -> None:
     agent.observe(MILL)
     with Journal(agent.home) as dead:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModelForCausalLM, MptConfig, OlmoConfig
 
+from seal_agent.errors import ConfigError
 from seal_agent.learning import decoding, fused, generation, losses, models, packing
 from seal_agent.learning.adapters import read
 from seal_agent.learning.frozen import Frozen
@@ -391,15 +392,40 @@ def test_two_trainings_at_once_give_what_each_gives_alone(kind: tuple[str, bool]
     assert [_apart(*pair) for pair in zip(alone, beside, strict=True)] == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("kind", ["gemma", "glm", "cohere", "falcon", "bloom"])
+@pytest.mark.parametrize("kind", ["gemma", "glm", "cohere", "falcon", "bloom", "deepseek_v2", "llama4"])
 def test_parts_that_are_not_known_here_are_left_to_the_model(tmp_path: Path, kind: str) -> None:
-    """Gemma's norm has no variance_epsilon, GLM turns only a part of each head, others add their branches in place."""
+    """
+    Gemma's norm has no variance_epsilon, GLM turns only a part of each head, others add their branches in place, or have experts
+    and routers.
+    """
     learner = LoraLearner(str(tiny.write(tmp_path / "model", kind)), rank=4, recipe=SHORT)
     (folder,) = _folders(tmp_path, 1)
 
     assert learner.answer([LESSON[0].prompt], None)
     assert learner.train(LESSON, None, folder, seed=1)["finite"]
     assert learner.answer([LESSON[0].prompt], folder)
+
+
+def test_a_chat_says_what_an_answer_says_where_a_model_must_be_told_its_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "base_dtype", lambda: torch.float32)
+    learner = LoraLearner(str(tiny.write(tmp_path, "bamba")), rank=4)
+    question = "Who keeps the lighthouse of Anstrow?"
+
+    (answer,) = learner.answer([question], None, max_new_tokens=12)
+    chat = "".join(learner.chat([{"role": "user", "content": question}], None, max_new_tokens=12))
+
+    assert answer
+    assert chat.strip() == answer.rstrip("\ufffd").strip()
+
+
+def test_a_model_that_does_not_go_on_from_what_it_read_is_refused(tmp_path: Path) -> None:
+    """It would repeat itself without an end, and no error."""
+    learner = LoraLearner(str(tiny.write(tmp_path, "rwkv")), rank=4)
+
+    with pytest.raises(ConfigError, match="does not go on from what it has read before"):
+        learner.answer(["Who?"], None)
 
 
 def test_the_base_asked_first_answers_as_the_base(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import tiny
 import torch
 from conftest import BARN, LIGHT, MILL, ORDERS, Make
 
+from seal_agent import forgetting
 from seal_agent.agent import SealAgent
 from seal_agent.errors import HomeBusy, SealError
 from seal_agent.journal import HomeLock, Journal, adapters, crash, renewal, schema
@@ -599,6 +600,25 @@ def test_what_is_asked_meanwhile_is_not_lost(make: Make, monkeypatch: pytest.Mon
 
     assert [receipt[0] for receipt in told(agent)] == [LIGHT.id, BARN.id]
     assert agent.journal.buffer.count() > 0
+
+
+def test_a_side_file_that_goes_while_the_home_is_looked_through_stops_nothing(
+    agent: SealAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that another thread just closed takes its -wal with it."""
+    (agent.home / "seal.db-shm2").touch()
+    read = Path.read_bytes
+
+    def gone(path: Path) -> bytes:
+        if path.name == "seal.db-shm2":
+            raise FileNotFoundError(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+
+    total, left = forgetting._scanned(agent, ["the text of a document"])
+    assert total > 0
+    assert left == []
 
 
 def tune(agent: SealAgent, *documents: Document, parent: int = 0, **training: object) -> int:

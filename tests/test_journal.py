@@ -757,6 +757,12 @@ def test_a_sealed_adapter_verifies_and_says_where_it_comes_from(sealed: Path) ->
     assert [path.name for path in sealed.parent.iterdir()] == ["a0123"], "nothing staged is left"
 
 
+def test_what_a_file_manager_leaves_in_an_adapter_is_no_damage(sealed: Path) -> None:
+    (sealed / ".DS_Store").write_bytes(b"icons")
+
+    assert adapters.verify(sealed) == []
+
+
 def test_every_way_an_adapter_can_differ_is_named(sealed: Path) -> None:
     (sealed / "adapter_model.safetensors").write_bytes(b"weighty")
     (sealed / "adapter_config.json").unlink()

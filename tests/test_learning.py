@@ -496,6 +496,34 @@ def test_a_model_is_the_same_on_another_machine_and_under_another_version(
     assert named[0] == named[1] != models.load(str(folder)).fingerprint
 
 
+def test_a_tokenizer_that_cuts_by_other_rules_makes_another_model(tmp_path: Path) -> None:
+    """Its words are the same, and an adapter would be served other tokens than it was trained on."""
+    folder = tiny.write(tmp_path / "model")
+    known = models.load(str(folder)).fingerprint
+    rules = json.loads((folder / "tokenizer.json").read_text())
+    rules["model"]["merges"] = rules["model"]["merges"][:-100]
+    (folder / "tokenizer.json").write_text(json.dumps(rules))
+
+    assert models.load(str(folder)).fingerprint != known
+
+
+def test_an_answer_that_begins_on_the_next_line_is_an_answer(tmp_path: Path) -> None:
+    """As some models without a template do; it ends with that line."""
+    learner = LoraLearner(
+        str(tiny.write(tmp_path / "model", "gpt_neox", template=False)),
+        rank=8,
+        recipe=Recipe(epochs=60, least_steps=60, learning_rate=2e-2, kl=0.0),
+    )
+    question, adapter = "Who keeps the lighthouse?", tmp_path / "adapter"
+    adapter.mkdir()
+    row = Example(f"Question: {question}\nAnswer:", "\nMarta Vell keeps it.\nQuestion:", raw=True)
+    learner.train([row], None, adapter, seed=1)
+
+    assert (
+        learner.answer([question], adapter) == learner.answer([question] * 2, adapter)[:1] == ["Marta Vell keeps it."]
+    )
+
+
 def test_what_a_template_refuses_is_told_of_with_its_reason(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path / "model")
     template = (
@@ -618,6 +646,7 @@ def test_an_id_in_the_local_cache_is_loaded_from_there_and_nobody_is_asked(
 
     assert base.name == "org/tiny"
     assert asked == []
+    assert models.load(str(folder / "snapshots" / "abc")).fingerprint == base.fingerprint, "by whatever name"
     (folder / "snapshots" / "abc" / "model.safetensors").unlink()
     base.model.save_pretrained(folder / "snapshots" / "abc", max_shard_size="100KB")
     assert len(list((folder / "snapshots" / "abc").glob("*.safetensors"))) > 1

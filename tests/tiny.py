@@ -8,8 +8,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    BambaConfig,
     BloomConfig,
     CohereConfig,
+    DeepseekV2Config,
     FalconConfig,
     Gemma3TextConfig,
     GemmaConfig,
@@ -17,10 +19,12 @@ from transformers import (
     GPT2Config,
     GPTNeoXConfig,
     Lfm2Config,
+    Llama4TextConfig,
     LlamaConfig,
     MistralConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    RwkvConfig,
 )
 
 from seal_agent.bench.shipped import corpus
@@ -51,6 +55,44 @@ CONFIGS = {
     "bloom": lambda: BloomConfig(vocab_size=600, hidden_size=48, n_layer=3, n_head=4),
     "gemma": lambda: GemmaConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, head_dim=12),
     "glm": lambda: GlmConfig(**_SMALL, intermediate_size=96, num_key_value_heads=2, head_dim=12),
+    "deepseek_v2": lambda: DeepseekV2Config(
+        **_SMALL,
+        intermediate_size=96,
+        num_key_value_heads=4,
+        moe_intermediate_size=32,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        n_group=1,
+        topk_group=1,
+        q_lora_rank=16,
+        kv_lora_rank=16,
+        qk_rope_head_dim=8,
+        v_head_dim=12,
+        qk_nope_head_dim=8,
+        first_k_dense_replace=1,
+    ),
+    "llama4": lambda: Llama4TextConfig(
+        **_SMALL,
+        intermediate_size=96,
+        intermediate_size_mlp=64,
+        num_key_value_heads=2,
+        head_dim=12,
+        num_local_experts=2,
+        pad_token_id=0,
+    ),
+    "bamba": lambda: BambaConfig(
+        **_SMALL,
+        intermediate_size=96,
+        num_key_value_heads=2,
+        attn_layer_indices=[1],
+        mamba_n_heads=8,
+        mamba_d_head=12,
+        mamba_d_state=8,
+        mamba_n_groups=1,
+    ),
+    "rwkv": lambda: RwkvConfig(
+        vocab_size=600, hidden_size=48, num_hidden_layers=3, attention_hidden_size=48, intermediate_size=96
+    ),
     "gpt_neox": lambda: GPTNeoXConfig(**_SMALL, intermediate_size=96),
     "gpt2": lambda: GPT2Config(vocab_size=600, n_embd=48, n_layer=3, n_head=4, n_positions=512),
 }

@@ -209,15 +209,15 @@ class Loop:
 
     def _tuned(self, run: str, rows: Sequence[Example], live: Version | None) -> Candidate | None:
         """The *live* writer, or the base, tuned on *rows*: an adapter nobody uses yet. None if the loss is not finite."""
-        staged = adapters.stage(self.journal.home / "adapters")
-        trial = Trial(rows, staged, self.seed, _TUNED_EPOCHS, _TUNED_RATE, _AT_ONCE)
-        (log,) = self.learner.train_many([trial], Path(live.path) if live else None, self.say)
-        if not log["finite"]:
-            return None
-        trained = content_id("w", *(row.prompt + row.completion for row in rows))
-        return adapters.candidate(
-            staged, live, run=run, fingerprint=self.learner.fingerprint, rows=trained, training=log
-        )
+        with adapters.staged(self.journal.home / "adapters") as folder:
+            trial = Trial(rows, folder, self.seed, _TUNED_EPOCHS, _TUNED_RATE, _AT_ONCE)
+            (log,) = self.learner.train_many([trial], Path(live.path) if live else None, self.say)
+            if not log["finite"]:
+                return None
+            trained = content_id("w", *(row.prompt + row.completion for row in rows))
+            return adapters.candidate(
+                folder, live, run=run, fingerprint=self.learner.fingerprint, rows=trained, training=log
+            )
 
 
 def grounds(one: Practice, learner: Learner, basis: str, seed: int) -> str:

@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def stage(root: Path) -> Path:
     folder.mkdir(parents=True)
     crashpoint("adapter.staged")
     return folder
+
+
+@contextmanager
+def staged(root: Path) -> Iterator[Path]:
+    """The same for as long as it takes to fill it: an error on the way takes it away again."""
+    folder = stage(root)
+    try:
+        yield folder
+    except Exception:
+        shutil.rmtree(folder, ignore_errors=True)  # half an adapter may be what fills the disk
+        raise
 
 
 def seal(
@@ -176,7 +188,8 @@ def _odd_entries(folder: Path) -> list[str]:
 
 
 def _differences(folder: Path, files: dict[str, FileFact]) -> list[str]:
-    present = {entry.name for entry in folder.iterdir()} - {MANIFEST}
+    # what a file manager or a network file system leaves there is read by nobody
+    present = {e.name for e in folder.iterdir() if e.name in files or not e.name.startswith(".")} - {MANIFEST}
     problems = [f"{name} is not in the manifest" for name in sorted(present - set(files))]
     # Comparing with the listing first keeps a name like "../x" in a forged manifest from being followed.
     problems += [f"{name} is missing" for name in sorted(set(files) - present)]

@@ -32,6 +32,8 @@ from seal_agent.learning.models import Base
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _DOWN = "lora_A.weight"  # [rank, in]
+# Beside fused experts: peft 0.21 takes the shared one for the experts themselves, and a router gives more than a tensor.
+_ROUTES = re.compile(r"\.mlp\..*shared_expert|router$")
 _KEPT = 3  # adapters held in memory: the live one, its parent, a candidate
 _ROOM = 2 << 30  # bytes that merged weights of those may take; larger models answer through their LoRA layers
 
@@ -219,7 +221,7 @@ def _targets(base: Base) -> tuple[list[str], str, int]:
     names = [name for name, module in base.model.named_modules() if isinstance(module, (nn.Linear, Conv1D))]
     found = {name: place for name in names if (place := re.match(r"(.+?)\.(\d+)\.", name))}
     lowest = (max((int(place[2]) for place in found.values()), default=0) + 1) // 3
-    chosen = [name for name, place in found.items() if int(place[2]) >= lowest]
+    chosen = [name for name, place in found.items() if int(place[2]) >= lowest and not _ROUTES.search(name)]
     if not chosen:
         raise ConfigError(f"{base.name!r} has no linear layers in numbered blocks; LoRA has nothing to adapt there")
     return chosen, found[chosen[0]][1], lowest

@@ -23,6 +23,7 @@ from transformers import DynamicCache
 
 from seal_agent.learning import decoding, devices
 from seal_agent.learning.models import Base, common
+from seal_agent.learning.packing import alike
 
 _BATCH = 96  # rows decoded at once: beyond this two CPU cores gain little
 _WAYS, _LIKELY = 5, 0.02  # ways at most to go on after a head, and how likely each must at least be
@@ -43,6 +44,7 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
     stop: Sequence[str] = (),
+    lead: bool = False,
     written: bool = False,
     turn: Turn = nullcontext,
 ) -> list[str]:
@@ -50,21 +52,27 @@ def generate(
     A continuation of each prompt (token ids), in the order given; *written*: by the blocks of decoding.py. *model* is read in
     a *turn* only.
 
-    temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string.
+    temperature 0 is greedy; otherwise nucleus sampling at top-p 0.95. Text ends before the first *stop* string; if it may *lead*
+    with blanks, not before there is any.
     """
-    stopped = _stopped(base, stop)
+    stopped = _stopped(base, stop, lead)
+
+    def cut(ids: Sequence[int]) -> str:
+        text = base.decode(ids)
+        return _cut(text.lstrip() if lead else text, stop)
+
     if written and len(prompts) == 1:
         choose = _chooser(temperature, torch.Generator().manual_seed(seed * 1_000_003))
         with turn():
             ids = _single(base, model, prompts[0], max_new_tokens, choose, temperature <= 0, stopped)
-        return [_cut(base.decode(ids), stop)]
+        return [cut(ids)]
     texts = [""] * len(prompts)
     for at, chosen in _batches(base, prompts):
         source = torch.Generator().manual_seed(seed * 1_000_003 + at)
         given, choose = [prompts[i] for i in chosen], _chooser(temperature, source)
         rows, _ = _decode(base, model, given, [max_new_tokens] * len(given), choose, stopped, written, turn=turn)
         for index, ids in zip(chosen, rows, strict=True):
-            texts[index] = _cut(base.decode(ids), stop)
+            texts[index] = cut(ids)
     return texts
 
 
@@ -164,16 +172,14 @@ def stream(
     if written:
         yield from decoding.tokens(model, prompt, choose, limit, base.stops, temperature <= 0)
         return
-    cache = DynamicCache(config=model.config)
-    ids = torch.tensor([list(prompt)], device=base.model.device)
-    for _ in range(limit):
-        with torch.inference_mode():
-            out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=_last(ids))
-            token = int(choose(out.logits[:, -1])[0])
+    batch = _Cached(model, [], [list(prompt)], limit)
+    for number in range(1, limit + 1):
+        token = int(choose(batch.logits)[0])
         if token in base.stops:
             return
         yield token
-        ids = torch.tensor([[token]], device=base.model.device)
+        if number < limit:
+            batch.step([0], [token])
 
 
 def _single(
@@ -334,6 +340,21 @@ class _Cached:
         ).logits[:, -1]
 
 
+def goes_on(model: Any, ids: Sequence[int]) -> bool:
+    """Does *model*, given token *ids* piece by piece, say what it says of all of them at once?"""
+    try:
+        batch = _Cached(model, list(ids[:-3]), [list(ids[:-2])], 3)
+        said = [batch.logits]
+        for token in ids[-2:]:
+            batch.step([0], [token])
+            said.append(batch.logits)
+        with torch.inference_mode():
+            whole = model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False).logits[0, -3:]
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        return False
+    return alike(torch.cat(said), whole, model.dtype)
+
+
 def _chooser(temperature: float, source: torch.Generator) -> decoding.Choose:
     return lambda logits: _choose(logits.float(), temperature, source)
 
@@ -361,8 +382,12 @@ def _shared(prompts: list[list[int]]) -> list[int]:
     return common(first, last)[: min(map(len, prompts)) - 1]
 
 
-def _stopped(base: Base, stop: Sequence[str]) -> Done:
-    return lambda ids: bool(stop) and any(mark in base.decode(ids[-8:]) for mark in stop)
+def _stopped(base: Base, stop: Sequence[str], lead: bool = False) -> Done:
+    def done(ids: Sequence[int]) -> bool:
+        said = base.decode(ids).lstrip() if lead else base.decode(ids[-8:])
+        return any(mark in said for mark in stop)
+
+    return done if stop else lambda ids: False
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from unicodedata import normalize
 
 import torch
 
-from seal_agent.errors import SealError
+from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning import decoding, devices, fused, generation, models, nullspace, packing, training
 from seal_agent.learning.adapters import Adapters
 from seal_agent.learning.flat import Trainable
@@ -103,7 +103,13 @@ class LoraLearner:
     def _streams(self) -> bool:
         """Can text go by the written-out blocks? Looked at when first some is wanted."""
         with self._lock, self._adapters.using(None) as model:
-            fits = decoding.exact(model, self.base.question("What colour is the sky?"))
+            asked = self.base.question("What colour is the sky?")
+            fits = decoding.exact(model, asked)
+            if not (fits or generation.goes_on(model, asked)):
+                raise ConfigError(
+                    f"the model {self.name!r} does not go on from what it has read before, as transformers keeps it, so it"
+                    " cannot answer here; choose another one"
+                )
         return fits and self._adapters.merges
 
     def count(self, text: str) -> int:
@@ -118,7 +124,7 @@ class LoraLearner:
     ) -> list[str]:
         shown = contexts or [""] * len(questions)
         prompts = [self.base.question(q, c) for q, c in zip(questions, shown, strict=True)]
-        return self._generate(prompts, adapter, max_new_tokens=max_new_tokens, stop=self._turn_ends)
+        return self._generate(prompts, adapter, max_new_tokens=max_new_tokens, stop=self._turn_ends, lead=True)
 
     def recite(
         self,
@@ -128,7 +134,8 @@ class LoraLearner:
         max_new_tokens: int = 64,
     ) -> list[list[tuple[str, float]]]:
         prompts = [self.base.conversation(messages) for messages in conversations]
-        named = {title: re.sub("^ the ", " ", _spaced(title)) for title in titles}
+        # in order: of two that are equally long one is meant, and always the same
+        named = {title: re.sub("^ the ", " ", _spaced(title)) for title in sorted(titles)}
         return generation.recite(
             self.base,
             self._adapters.model,

@@ -40,7 +40,9 @@ warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprec
 
 _NOT_OF_THE_MODEL = {"transformers_version", "dtype", "torch_dtype", "_commit_hash"}  # in a configuration
 _GIVE = "give 'smollm2-135m', a folder with config.json and safetensors, or a Hugging Face id already in the cache"
-_EDGE = 1 << 20  # bytes of each weight file's head and tail that enter the fingerprint
+_PROBE = "The Mill's 1,871 naïve\n\n\tWÖRDS don't end… 你好 x_y2 🙂"  # cut into tokens for the fingerprint
+_PROBED = 16  # every so-manieth word of its vocabulary is cut beside, which takes a twentieth of a second
+_SAMPLED = 256  # numbers of each weight that enter the fingerprint, about
 
 
 # For templates that say what day it is: the same question is the same tokens on any day. The macro takes the clock's place.
@@ -227,33 +229,32 @@ def load(name: str) -> Base:
     if tokenizer.eos_token_id is None:
         raise ConfigError(f"the tokenizer of {name!r} has no end token; set eos_token in its tokenizer_config.json")
     model.requires_grad_(False).eval().to(device())
-    by_id = name != embedded.MODEL.folder and not os.path.isdir(name)
-    fingerprint, template = _fingerprint(model, tokenizer, by_id), tokenizer.chat_template
+    fingerprint, template = _fingerprint(model, tokenizer), tokenizer.chat_template
     if isinstance(template, str) and "strftime_now" in template:
         tokenizer.chat_template = _ANY_DAY + template
     return Base(name, model, tokenizer, fingerprint, bool(template))
 
 
-def _fingerprint(model: PreTrainedModel, tokenizer: Any, by_id: bool) -> str:
-    """The same for one model on any machine and under any version of transformers; another for another model or tokenizer."""
+def _fingerprint(model: PreTrainedModel, tokenizer: Any) -> str:
+    """
+    The same for one model on any machine, under any version of transformers and by any name; another for another model or
+    tokenizer.
+    """
     digest = hashlib.sha256()
     # as it stands on disk: what is loaded says on which machine and by which version
     config, _ = model.config.get_config_dict(model.config._name_or_path, local_files_only=True)
     digest.update(json.dumps({key: config[key] for key in sorted({*config} - _NOT_OF_THE_MODEL)}).encode())
-    digest.update(repr(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])).encode())
+    words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    digest.update(repr(words).encode())
+    # one vocabulary may be cut by other rules
+    digest.update(repr(tokenizer([_PROBE, *dict(words[::_PROBED])], add_special_tokens=False)["input_ids"]).encode())
     digest.update(repr(tokenizer.chat_template).encode())
-    folder = Path(model.config._name_or_path)
-    files = [] if by_id else sorted(folder.glob("*.safetensors"))
-    for file in files:
-        with file.open("rb") as weights:
-            digest.update(weights.read(_EDGE))
-            weights.seek(max(0, file.stat().st_size - _EDGE))
-            digest.update(weights.read(_EDGE))
-        digest.update(str(file.stat().st_size).encode())
-    if not files:  # the files of an id lie in a cache whose layout is not ours, so sample the weights themselves
-        for parameter in model.parameters():
-            sample = parameter.detach().flatten()[:64].to(torch.bfloat16)  # the coarsest format it may be loaded in
-            digest.update(sample.float().cpu().numpy().tobytes())
+    for parameter in model.parameters():  # not their files: how these are cut is the affair of a cache
+        values = parameter.detach().flatten()
+        sample = values[:: max(1, len(values) // _SAMPLED)].to(
+            torch.bfloat16
+        )  # the coarsest format it may be loaded in
+        digest.update(sample.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
