@@ -170,11 +170,14 @@ def test_a_fact_whose_likelihood_is_gone_counts_for_more_than_an_answer_that_tur
 def test_likelihood_without_answers_is_not_enough(right: int, of: int, outcome: str) -> None:
     """All wordings' answers became likely, some are given: a third will do, and three of five where there are only five."""
     said = {check.question: ("yes" if number < right else "no", 0.1) for number, check in enumerate(NEW[:of])}
-    table = {None: {check.question: ("no", 3.0) for check in NEW[:of]}, CANDIDATE: said}
+    rest = {check.question: ("so", 1.0) for check in GENERAL}
+    table = {None: {check.question: ("no", 3.0) for check in NEW[:of]} | rest, CANDIDATE: said | rest}
 
-    report = judged(table, gate.Questions(NEW[:of]), None)
+    report = judged(table, gate.Questions(NEW[:of], general=GENERAL), None)
 
     assert report.outcome == outcome
+    unseen = judged(table, gate.Questions(NEW[:of]), None)
+    assert unseen.outcome == ("undecided" if outcome == "accepted" else outcome), "what nobody asked has not passed"
 
 
 @pytest.mark.parametrize(("loss", "most"), [(0.3, 4), (2.0, 1)], ids=["by a hair", "forgotten"])

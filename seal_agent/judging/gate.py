@@ -249,6 +249,8 @@ def _unharmed(results: Sequence[CheckResult], level: float) -> list[Finding]:
         bad = not _finite(results) or (rise > _WORSE and p < _ALPHA)
         verdict: Verdict = "fail" if bad else "pass"
         reason = f"median loss {rise:+.3f} nats per token"
+        if not rises:  # what nobody looked at has not passed
+            verdict, reason = "undecided", "no general question is asked"
         held = rank_test([_DRIFTED - r for r in rises])
         if sure and rises and not bad and held >= level:
             most = needed(len(rises), held, level)
