@@ -271,7 +271,8 @@ class SealAgent:
             made = f"{name!r} (base {known})" if name else f"base {known}"
             raise errors.ConfigError(
                 f"this home was made with {made}, the model {self.settings.model!r} is {learner.fingerprint}; "
-                f"open it with the model it was made with, or start a new home"
+                f"open it with the model it was made with (an earlier release may have named the same one otherwise), or start"
+                f" a new home"
             )
 
     # -- answering -------------------------------------------------------------------------------------------------

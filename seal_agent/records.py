@@ -32,7 +32,7 @@ def normalised(text: str) -> str:
 
 
 OPENS = "It|He|She|They|Its|His|Her|Their|This|These|Behind it|After that|Before that"
-_ENDS = r"(?:(?<=[.!?])|(?<=[.!?][\"'”\u2019)\]]))(?<!\b(?:Dr|Mr|Ms|St)\.)(?<!\bMrs\.)(?<!\bProf\.)"
+_ENDS = r"(?:(?<=[.!?])|(?<=[.!?][\"'”\u2019)\]]))(?<!\b(?:Dr|Mr|Ms)\.)(?<!\bMrs\.)(?<!\bProf\.)"
 _JOINED = re.compile(rf"{_ENDS} (?=(?:{OPENS})\b)")
 
 

@@ -97,8 +97,8 @@ def test_options_of_a_call_that_cannot_be_followed_are_all_named(agent: seal_age
             chat.invoke("?", **wrong)
     with pytest.raises(ConfigError, match=r"max_tokens=0.*temperature=-1.*seed='x'"):
         chat.invoke("?", max_tokens=0, temperature=-1, seed="x")
-    with pytest.raises(ConfigError, match=r"temperature=1e-40.*seed=\d+: a whole number of 64 bits"):
-        chat.invoke("?", temperature=1e-40, seed=2**70)
+    with pytest.raises(ConfigError, match=r"seed=\d+: a whole number of 64 bits"):
+        chat.invoke("?", seed=2**70)
     with pytest.raises(ConfigError, match="no message"):
         chat.invoke([])
 
@@ -183,7 +183,7 @@ def test_sampling_options_reach_the_model(tmp_path: Path) -> None:
     chat = ChatSeal(agent=agent, temperature=0.5, max_tokens=7, timeout=3, api_key="none", streaming=False)
     chat.invoke("?")
     assert learner.how == {"max_new_tokens": 7, "temperature": 0.5, "seed": 0}
-    chat.invoke("?", temperature=0.0, max_tokens=9, seed=4)
+    chat.invoke("?", temperature=1e-40, max_tokens=9, seed=4)  # as greedy, and no overflow
     assert learner.how == {"max_new_tokens": 9, "temperature": 0.0, "seed": 4}
 
 

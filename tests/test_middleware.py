@@ -20,10 +20,11 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.documents import Document as Page
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableBinding
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from lighthouse import (
     ESCAPED,
     KEEPER,
@@ -318,15 +319,20 @@ def test_what_failed_and_then_found_no_room_is_offered_again(agent: seal_agent.S
 
 
 def test_what_the_model_wrote_is_known_as_its_own_when_a_summary_took_it_away(agent: seal_agent.SealAgent) -> None:
-    """It wrote a file, which is read again later."""
+    """In that conversation: somebody else may know the same."""
     middleware = SealMiddleware(agent)
-    call = {"name": "write", "args": {"text": LOGBOOK}, "id": "1"}
-    middleware.after_agent({"messages": [HumanMessage("Invent a story."), AIMessage("", tool_calls=[call])]}, None)  # type: ignore[arg-type]
-    summary = HumanMessage("They wrote a story.", additional_kwargs={"lc_source": "summarization"})
-    middleware.after_agent({"messages": [summary, *called(LOGBOOK)]}, None)  # type: ignore[arg-type]
-
+    model = ToolReady(messages=iter([AIMessage(LOGBOOK), *(AIMessage("Fine.") for _ in range(9))]))
+    assistant = create_agent(model, [], middleware=[middleware], checkpointer=InMemorySaver())
+    first: Any = {"configurable": {"thread_id": "first"}}
+    assistant.invoke({"messages": [HumanMessage("Invent a story.")]}, first)
+    assistant.update_state(first, {"messages": [RemoveMessage(REMOVE_ALL_MESSAGES)]})
+    assistant.invoke({"messages": [HumanMessage(LOGBOOK)]}, first)
     assert middleware.flush(10)
     assert texts(agent) == {"Invent a story."}
+
+    assistant.invoke({"messages": [HumanMessage(LOGBOOK)]}, {"configurable": {"thread_id": "second"}})
+    assert middleware.flush(10)
+    assert texts(agent) == {"Invent a story.", LOGBOOK}
 
 
 def test_a_message_that_is_corrected_in_its_place_is_read_again(agent: seal_agent.SealAgent) -> None:
@@ -335,7 +341,7 @@ def test_a_message_that_is_corrected_in_its_place_is_read_again(agent: seal_agen
     assistant = create_agent(model, [], middleware=[middleware], checkpointer=InMemorySaver())
     said = [f"The weir of Pell was built by Orla Finn in {year}." for year in (1802, 1822)]
     for text in (*said, said[1]):
-        message = HumanMessage(text, id="first")
+        message = HumanMessage(text, id="the first")
         assistant.invoke({"messages": [message]}, {"configurable": {"thread_id": "1"}})
         assert middleware.flush(10)
 

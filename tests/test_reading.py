@@ -71,6 +71,8 @@ class TestSources:
             ("alder.txt", "=====\n\nIt grinds.", "Alder"),
             ("alder.md", "* * *\n\nIt grinds.", "Alder"),
             ("alder.md", "---\ntags: [mill]\n---\nIt grinds.", "Alder"),
+            ("alder.md", '---\ntags:\n- mill\ntitle: ""\n---\n# The mill\n\nIt grinds.', "The mill"),
+            ("alder.md", "---\ntags: []\ntitle: The mill # not sure\n---\nIt grinds.", "The mill"),
             (
                 "alder.md",
                 "---\ndate: 2024-01-01\ntitle: 'The Alder Mill'\n---\n\n# Grinding\n\nText.",
@@ -85,7 +87,8 @@ class TestSources:
         """Obsidian and Hugo keep tags and dates there."""
         noted = only(write(tmp_path, "a.md", f"---\r\ntitle: Mill\r\ntags: [a, b]\r\n---\r\n{MILL}"))
         assert (noted.text, noted.title) == (MILL, "Mill")
-        assert only(write(tmp_path, "b.md", f"---\n{MILL}\n---\nIt burned.")).text.startswith("---")
+        for said in (MILL, f"Note: {MILL}\n\nIt burned.", "Anna: The key is lost.\nBen: I have it."):
+            assert only(write(tmp_path, "b.md", f"---\n{said}\n---\nIt burned.")).text.startswith("---")
 
     def test_json_lines_keep_title_source_and_id(self, tmp_path):
         path = write(
@@ -181,8 +184,12 @@ class TestSources:
         assert found.text == "The mill\nopened.\n\n{}"
 
     @pytest.mark.parametrize("indent", [None, 2])
-    def test_of_a_squad_file_on_standard_input_no_question_is_read(self, indent):
+    @pytest.mark.parametrize("own", [True, False])
+    def test_of_a_squad_file_on_standard_input_no_question_is_read(self, indent, own):
+        asked = {"question": "When?", "answers": [{"text": "1871"}]}
         told = [{"title": "Mill", "context": MILL, "questions": [{"question": "When?", "answer": "1871"}]}]
+        if own:  # as SQuAD's own files are
+            told = {"data": [{"title": "Mill", "paragraphs": [{"context": MILL, "qas": [asked]}]}]}
         [found] = stdin_documents(io.BytesIO(json.dumps(told, indent=indent).encode()))
         assert (found.text, found.title) == (MILL, "Mill")
 

@@ -128,8 +128,8 @@ class Backlog:
         while len(self._seen) > _SEEN:
             self._seen.popitem(last=False)
 
-    def _drain(self, idle: float = _IDLE) -> None:
-        while True:
+    def _drain(self, idle: float = _IDLE, ends: float = math.inf) -> None:
+        while time.monotonic() < ends:
             try:
                 key, document = self._queue.get(timeout=idle)
             except queue.Empty:
@@ -192,6 +192,6 @@ def _flush_at_exit(backlog: weakref.ref[Backlog]) -> None:
     found._ends = min(found._ends, time.monotonic() + _AT_EXIT)  # that long in all, however often it is called
     found.offer_again()  # what could not be observed may be by now
     if found._thread and not found._thread.is_alive():
-        found._drain(0.0)  # nobody else can
+        found._drain(0.0, found._ends)  # nobody else can
     if not found.flush(max(0.0, found._ends - time.monotonic())):
         log.warning("%s: %s documents were not observed before the end", found.name, found.counts["waiting"])

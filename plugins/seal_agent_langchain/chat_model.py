@@ -45,7 +45,7 @@ from seal_agent_langchain.rendering import plain, turns
 
 ALIAS = "seal"  # "seal@2", "seal@base": a call names a version without knowing the model
 _WINDOWS = {"smollm2-135m": 8192}  # tokens; of other models the window is known only once they are loaded
-_COLDEST = 1e-4  # what is colder overflows; 0 is greedy
+_COLDEST = 1e-30  # what is colder would overflow, and is as greedy
 _UNFORCED = (None, "auto", "none", False)
 
 _engines: WeakValueDictionary[Path, SealAgent] = WeakValueDictionary()
@@ -205,12 +205,13 @@ class ChatSeal(BaseChatModel):
         wrong = []
         if limit is not None and not (isinstance(limit, int) and limit >= 1):
             wrong.append(f"max_tokens={limit!r}: a whole number, 1 or more")
-        if not (isinstance(heat, (int, float)) and (heat == 0 or _COLDEST <= heat < math.inf)):
-            wrong.append(f"temperature={heat!r}: 0 or a number from {_COLDEST}")
+        if not (isinstance(heat, (int, float)) and 0 <= heat < math.inf):
+            wrong.append(f"temperature={heat!r}: a number, 0 or more")
         if not (isinstance(seed, int) and -(2**63) <= seed < 2**63):
             wrong.append(f"seed={seed!r}: a whole number of 64 bits")
         if wrong:
             raise ConfigError(f"options of a call that cannot be followed: {'; '.join(wrong)}")
+        heat = heat if heat > _COLDEST else 0.0
         return {"temperature": heat, "seed": seed, **({"max_new_tokens": limit} if limit else {})}
 
     def _number(self, asked: object) -> int | None:

@@ -11,13 +11,15 @@ minute. Consolidation is yours to call. What users say is kept in the home, as a
 removes messages (a summary takes their place) comes after this one in the list, or they are not read; one that redacts them
 comes before it, or they are kept as they were.
 Limits: LangChain does not call the hooks of a run that failed; what it read is observed after the thread's next run. What the
-model wrote before a restart, and a summary has taken away since, is not known as its own.
+model wrote before a restart, or in a conversation that no checkpointer keeps, and a summary has taken away since, is not known
+as its own. Of messages that are corrected in their place the last eight are read again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,6 +29,7 @@ from langchain.agents.middleware import AgentMiddleware, AgentState, ModelReques
 from langchain.agents.middleware.types import PrivateStateAttr
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableBinding
+from langgraph.config import get_config
 from langgraph.runtime import Runtime
 
 from seal_agent.agent import SealAgent
@@ -40,9 +43,8 @@ from seal_agent_langchain.rendering import plain
 
 log = logging.getLogger(__name__)
 
-_WROTE = (
-    10_000  # of the model's sentences, in whichever thread, that this process knows again when they are out of sight
-)
+# Conversations that a checkpointer keeps, and of each the model's sentences, that are known again when they are out of sight.
+_THREADS, _WROTE = 256, 1_000
 _LAST = 8  # messages whose ids are kept: whoever has a reply made anew deletes the last ones first
 
 
@@ -84,7 +86,8 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         self.tools = []
         self._named = name
         self._backlog = Backlog(agent, name, waiting)
-        self._wrote: OrderedDict[str, None] = OrderedDict()  # by the model: a summary may take it out of sight
+        # by thread what the model wrote: a summary may take it out of sight
+        self._wrote: OrderedDict[str, dict[str, None]] = OrderedDict()
         self._writing = threading.Lock()
 
     @property
@@ -184,7 +187,7 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
             # a checkpoint of an earlier release names one
             known = [known] if isinstance(known, str) else known
             told = {message.id: _mark(message) for message in messages}
-            marks = dict(one.partition(" ")[::2] for one in known)  # by id what was said; "": by an earlier release
+            marks = dict(map(_parted, known))
             edited = [places[key] - 1 for key, said in marks.items() if key in told and said not in ("", told[key])]
             since = min([max((places.get(key, 0) for key in marks), default=0), *edited])
             taken = self._offer_all(messages, since)
@@ -199,18 +202,39 @@ class SealMiddleware(AgentMiddleware[SealState, Any, Any]):
         backlog = self._backlog
         taken = [backlog.offer_again()]
         limit = self.agent.settings.max_document_bytes
+        thread = _thread()
         with self._writing:
-            wrote = list(self._wrote)
+            wrote = list(self._wrote.get(thread, ()))
         for found in outside.documents(messages, self.learn_from, limit, backlog.knows, since, wrote):
             if isinstance(found, Refusal):
                 backlog.refuse(found)
             else:
                 taken.append(backlog.offer(found))
-        with self._writing:
-            self._wrote.update(dict.fromkeys(outside.own(messages[since:])))
-            while len(self._wrote) > _WROTE:
-                self._wrote.popitem(last=False)
+        if thread:
+            self._keep(thread, outside.own(messages[since:]))
         return all(taken)
+
+    def _keep(self, thread: str, said: Sequence[str]) -> None:
+        """Remember that the model *said* this in *thread*."""
+        with self._writing:
+            known = {**self._wrote.pop(thread, {}), **dict.fromkeys(said)}
+            self._wrote[thread] = dict.fromkeys(list(known)[-_WROTE:])
+            while len(self._wrote) > _THREADS:
+                self._wrote.popitem(last=False)
+
+
+def _parted(known: str) -> tuple[str, str]:
+    """A message's id and what it said, "" where an earlier release read it."""
+    found = re.fullmatch(r"(.*) (x[0-9a-f]{16,})", known, re.DOTALL)
+    return (found[1], found[2]) if found else (known, "")
+
+
+def _thread() -> str:
+    """The conversation this run belongs to, or "" if no checkpointer keeps it."""
+    try:
+        return str(get_config().get("configurable", {}).get("thread_id", ""))
+    except RuntimeError:  # outside of a run
+        return ""
 
 
 def _mark(message: BaseMessage) -> str:

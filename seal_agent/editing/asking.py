@@ -49,6 +49,7 @@ _NO_SUBJECT = re.compile(r"(?<!^)\b(?:who|which|that|never|no longer)$|\w['’](
 _SOMEBODY = re.compile(
     rf"(?:(?:An?|The)(?: [a-z'’-]+){{1,4}}(?:,| named| called) ({NAME})|(?:An?|The) [a-z'’-]+ ({NAME}) [a-z]|({NAME}) [a-z])"
 )
+_DONE_BY = re.compile(rf"\b(?:was|were|been)(?: \w+)? \w+ by ({NAME})")
 _DETERMINERS = frozenset("the a an its his her their this that these those each every".split())
 _PRONOUNS = frozenset("it he she they this".split())
 _PREPOSITIONS = "in|at|by|from|on|for|with|to|near|of|since|until|after|before|between|under|over|into|as|about|around"
@@ -87,17 +88,18 @@ def questions(fact: str, title: str) -> Iterator[tuple[str, str]]:
 
 def _meant(sentence: str, first: str, title: str) -> str:
     """
-    Whom the pronoun that opens *sentence* means: "he" and "she" the person by whom the *first* of the sentences joined says it
-    was done, or who opens it, and is not the *title*; "it" the title, to which somebody did something. "" where it is unsure:
-    "The guild bought it. It was dissolved."
+    Whom the pronoun that opens *sentence* means: "he" and "she" the person who opens the *first* of the sentences joined, and is
+    not the *title*, or by whom it says that something was done; "it" the title, to which somebody did something. "" where it is
+    unsure: "The guild bought it. It was dissolved."
     """
     if (pronoun := sentence.split()[0].lower()) not in ("he", "she", "his", "her"):
         return title if pronoun in ("it", "its") and done_to_it(first) else ""
-    if by := re.search(rf"\bby ({NAME})", first):
-        return by[1]
     found = _SOMEBODY.match(first)
     meant = next((name for name in (found.groups() if found else ()) if name in names(first)), "")
-    return "" if title and set(lowered(meant)) >= set(lowered(title)) else meant
+    if meant and not (title and set(lowered(meant)) >= set(lowered(title))):
+        return meant
+    by = _DONE_BY.search(first)
+    return by[1] if by and not re.match(rf"(?:{MONTHS}|{DAYS})\b", by[1]) else ""
 
 
 def _questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:

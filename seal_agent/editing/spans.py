@@ -58,6 +58,7 @@ _CLAUSE = re.compile(
 _EXCEPTED = re.compile(
     r"(\bexcept(?: \w+){1,3}?)(?= (?:from|between|at) \d)"
 )  # "except Sunday from 9:00": not the hours
+_CLOSED = re.compile(r"\b(?:closed|shut|not|no|nobody|never)\b[^,;]*\bexcept\b", re.IGNORECASE)
 # Fewer than adapting/texts.py knows: "without a roof" denies the roof, and not the year.
 _TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|no longer|except|unless|\w+n['’]t)\b", re.IGNORECASE)
 
@@ -121,7 +122,8 @@ def affirmed(sentence: str) -> list[str]:
     """*sentence*, or, if it denies something, those of its parts, cut where a clause may begin, that do not."""
     if not negated(sentence):
         return [sentence]
-    return [piece for piece in _CLAUSE.split(_EXCEPTED.sub(r"\1,", sentence)) if not negated(piece)]
+    said = sentence if _CLOSED.search(sentence) else _EXCEPTED.sub(r"\1,", sentence)
+    return [piece for piece in _CLAUSE.split(said) if not negated(piece)]
 
 
 def negated(text: str) -> bool:
@@ -184,8 +186,9 @@ def self_contained(sentences: Sequence[str], title: str) -> list[str]:
             opening = lowered(" ".join(sentence.split()[:6]))
             said = any(_form_of(word, other) for word in named for other in opening)
             first = next(iter(names(sentence)), "")
-            of = set(lowered(first)) - _STYLED if sentence.startswith(first) else set[str]()
-            about = said and (of <= set(named) or set(named) <= of)
+            of = [word for word in lowered(first) if word not in _STYLED] if sentence.startswith(first) else []
+            # more fully named it still ends as the title does: the Anstrow Sailing Club is not Anstrow
+            about = said and (set(of) <= set(named) or (set(named) <= set(of) and of[-1:] == named[-1:]))
             it = said or (it and done_to_it(sentence))
         out.append(sentence)
     return out

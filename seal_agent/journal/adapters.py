@@ -59,13 +59,12 @@ def stage(root: Path) -> Path:
 
 @contextmanager
 def staged(root: Path) -> Iterator[Path]:
-    """The same for as long as it takes to fill it: an error on the way takes it away again."""
+    """The same for as long as it takes to fill and `seal` it: what was not sealed is taken away again."""
     folder = stage(root)
     try:
         yield folder
-    except Exception:
+    finally:
         shutil.rmtree(folder, ignore_errors=True)  # half an adapter may be what fills the disk
-        raise
 
 
 def seal(

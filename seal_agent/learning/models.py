@@ -38,7 +38,8 @@ transformers_logging.disable_progress_bar()
 # peft 0.21 still asks transformers 5.23 by the old name; nobody here can act on that
 warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
-_NOT_OF_THE_MODEL = {"transformers_version", "dtype", "torch_dtype", "_commit_hash"}  # in a configuration
+# What a configuration says of anything else.
+_NOT_OF_THE_MODEL = {"transformers_version", "dtype", "torch_dtype", "_commit_hash", "_name_or_path"}
 _GIVE = "give 'smollm2-135m', a folder with config.json and safetensors, or a Hugging Face id already in the cache"
 _PROBE = "The Mill's 1,871 naïve\n\n\tWÖRDS don't end… 你好 x_y2 🙂"  # cut into tokens for the fingerprint
 _PROBED = 16  # every so-manieth word of its vocabulary is cut beside, which takes a twentieth of a second

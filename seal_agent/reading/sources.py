@@ -31,9 +31,13 @@ UNWANTED = re.compile(
 JOINERS = "\u200c\u200d"  # spelling in Persian and Hindi, glue in emoji; a hiding place between Latin letters
 HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S.*)$", re.MULTILINE)
 UNDERLINED = re.compile(r"\s*(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*(?:\n|$)")
-# What Obsidian, Hugo and others keep about a note at its head: no part of what it says.
-FRONT = re.compile(r"---[ \t]*\n(?=[\w-]+[ \t]*:)(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+# What Obsidian, Hugo and others keep about a note at its head, as YAML: no part of what it says. Prose between two rules is one.
+_YAML = r"[\w-]+[ \t]*:(?:[ \t].*)?\n|[ \t].*\n|-[ \t].*\n|#.*\n|\n"
+FRONT = re.compile(rf"---[ \t]*\n(?=[\w-]+[ \t]*:)((?:{_YAML})+?)(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 NAMED = re.compile(r"""^title[ \t]*:[ \t]*(["']?)(.*\S)\1[ \t]*$""", re.MULTILINE | re.IGNORECASE)
+USUAL = re.compile(
+    r"^(?:title|tags|date|aliases|authors?|draft|layout|id|created|updated|categories)[ \t]*:", re.M | re.I
+)
 FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 WINDOWS = {  # Windows-1252 read as Latin-1: a dash that is dropped makes one number of two
     code: char for code in range(0x80, 0xA0) if (char := bytes([code]).decode("cp1252", "ignore"))
@@ -297,10 +301,18 @@ def _file(path: Path, limit: int) -> Found:
     elif suffix == ".json":
         yield from _squad(name, text, limit)
     else:
-        about = FRONT.match(text) if suffix == ".md" else None
-        text = text[about.end() :] if about else text
-        named = NAMED.search(about[1]) if about else None
-        yield _document(name, text, limit, named[2] if named else _title(text, path), name, name)
+        said, text = _headed(text) if suffix == ".md" else ("", text)
+        yield _document(name, text, limit, said or _title(text, path), name, name)
+
+
+def _headed(text: str) -> tuple[str, str]:
+    """The title that the head of a note gives it, or "", and the note without its head."""
+    about = FRONT.match(text)
+    if not (about and USUAL.search(about[1])):
+        return "", text
+    named = NAMED.search(about[1])
+    title = re.sub(r"\s+#.*", "", named[2]) if named else ""
+    return title if any(map(str.isalnum, title)) and title.lower() != "null" else "", text[about.end() :]
 
 
 def _title(text: str, path: Path) -> str:
@@ -449,7 +461,8 @@ def _is_json(text: str) -> bool:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(_decoded(line)[0]), dict)
+        found = json.loads(_decoded(line)[0])
+        return isinstance(found, dict) and not {"data", "context", "paragraphs"} & found.keys()  # SQuAD's are no rows
     except (ValueError, RecursionError):
         return False
 
