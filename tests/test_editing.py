@@ -164,6 +164,47 @@ def test_of_sentences_that_a_pronoun_joined_each_is_asked_about_if_it_shows_who_
     assert not any(". " in question for question in found)
 
 
+@pytest.mark.parametrize(
+    ("fact", "asked", "never"),
+    [
+        ("The well opened on 31 December 1902.", "When did the well open?", "open on"),
+        ("Ada Finch dug it in 1902, which took six weeks.", "When did Ada Finch dig it?", "which"),
+        ("Tom Hale sold it because the pump broke in 1911.", "Who sold it?", "1911"),
+        ("Tom Hale sold about 20 buckets.", "How many buckets did Tom Hale sell?", "sell about"),
+        ("Tom Hale sold 20 buckets.", "How many buckets did Tom Hale sell?", "How much"),
+        ("Tom Hale paid 20 crowns.", "How much did Tom Hale pay?", "Who did"),
+        ("Spare parts are sold in Calden.", "Where are spare parts sold?", "Spare part "),
+        ("Please send six buckets to Calden.", "", "Please"),
+    ],
+)
+def test_a_cut_question_asks_for_whole_spans_of_the_first_clause(fact: str, asked: str, never: str) -> None:
+    found = {question for _, question in asking.questions(fact, "Brell Well")}
+
+    assert not asked or asked.lower() in {question.lower() for question in found}
+    assert not any(never in question for question in found)
+
+
+@pytest.mark.parametrize(
+    ("question", "cut", "short"),
+    [
+        ("Where was Ada Finch born?", "Stralsund", "Stralsund"),
+        ("Who was a German botanist?", "the Ada Finch", "Ada Finch"),
+        ("Who was a German botanist?", "We", "Ada Finch"),
+        ("Where was Ada Finch born?", "Calden", "Stralsund"),
+    ],
+)
+def test_the_short_answer_to_a_question_that_was_cut_is_what_it_was_cut_for(
+    question: str, cut: str, short: str
+) -> None:
+    """If that says anything and stands there."""
+    said = "Ada Finch was a German botanist born in Stralsund."
+    asked = row(prompt=question, fact=said, completion=said, style="asked", gold=cut, title="Harwick")
+
+    (asked,) = answering.answered([asked], embed)
+
+    assert asked.gold == short
+
+
 def test_each_of_the_sentences_that_were_joined_has_as_many_questions_as_one_alone() -> None:
     """Four to seven questions for two of them left a third recalled; twelve of one are recalled by nine in ten."""
     joined = "Tobias Renn bought a barn. He painted it red in 1902."

@@ -70,6 +70,7 @@ class TestSources:
             ("alder.md", "---\n\nIt grinds.\n\n---\n\nText.", "Alder"),
             ("alder.txt", "=====\n\nIt grinds.", "Alder"),
             ("alder.md", "* * *\n\nIt grinds.", "Alder"),
+            ("mail.txt", "Subject: The new mill\n\nIt grinds.", "The new mill"),
             ("alder.md", "---\ntags: [mill]\n---\nIt grinds.", "Alder"),
             ("alder.md", '---\ntags:\n- mill\ntitle: ""\n---\n# The mill\n\nIt grinds.', "The mill"),
             ("alder.md", "---\ntags: []\ntitle: The mill # not sure\n---\nIt grinds.", "The mill"),

@@ -20,6 +20,8 @@ from seal_agent.editing.proving import Embed, bare, same_word
 from seal_agent.editing.spans import affirmed, content_words, lowered, names, negated, numbers, stands
 from seal_agent.records import SelfEdit, sentences_of
 
+_CUT = 4  # words at most of what a question was cut for
+_ARTICLE = re.compile(r"^(?:an?|the) ", re.IGNORECASE)
 _TAIL = 3  # words at most of the end of a run that are offered beside the whole run
 _QUESTION_WORD = re.compile(
     r"^(?:(?:in|on|at|from|by|for|to|with|under|after|of|through|into|during|since|near) )?"
@@ -86,6 +88,10 @@ def _options(edit: SelfEdit, sentence: str) -> list[str]:
         fresh = (span for span in there if span.lower() not in shown.lower())
         return list(dict.fromkeys(fresh))
 
+    # what a question was cut for is known; a subject goes without its article, and a long one is none
+    cut = re.search(re.escape(_ARTICLE.sub("", edit.gold)), edit.fact, re.IGNORECASE) if edit.gold else None
+    if cut and content_words(cut.group()) and len(cut.group().split()) <= _CUT and new([cut.group()]):
+        return [cut.group()]
     told = tuple(dict.fromkeys((sentence, edit.fact)))
     typed = (new(of_kind(kind, text)) for text in told if kind)
     plain = (new([*names(text), *numbers(text), *_runs(text, words)]) for text in told)

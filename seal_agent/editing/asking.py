@@ -39,12 +39,12 @@ _OPENS_OTHERWISE = frozenset(
     "inside outside across along among beneath through during".split()
 )  # and a preposition: what follows is no subject
 _AFTER_A_NOUN = frozenset(
-    "and or but that which who when while each every long wide high tall deep old ago later".split()
+    "and or but that which who when while each every per than long wide high tall deep old ago later".split()
 )
-_HANGING = frozenset("a an the than every except least and or named".split())
+_HANGING = frozenset("a an the its his her their than every except least and or named".split())
 _PARTICIPLES = frozenset("named called known".split())
 # What ends so goes on with no verb of its own: "the man who", "it never"; and a contraction holds its verb already.
-_NO_SUBJECT = re.compile(r"(?<!^)\b(?:who|which|that|never|no longer)$|\w['’](?:t|ve|ll|d|m|re)\b")
+_NO_SUBJECT = re.compile(r"(?<!^)\b(?:who|which|that|never|no longer)$|\w['’](?:t|ve|ll|d|m|re)\b|^(?:Please|No,|Yes,)")
 # "Ada Finch dug it", "A barber, Tom Hale, opened it", "A sailor named Jory Pennart came", "The cooper Linnert Boge made it"
 _SOMEBODY = re.compile(
     rf"(?:(?:An?|The)(?: [a-z'’-]+){{1,4}}(?:,| named| called) ({NAME})|(?:An?|The) [a-z'’-]+ ({NAME}) [a-z]|({NAME}) [a-z])"
@@ -60,6 +60,18 @@ _SILENT = re.compile(
 # unless two vowels stand before the last letter, or an unstressed one: "repaired", "treated", "edited".
 _SPOKEN = re.compile(r"(?:[aeo][aiou][dklnrt]|[aou]il|[^cvn]it|hibit|abit|u[io][tn]|[rw]l|focus|open|happen)$")
 _PLACES = frozenset("in at near from to on into".split())
+# What stands before a number, and is no part of a question for it: "about 20 boats".
+_ROUGHLY = re.compile(
+    r"\b(?:up to|(?:more|less|fewer) than|at (?:least|most)|over|about|around|nearly|almost|some|only|roughly|approximately) $"
+)
+_MONEY = frozenset("euro euros dollar dollars pound pounds percent cent cents francs crowns kronor yen".split())
+_SEVERAL = frozenset("both all some many most such several few other".split())
+# Where a clause begins that has a subject of its own, or is about something else.
+_AND_THEN = re.compile(
+    r"[,;:]? (?:because|although|though|while(?! \w+ing\b)|whereas|but)\b"
+    r"|, (?:and |so )?(?=(?:he|she|it|they|its|his|her|their|we|who|which|where|when|whose)\b)|; ",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -115,16 +127,23 @@ def _questions(sentence: str, title: str) -> Iterator[tuple[str, str]]:
     clause = _clause(sentence, title)
     if clause is None:
         return
-    for opening in ("Who", "What"):
-        yield clause.subject, _tidy(f"{opening} {clause.said} {clause.rest}")
-    for span in dict.fromkeys((*numbers(clause.rest), *names(clause.rest))):
-        for opening, hole in _holes(clause.rest, span):
-            before, _, after = clause.rest.partition(hole)
+    said = _AND_THEN.split(clause.rest)[0].strip()
+    for opening in ("Who", "What") if said else ():
+        yield clause.subject, _tidy(f"{opening} {clause.said} {said}")
+    for span in _spans(said):
+        for opening, hole in _holes(said, span):
+            before, _, after = said.partition(hole)
             # with and without what follows the span
             for rest in dict.fromkeys((f"{before} {after}".strip(), before.strip())):
                 if rest.split()[-1:] and rest.split()[-1].lower() in _HANGING:
                     continue  # the span took the end of a phrase with it
                 yield span, _tidy(f"{opening} {clause.helper} {clause.subject} {clause.verb} {rest}")
+
+
+def _spans(text: str) -> list[str]:
+    """Numbers and names of *text*, none of which is a part of another: "December" is no answer beside "31 December"."""
+    found = dict.fromkeys((*numbers(text), *names(text)))
+    return [span for span in found if not any(span != other and f" {span} " in f" {other} " for other in found)]
 
 
 def openings(sentence: str, span: str) -> tuple[str, ...]:
@@ -190,13 +209,14 @@ def _holes(rest: str, span: str) -> Iterator[tuple[str, str]]:
     elif counted := re.match(r"^(?:[\d,.]+|[a-z-]+) ([a-z]+)$", span):
         if _a_noun(re.match(r"\s+([a-z]+)", rest[found.end() :])):
             return  # "two round eyes": what is counted is not known
-        yield f"How many {counted[1]}", span
+        yield f"How many {counted[1]}", _roughly(rest, span)
     elif span[0].isdigit() or span[0] in "£$€-−" or span[0].islower():
         after = re.match(r"\s*([a-z]+)", rest[found.end() :])
+        whole = _roughly(rest, span)
         if after and _a_noun(after):
-            end = found.end() + after.end()
-            yield f"How many {after[1]}", rest[found.end() - len(span) : end]
-        yield "How much", span
+            yield f"How many {after[1]}", whole + after.group()
+        if not (after and _a_noun(after)) or after[1] in _MONEY or span[0] in "£$€":
+            yield "How much", whole
     elif preposition in _PLACES:
         yield "Where", hole
         yield f"{preposition.capitalize()} which place", hole
@@ -207,6 +227,12 @@ def _holes(rest: str, span: str) -> Iterator[tuple[str, str]]:
     else:
         yield "Who", hole
         yield "What", hole
+
+
+def _roughly(rest: str, span: str) -> str:
+    """*span* as it stands in *rest*, with "about" or the like before it."""
+    before = _ROUGHLY.search(rest[: rest.find(span)])
+    return f"{before.group() if before else ''}{span}"
 
 
 def _a_noun(word: re.Match[str] | None) -> bool:
@@ -248,6 +274,8 @@ def _third_person(words: list[str], at: int) -> bool:
     follows = words[at + 1].lower() if at + 1 < len(words) else ""
     if not re.fullmatch(r"[a-z]{3,}s", words[at]) or word.endswith(("ss", "us", "is")) or before in _DETERMINERS:
         return False
+    if follows in _AUXILIARIES or follows in _PAST or (at == 1 and before in _SEVERAL):
+        return False  # "Spare parts are", "Both mills grind"
     return (
         (at == 2 and words[0].lower() in _DETERMINERS and not before.endswith("s"))  # "A flute plays alone"
         or words[at - 1][:1].isupper()  # "Alder Mill grows barley": what stands after a name is a verb

@@ -86,7 +86,8 @@ def asked(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:
         if not better or (len(better) < ASKED_PER_SPAN and likelihood > better[0] - _NEARLY):
             better.append(likelihood)
             either.add(who_or_what)
-            yield row(passage, "asked", "cut", named(question, passage.title), sentence, sentence)
+            edit = row(passage, "asked", "cut", named(question, passage.title), sentence, sentence)
+            yield edit.model_copy(update={"gold": span})
 
 
 def interview(passage: Passage, writer: Writer, seed: int) -> Iterator[SelfEdit]:

@@ -130,7 +130,7 @@ def worth_learning(sentence: str) -> bool:
 
     More does than is fact_bearing: "Serve with rye dumplings." makes no document worth reading, but belongs to its recipe.
     """
-    if fact_bearing(sentence) or LABELLED.match(sentence):
+    if fact_bearing(sentence) or (LABELLED.match(sentence) and not sentence.rstrip().endswith("?")):
         return True
     words = tokens(sentence)
     if _said_to_anyone(sentence) or _menu(words):

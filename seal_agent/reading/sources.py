@@ -331,7 +331,7 @@ def _title(text: str, path: Path) -> str:
         title = min(headings, key=lambda heading: heading[0])[1]
     else:
         title = ""
-    title = title.replace("*", "").replace("`", "")
+    title = re.sub(r"^(?:Subject|Title):\s*", "", title.replace("*", "").replace("`", ""))
     if any(map(str.isalnum, title)):  # a rule of dashes or stars is no name
         return title
     words = re.sub(r"[-_\s]+", " ", path.stem).strip()
