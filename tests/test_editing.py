@@ -808,6 +808,7 @@ def test_the_short_answer_is_of_the_kind_that_is_asked_for(question: str, short:
         ("How many men were hired at the mill?", "In May 12 men were hired at the mill.", "12"),
         ("When did the bridge open?", "The bridge, which never closed, opened on May 5, 2024.", "May 5, 2024"),
         ("Who does the board rely on?", "The board of Harvard relies on Ada Finch.", "Ada Finch"),
+        ("How many men worked there?", "The shop never opened in winter, 12 men worked there.", "12"),
         ("Whose bed was it?", "The dog sat on Tom's bed near Ada.", "Tom's"),
         ("When did the battle begin?", "It began at 6 a.m. with a horn.", "6 a.m."),
     ],

@@ -97,9 +97,8 @@ class Backlog:
             self._see(key, document.id)
             if self._thread is None or not self._thread.is_alive():  # or it was killed
                 self._thread = threading.Thread(target=self._drain, name=self.name, daemon=True)
-                with suppress(
-                    RuntimeError
-                ):  # Python 3.12 starts none once the main thread has ended: see _flush_at_exit
+                # Python 3.12 starts none once the main thread has ended: see _flush_at_exit
+                with suppress(RuntimeError):
                     self._thread.start()
             return True
 

@@ -52,12 +52,11 @@ _PARTICLE = "(?:of|the|da|de|del|della|den|der|di|du|la|le|van|von|al|bin|ibn|&|
 NAME = rf"\b{_PART}(?:(?: {_PARTICLE})* {_PART})*"
 _NAME = re.compile(NAME)
 _CLAUSE = re.compile(
-    r"[,;:—–](?! ?\d)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
+    r"[,;:—–](?!\d| \d{4}\b)|\b(?:so|that|because|which|who|whose|but|although|though|if|when|while|since|until)\b"
     r"|\b(?=except|unless|no longer)"  # the word stays with what it denies
 )
-_EXCEPTED = re.compile(
-    r"(\bexcept(?: \w+){1,3}?)(?= (?:from|between|at) \d)"
-)  # "except Sunday from 9:00": not the hours
+# "except Sunday from 9:00": not the hours.
+_EXCEPTED = re.compile(r"(\bexcept(?: \w+){1,3}?)(?= (?:from|between|at) \d)")
 _CLOSED = re.compile(r"\b(?:closed|shut|not|no|nobody|never)\b[^,;]*\bexcept\b", re.IGNORECASE)
 # Fewer than adapting/texts.py knows: "without a roof" denies the roof, and not the year.
 _TURNS = re.compile(r"\b(?:not|never|nor|neither|cannot|no longer|except|unless|\w+n['’]t)\b", re.IGNORECASE)
