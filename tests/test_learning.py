@@ -23,10 +23,10 @@ from transformers import GPT2Config
 from seal_agent.errors import ConfigError, SealError
 from seal_agent.learning import generation, models, training
 from seal_agent.learning.adapters import CONFIG, WEIGHTS, read
-from seal_agent.learning.learner import LoraLearner
+from seal_agent.learning.learner import Candidate, LoraLearner
 from seal_agent.learning.packing import Row
 from seal_agent.learning.training import Recipe
-from seal_agent.parts import Example
+from seal_agent.parts import Example, Trial
 
 KINDS = [("llama", True), ("llama", False), ("qwen2", True), ("gpt_neox", False), ("gpt2", False)]
 LESSON = [
@@ -226,6 +226,29 @@ def test_what_is_learned_early_goes_straight_to_the_way_back(
 
     assert log["steps"] == log["epochs"] == steps
     assert log["anchors_drawn"] == (3 + 3 * 12 if anchors else 0)
+
+
+@pytest.mark.parametrize(("epochs", "share"), [(5, 1.0), (10, 1.0), (40, 0.5)])
+def test_a_long_lesson_goes_more_gently(
+    epochs: int, share: float, learner: LoraLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four times as long, at half the rate; a trial has the rate that was asked for, however long it is."""
+    rates: set[float] = set()
+    step = torch.optim.AdamW.step
+
+    def stepped(optimizer: torch.optim.AdamW) -> Any:
+        rates.add(optimizer.param_groups[0]["lr"])
+        return step(optimizer)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", stepped)
+    recipe = Recipe(epochs, 1, learning_rate=1e-3, stop_loss=0.0, falls=False, long=10)
+    learner.train_together([Candidate(LESSON[:4], tmp_path, 0, recipe)], None)
+    assert rates == {share * 1e-3}
+
+    tried: list[Candidate] = []
+    monkeypatch.setattr(learner, "train_together", lambda candidates, *more: tried.extend(candidates))
+    learner.train_many([Trial(LESSON, tmp_path, 0, epochs, 1e-3, 8)], None)
+    assert tried[0].recipe.peak(10_000) == 1e-3
 
 
 def test_a_conversation_streams_the_text_that_answering_gives(learner: LoraLearner, trained: Path) -> None:

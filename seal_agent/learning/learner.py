@@ -250,7 +250,9 @@ class LoraLearner:
 
     def train_many(self, trials: Sequence[Trial], parent: Path | None, say: Say = silent) -> list[dict[str, Any]]:
         def recipe(trial: Trial) -> Recipe:
-            return Recipe(trial.epochs, 1, trial.learning_rate, rows_per_step=trial.rows_per_step, stop_loss=0.0)
+            return Recipe(
+                trial.epochs, 1, trial.learning_rate, rows_per_step=trial.rows_per_step, stop_loss=0.0, long=0
+            )
 
         return self.train_together(
             [Candidate(trial.examples, trial.out, trial.seed, recipe(trial)) for trial in trials], parent, say

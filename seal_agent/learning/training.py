@@ -52,9 +52,9 @@ class Anchor:
 @dataclass(frozen=True)
 class Recipe:
     """
-    How to train. learning_rate is the peak, from which it *falls* along a cosine to a tenth, or stays; kl weighs the
-    anchors beside each step's rows; a step's loss is the mean over its rows, so that a long one counts no more than a
-    short one, or *by_token* over all their labels.
+    How to train. learning_rate is the peak, from which it *falls* along a cosine to a tenth, or stays; in a lesson of more than
+    *long* steps it is lower by the square root of how many times as long it is. kl weighs the anchors beside each step's rows; a
+    step's loss is the mean over its rows, so that a long one counts no more than a short one, or over all labels, *by_token*.
 
     Every fourth anchor is not trained: where the median of these loses more than *drift* nats per token against the base, the
     adapter keeps less of what it changes, until it does not (arXiv 2109.01903, interpolation of weights).
@@ -75,6 +75,13 @@ class Recipe:
     by_token: bool = False
     drift: float = 0.09
     clear: float = 0.35
+    long: int = 160
+
+    def peak(self, steps: int) -> float:
+        """The highest learning rate of a lesson of *steps*."""
+        # At the full rate a lesson of 1,100 steps moves general answers by 0.04 nats a token, at two fifths of it by 0.01, and
+        # as much is learned.
+        return self.learning_rate * math.sqrt(min(1.0, self.long / steps) if self.long else 1.0)
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ class _Run:
         self.tokens = self.drawn = 0
         self._steps = len(self.plan)
         self._optimizer = torch.optim.AdamW(
-            lesson.weights.parameters, lr=self.recipe.learning_rate, weight_decay=0.0, fused=True
+            lesson.weights.parameters, lr=self.recipe.peak(len(self.plan)), weight_decay=0.0, fused=True
         )
         self._losses: list[torch.Tensor] = []
         self._drifts: list[torch.Tensor] = []
@@ -234,7 +241,7 @@ class _Run:
         self._norms.append(torch.nn.utils.clip_grad_norm_(weights.parameters, 1.0))
         for group in self._optimizer.param_groups:
             share = _schedule(self.plan[step].at, self._steps) if self.recipe.falls else 1.0
-            group["lr"] = self.recipe.learning_rate * share
+            group["lr"] = self.recipe.peak(self._steps) * share
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         weights.spread()
