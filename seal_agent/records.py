@@ -243,8 +243,9 @@ class Forgotten(Record):
     What forgetting a document did, and what was looked at afterwards.
 
     gone and made are version numbers; calls were lived through again, computed of them anew. left names files of the home
-    in which a sentence of the document still stands. extracted (sentences of *sentences* that greedy text completes), right
-    (of its *questions*) and loss (nats per token of their answers) are those of "before", "after" and the untouched "base".
+    in which a sentence of the document still stands, or may, as they cannot be read. extracted (sentences of *sentences* that
+    greedy text completes), right (of its *questions*) and loss (nats per token of their answers) are those of "before", "after"
+    and the untouched "base".
 
     Of what `improve` keeps: *tries* that were dropped, and numbers of the versions of the writer that are gone, *writers*.
     """

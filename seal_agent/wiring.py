@@ -236,7 +236,7 @@ class Rooms:
         from seal_agent.editing import room
 
         passages, styles = self.passages(document), self._styles()
-        writer = self.make_writer(learner, self.tuned if self.settings.writer == OWN else adapter)
+        writer = self._writer(learner, self.tuned if self.settings.writer == OWN else adapter)
         seed = (int(document.id[1:9], 16) ^ self.settings.seed) + number
         return room.write(passages, styles, writer, self.embedder.embed, seed, self._earlier(document, journal))
 
@@ -288,7 +288,7 @@ class Rooms:
         from seal_agent.editing.answering import answered
         from seal_agent.editing.proving import prove
 
-        writer = Recorder(self.make_writer(learner, tuned))
+        writer = Recorder(self._writer(learner, tuned))
         rows = [row for style in self._styles().values() for row in style(passage, writer, seed)]
         return answered(prove(rows, passage, self.embedder.embed), self.embedder.embed), writer.wrote
 
@@ -299,6 +299,13 @@ class Rooms:
         edits, _ = self.compose(learner, passage, None, ~self.settings.seed & 0xFFFF)
         found = room.questions(edits)
         return rewards.consistent(learner, Random(passage.document).sample(found, min(_PRACTISED, len(found))), passage)
+
+    def _writer(self, learner: Learner, adapter: Path | None) -> parts.Writer:
+        name = self.settings.writer
+        (writer,) = _boundary("writer", name, lambda *given: [self.make_writer(*given)])(learner, adapter)
+        if lacking := [need for need in ("write", "rank") if not callable(getattr(writer, need, None))]:
+            raise PartError(f"writer {name!r} is {writer!r:.80}, which cannot {' and cannot '.join(lacking)}")
+        return writer  # type: ignore[no-any-return]  # it can do what a writer does
 
     def _styles(self) -> dict[str, parts.Style]:
         return {name: _rows_of(name, _boundary("style", name, style)) for name, style in self.styles.items()}
@@ -313,8 +320,15 @@ class Rooms:
 
     def user_checks(self) -> list[Check]:
         """The checks that plugged-in makers ask for."""
-        makers = [_boundary("check", name, make) for name, make in self.checks.items()]
-        return [check for make in makers for check in make()]
+        made = [(name, check) for name, make in self.checks.items() for check in _boundary("check", name, make)()]
+        ids: set[str] = set()
+        for name, check in made:
+            if not isinstance(check, Check) or check.kind != "user" or check.document or check.id in ids:
+                raise PartError(
+                    f"check {name!r} gave {check!r:.200}, not a user's Check of no document with an id of its own"
+                )
+            ids.add(check.id)
+        return [check for _, check in made]
 
     def memories(self, rows: Sequence[SelfEdit]) -> list[tuple[Memory, bytes | None]]:
         """Learned rows as memories; those that state a sentence get its vector."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import seal_agent
 from seal_agent.agent import SealAgent
 from seal_agent.errors import ConfigError, PartError, SealError
 from seal_agent.judging.quiz import quiz
-from seal_agent.records import Document
+from seal_agent.records import Check, Document
 from seal_agent.testing import NOTHING, FakeLearner, fake_agent
 from seal_agent.wiring import resolve
+
+OWN = Check(id="mine", kind="user", question="What is the capital of France?", gold="Paris")
 
 
 def test_what_is_read_is_learned_and_the_answer_names_its_version(agent: SealAgent) -> None:
@@ -144,6 +147,34 @@ def test_a_style_that_gives_something_else_than_rows_is_named(agent: SealAgent) 
     agent.rooms.styles["odd"] = lambda passage, writer, seed: ["a string"]  # type: ignore[dict-item]
     with pytest.raises(PartError, match="style 'odd' gave 'a string', which is no SelfEdit"):
         agent.observe(MILL)
+
+
+def test_a_writer_that_cannot_be_made_or_is_none_is_named(agent: SealAgent) -> None:
+    agent.rooms = replace(agent.rooms, make_writer=lambda learner, adapter: {}["key"])
+    with pytest.raises(PartError, match="writer 'base' failed: KeyError"):
+        agent.observe(MILL)
+    agent.rooms = replace(agent.rooms, make_writer=lambda learner, adapter: None)
+    with pytest.raises(PartError, match="writer 'base' is None, which cannot write and cannot rank"):
+        agent.observe(MILL)
+    assert not agent.journal.documents()
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [
+        [{"question": "Who?"}],
+        [OWN.model_copy(update={"kind": "general"})],
+        [OWN.model_copy(update={"document": "d0123456789abcdef"})],
+        [OWN, OWN.model_copy(update={"gold": "Rome"})],
+    ],
+    ids=["no check", "general", "of a document", "twice"],
+)
+def test_a_check_that_would_not_be_asked_as_its_maker_thinks_is_refused(agent: SealAgent, checks: list[Any]) -> None:
+    agent.rooms = replace(agent.rooms, checks={"mine": lambda: checks})
+    agent.observe(MILL)
+    with pytest.raises(PartError, match="check 'mine' gave"):
+        agent.consolidate()
+    assert not agent.versions()
 
 
 def test_a_closed_agent_says_that_it_is_closed(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -154,6 +155,22 @@ def test_a_copy_that_lies_in_the_home_is_told_of(agent: SealAgent) -> None:
     (agent.home / "notes.txt").write_text(MILL.text)
 
     assert agent.forget(MILL.id).left == ["notes.txt"]
+
+
+def test_a_file_that_cannot_be_read_is_told_of(agent: SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was forgotten before it was come upon stays forgotten, and is receipted."""
+    agent.observe(MILL)
+    (agent.home / "other.log").write_text("somebody else's")
+    read_bytes = Path.read_bytes
+
+    def refusing(path: Path) -> bytes:
+        if path.name == "other.log":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    assert agent.forget(MILL.id).left == ["other.log (not looked through: Permission denied)"]
+    assert not agent.journal.documents()
 
 
 def test_what_a_broken_training_said_is_in_no_event(agent: SealAgent, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -278,6 +278,22 @@ def test_one_home_has_one_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ChatSeal(home=tmp_path / "h", model="other").invoke("?")
 
 
+def test_a_home_that_was_removed_is_not_answered_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chat model opens what lies there now; who opened the home before is told when it writes."""
+    monkeypatch.setattr(chat_model.seal, "open", lambda home, model=None: fake_agent(home))
+    model, old = ChatSeal(home=tmp_path), chat_model.engine(tmp_path)
+    old.observe(LOGBOOK)
+    old.consolidate()
+    assert model.invoke(QUESTION).text == KEEPER
+
+    for file in tmp_path.glob("seal.db*"):
+        file.unlink()
+
+    with pytest.raises(SealError, match="removed or replaced; open it again"):
+        old.observe(LOGBOOK)
+    assert model.invoke(QUESTION).text == NOTHING
+
+
 def test_the_home_that_is_asked_again_and_again_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chat model is made for each request; five other homes are asked in between."""
     opened: list[str] = []

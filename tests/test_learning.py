@@ -251,6 +251,28 @@ def test_a_long_lesson_goes_more_gently(
     assert tried[0].recipe.peak(10_000) == 1e-3
 
 
+def test_what_was_learned_is_taken_down_while_nobody_asks(
+    learner: LoraLearner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks may take out another adapter; peft would write that one's tensors among those of the new one."""
+    weights, free = learner._adapters.weights, list[bool]()
+
+    def ask() -> None:
+        free.append(learner._lock.acquire(blocking=False))
+        if free[-1]:
+            learner._lock.release()
+
+    def watched(name: str) -> dict[str, torch.Tensor]:
+        asker = threading.Thread(target=ask)
+        asker.start()
+        asker.join()
+        return weights(name)
+
+    monkeypatch.setattr(learner._adapters, "weights", watched)
+    learner.train(LESSON[:2], None, tmp_path, 0)
+    assert free == [False]
+
+
 def test_a_conversation_streams_the_text_that_answering_gives(learner: LoraLearner, trained: Path) -> None:
     """Piece by piece or at once, the words are the same."""
     pieces = learner.chat([{"role": "user", "content": LESSON[0].prompt}], trained, max_new_tokens=32)

@@ -295,6 +295,25 @@ def test_a_bad_file_is_refused_with_its_reason_and_the_next_is_read(tmp_path, na
     assert after.text == "After."
 
 
+def test_files_whose_names_differ_only_in_what_is_not_seen_are_two(tmp_path):
+    """One would take the place of the other; the two forms of é are one, as copying a folder makes one of the other."""
+    names = ["Report 2024.md", "Report  2024.md", "Report\u200b 2024.md"]
+    ids = [next(documents(write(tmp_path, name, "A mill."))).external_id for name in names]
+    assert ids[0] == str(tmp_path / names[0])
+    assert len(set(ids)) == 3
+    again = next(documents(Document(text="A mill.", external_id=ids[1])))
+    assert again.external_id == ids[1]
+    assert (
+        len({next(documents(Document(text="A mill.", external_id=name))).external_id for name in ("é", "e\u0301")}) == 1
+    )
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.json", "a.jsonl"])
+def test_a_limit_beyond_all_memory_reserves_none(tmp_path, name):
+    found = documents(write(tmp_path, name, '{"text": "A mill."}\n'), limit_bytes=10**18)
+    assert [type(each) for each in found] == [Refusal if name == "a.json" else Document]
+
+
 @pytest.mark.parametrize(
     ("thing", "reason"),
     [

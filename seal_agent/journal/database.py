@@ -37,12 +37,18 @@ class Database:
             raise SealError(f"{home} cannot be a home: {error}") from error
         with _explained(home):
             self._file = connect(home / "seal.db")
+        self._opened = _inode(home)
 
     def close(self) -> None:
         """Close the file."""
         with self.guard:
             self._file.close()
             self.closed = True
+
+    @property
+    def gone(self) -> bool:
+        """Was the file removed, or another one put in its place? SQLite would go on writing into what nobody will open again."""
+        return _inode(self._home) != self._opened
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -53,6 +59,8 @@ class Database:
             if self._depth:
                 begin, commit, undo = (f"SAVEPOINT {inner}", f"RELEASE {inner}", f"ROLLBACK TO {inner}")
             depth = self._depth
+            if not (depth or self.closed) and self.gone:
+                raise SealError(f"{self._home} was removed or replaced; open it again with seal_agent.open")
             try:
                 self._file.execute(begin)  # Ctrl-C while this waits is raised when it has begun
                 self._depth += 1
@@ -142,6 +150,14 @@ class Database:
 def dumped(data: Any) -> str:
     """*data* as JSON, its keys in order: the same data is the same text."""
     return json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _inode(home: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(home / "seal.db")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -81,8 +81,8 @@ class Journal:
 
     @property
     def closed(self) -> bool:
-        """Was it closed?"""
-        return self._db.closed
+        """Was it closed, or its file taken away?"""
+        return self._db.closed or self._db.gone
 
     def __enter__(self) -> Journal:
         return self

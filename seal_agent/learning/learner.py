@@ -315,7 +315,9 @@ class LoraLearner:
     def _finished(self, study: _Study, lesson: Lesson) -> float:
         """What *lesson* made, settled and written; the share of the change that is left."""
         share = self._settled(lesson, study.watched, study.base) if study.watched else 1.0
-        self._adapters.write(self._adapters.weights(lesson.name), study.candidate.out)
+        with self._lock:  # who asks meanwhile may take another adapter out, which moves the names that peft looks up
+            weights = self._adapters.weights(lesson.name)
+        self._adapters.write(weights, study.candidate.out)
         return share
 
     def _settled(self, lesson: Lesson, pairs: Pairs, base: Sequence[tuple[float, int]]) -> float:

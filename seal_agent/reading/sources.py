@@ -13,6 +13,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -175,15 +176,24 @@ def _document(
     return Document(
         text=cleaned,
         title=_label(title)[:200].rstrip(),
-        source=_label(source),
-        external_id=_label(external_id),
+        source=_name(source),
+        external_id=_name(external_id),
     )
 
 
 def _label(text: str) -> str:
-    """A title, source or id: one line that can be printed and stored."""
-    whole = unicodedata.normalize("NFC", text.encode("utf-8", "backslashreplace").decode())
-    return " ".join(UNWANTED.sub("", whole).split())
+    """One line that can be printed and stored."""
+    return " ".join(UNWANTED.sub("", _composed(text)).split())
+
+
+def _name(text: str) -> str:
+    """A label under which nothing else goes: where blanks or what is not seen were lost, a mark tells what they were."""
+    label, whole = _label(text), _composed(text).strip()
+    return label if label == whole else f"{label} #{sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text.encode("utf-8", "backslashreplace").decode())
 
 
 def _again(thing: Document | Refusal, limit: int) -> Document | Refusal:
@@ -291,7 +301,7 @@ def _file(path: Path, limit: int) -> Found:
         return
     largest = limit * JSON_TIMES_LIMIT if suffix == ".json" else limit
     with path.open("rb") as stream:
-        raw = stream.read(largest + 1)  # not the size on disk: the file may be growing
+        raw = _up_to(stream, largest + 1)  # not the size on disk: the file may be growing
     text, reason = _decoded(raw)
     text = text.replace("\r\n", "\n").replace("\r", "\n")  # a line is a line before anything looks for a heading
     if len(raw) > largest:
@@ -303,6 +313,15 @@ def _file(path: Path, limit: int) -> Found:
     else:
         said, text = _headed(text) if suffix == ".md" else ("", text)
         yield _document(name, text, limit, said or _title(text, path), name, name)
+
+
+def _up_to(stream: IO[bytes], most: int) -> bytes:
+    """What *stream* holds, up to *most*: piece by piece, as reading so many at once would reserve them for the shortest file."""
+    pieces: list[bytes] = []
+    while most > 0 and (piece := stream.read(min(most, 1 << 20))):
+        pieces.append(piece)
+        most -= len(piece)
+    return b"".join(pieces)
 
 
 def _headed(text: str) -> tuple[str, str]:
