@@ -272,7 +272,9 @@ class LoraLearner:
         When epochs end, *leave* is told how many each candidate has done and can score them as they are; the candidates
         it names train no further.
         """
-        if len(candidates) > 1 and not (self._packs and fused.keeps_apart(self._adapters.model)):
+        with self._lock:  # nobody puts another adapter in while the model is walked through
+            together = len(candidates) == 1 or (self._packs and fused.keeps_apart(self._adapters.model))
+        if not together:
             # one by one nobody is there to be compared with, so nobody leaves
             return [log for one in candidates for log in self.train_together([one], parent, say)]
         with self._learning:
