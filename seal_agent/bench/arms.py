@@ -99,7 +99,7 @@ class Seal:
         self._home, self._say = home, say
         home.mkdir(parents=True, exist_ok=True)
         self._recipe = Recipe(
-            epochs=10, least_steps=1, learning_rate=1e-3, kl=0.0, rows_per_step=1, stop_loss=0.0, falls=False
+            epochs=10, least_steps=1, learning_rate=1e-3, kl=0.0, rows_per_step=1, stop_loss=0.0, falls=False, long=0
         )
         self._load: Callable[[str], Any] = lambda name: LoraLearner(name, 32, self._recipe)
         name, merged = model or embedded.MODEL.folder, sorted(home.glob("merged-*"))

@@ -95,6 +95,7 @@ def _ours(job: dict[str, Any]) -> dict[str, Any]:
         rows_per_step=job["rows"],
         stop_loss=0.0,
         falls=False,
+        long=0,
         by_token=True,  # as the others, and as the loss they are judged by
     )
     learner = LoraLearner(job["model"], RANK, recipe)
@@ -144,7 +145,7 @@ def _candidates(lessons: Sequence[Sequence[str]], root: Path, seed: int, recipe:
 
 def _search(job: dict[str, Any]) -> dict[str, Any]:
     """Five candidates scored by the passage's questions: all to the end, then with the weak ones leaving early."""
-    recipe = Recipe(job["epochs"], 1, job["rate"], 0.0, job["rows"], stop_loss=0.0, falls=False, by_token=True)
+    recipe = Recipe(job["epochs"], 1, job["rate"], 0.0, job["rows"], stop_loss=0.0, falls=False, long=0, by_token=True)
     learner = LoraLearner(job["model"], RANK, recipe)
     pairs = [(question, answer) for question, answer in job["pairs"]]
     count = len(job["lessons"])

@@ -189,7 +189,7 @@ def _label(text: str) -> str:
 def _name(text: str) -> str:
     """A label under which nothing else goes: where blanks or what is not seen were lost, a mark tells what they were."""
     label, whole = _label(text), _composed(text).strip()
-    return label if label == whole else f"{label} #{sha256(whole.encode()).hexdigest()[:8]}"
+    return label if label in ("", whole) else f"{label} #{sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def _composed(text: str) -> str:
