@@ -53,7 +53,7 @@ class Anchor:
 class Recipe:
     """
     How to train. learning_rate is the peak, from which it *falls* along a cosine to a tenth, or stays; in a lesson of more than
-    *long* steps (0: in none) it is lower by the root of how many times as long it is. kl weighs the anchors beside a step's rows; a
+    *long* steps (0: never) it is lower by the root of how many times as long it is. kl weighs the anchors beside a step's rows; a
     step's loss is the mean over its rows, so that a long one counts no more than a short one, or over all labels, *by_token*.
 
     Every fourth anchor is not trained: where the median of these loses more than *drift* nats per token against the base, the
